@@ -66,6 +66,9 @@ typedef struct sc_source_functions {
                             bool special, semcal_error *error);
     semcal_status (*decode)(sc_source *source, char **text, size_t *length, const int32_t *ids, size_t n_ids,
                             semcal_error *error);
+    /* The bytes `token` adds in the middle of a text ("" for special tokens), for finding stop strings as they appear.
+     * Owned by the source. */
+    void (*token_bytes)(sc_source *source, const char **bytes, size_t *length, int32_t token);
     /* True when the token ends a response by itself (an end-of-text token). */
     bool (*is_end)(sc_source *source, int32_t token);
     /* How many nodes can be alive at once if each has up to `n_positions` positions (prompt included), and how many of
