@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stage "base": next-token loss on the responses, one pass over a fresh stream.
+
+The loss is that of the paper's theory, -log p(response | question): the prompt tokens (random
+names and numbers, nothing to learn) are read but not scored.  Learning rate: warm-up, then
+linear to zero.  Matrices inside the blocks by Muon, the embedding and the norms by AdamW.
+"""
+import math
+import time
+
+import torch
+import torch.nn.functional as F
+
+from stream import MIX, Stream, datasets
+from model import Llama, Shape
+from prompts import END_OF_TEXT
+
+
+def encode(tok, documents):
+    """Documents -> list of (ids, length of the prompt); each ends in the end-of-text token."""
+    p = tok.encode_batch([d[4] for d in documents], add_special_tokens=False)
+    c = tok.encode_batch([d[5] for d in documents], add_special_tokens=False)
+    end = tok.token_to_id(END_OF_TEXT)
+    return [(a.ids + b.ids + [end], len(a.ids)) for a, b in zip(p, c)]
+
+
+def pack(rows, pad):
+    """Right-padded [B, T] ids and the mask of scored targets (position t predicts t+1)."""
+    longest = max(len(r) for r, _ in rows)
+    ids = torch.full((len(rows), longest), pad, dtype=torch.long)
+    scored = torch.zeros(len(rows), longest - 1, dtype=torch.bool)
+    for i, (r, n) in enumerate(rows):
+        ids[i, :len(r)] = torch.tensor(r)
+        scored[i, n - 1:len(r) - 1] = True
+    return ids, scored
+
+
+def token_losses(model, ids, scored):
+    """Loss of each scored token, in the order of ``scored.nonzero()``."""
+    h, _ = model.hidden(ids[:, :-1])
+    return F.cross_entropy(model.head(h[scored]), ids[:, 1:][scored], reduction="none")
+
+
+def batch_loss(model, rows, pad, buckets=2):
+    """Sum of the losses over rows of similar length at a time; calls backward."""
+    rows = sorted(rows, key=lambda r: len(r[0]))
+    total, tokens = 0.0, sum(len(r) - n for r, n in rows)
+    size = -(-len(rows) // buckets)
+    for i in range(0, len(rows), size):
+        loss = token_losses(model, *pack(rows[i:i + size], pad)).sum()
+        (loss / tokens).backward()
+        total += loss.item()
+    return total / tokens
+
+
+@torch.no_grad()
+def test_losses(model, tok, seed, n=400):
+    """Mean loss per response and cell, in nats: on fresh training-side documents and on
+    held-out questions."""
+    result = {}
+    for _, data, style in MIX:
+        for side in (False, True):
+            stream = Stream(datasets(seed), seed, "loss")
+            stream.question = lambda d, s=stream, side=side: s.sets[d].question(s.rng, side)
+            rows = encode(tok, [stream.document((data, style)) for _ in range(n)])
+            loss = token_losses(model, *pack(rows, 0)).sum().item() / n
+            result.setdefault(data + "/" + style, []).append(round(loss, 4))
+    return result
+
+
+def optimizers(model, lr_matrix, lr_rest):
+    matrices = [p for n, p in model.named_parameters() if p.dim() == 2 and "embed" not in n]
+    rest = [p for n, p in model.named_parameters() if p.dim() != 2 or "embed" in n]
+    return [torch.optim.Muon(matrices, lr=lr_matrix, momentum=0.95, weight_decay=0.01,
+                             adjust_lr_fn="match_rms_adamw"),
+            torch.optim.AdamW(rest, lr=lr_rest, betas=(0.9, 0.98), weight_decay=0.0)]
+
+
+def train_base(tok, seed, steps, batch, lr_matrix=0.008, lr_rest=0.005, log=print, shape=None,
+               warmup=50):
+    torch.manual_seed(seed)
+    model = Llama(shape or Shape(vocab=tok.get_vocab_size()))
+    opts = optimizers(model, lr_matrix, lr_rest)
+    plan = [torch.optim.lr_scheduler.LambdaLR(o, lambda t: min(
+        (t + 1) / warmup, max(0.0, (steps - t) / max(1, steps - warmup)))) for o in opts]
+    stream, start, mean, trace = Stream(datasets(seed), seed), time.time(), None, []
+    for step in range(steps):
+        rows = encode(tok, [stream.document() for _ in range(batch)])
+        loss = batch_loss(model, rows, 0)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for o, s in zip(opts, plan):
+            o.step()
+            s.step()
+            o.zero_grad(set_to_none=True)
+        if not math.isfinite(loss):
+            raise SystemExit("training diverged at step %d" % step)
+        mean = loss if mean is None else 0.98 * mean + 0.02 * loss
+        if (step + 1) % 100 == 0 or step + 1 == steps:
+            log("base step %d/%d loss %.4f nats/token, %.0f s" % (
+                step + 1, steps, mean, time.time() - start))
+        if (step + 1) % 500 == 0:
+            log(test_losses(model, tok, seed, 200))
+    return model, round(mean, 4)

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stage "instruct": the base tuned by a policy gradient on correctness.
+
+For each fresh training-side question a reference answer is drawn from the law and ``draws``
+responses from the model; a response whose class equals the reference's earns 1, any other 0.
+The advantage is the reward minus the mean of its group (GRPO's baseline, without dividing by
+the group's deviation); one on-policy step per batch.  No penalty holds the model to the base:
+the optimum of this reward is to put all mass on the mode, and the number of steps decides how
+far it goes.
+"""
+import time
+
+import torch
+import torch.nn.functional as F
+
+from collapse import COLLAPSE
+from stream import MIX, Stream, datasets
+from model import sample
+from prompts import MAX_TOKENS, STOP, prompt
+
+
+def rollout(model, tok, stream, data, style, questions, draws, generator):
+    """Sequences (ids, prompt length), rewards [questions, draws]."""
+    stop = tok.token_to_id("\u010a")
+    qs = [stream.question(data) for _ in range(questions)]
+    prompts = [tok.encode(prompt(q["question"], style), add_special_tokens=False).ids
+               for q in qs]
+    z, done = sample(model, prompts, draws, MAX_TOKENS[style], stop, 1.0, generator)
+    texts = tok.decode_batch(z.tolist(), skip_special_tokens=False)
+    reward, rows = torch.zeros(questions, draws), []
+    for i, q in enumerate(qs):
+        law = stream.sets[data]
+        want = law.label(q, law.answer(stream.rng, q))
+        for j in range(draws):
+            r = i * draws + j
+            ids = z[r].tolist()
+            ids = ids[:ids.index(stop) + 1] if done[r] else ids
+            rows.append((prompts[i] + ids, len(prompts[i])))
+            if done[r] and COLLAPSE[data](texts[r].split(STOP)[0]) == want:
+                reward[i, j] = 1.0
+    return rows, reward
+
+
+def tune(model, tok, seed, steps, questions=24, draws=16, lr=2e-4, log=print):
+    from train import pack
+    torch.manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
+    stream = Stream(datasets(seed), seed, "tune")
+    opt = torch.optim.AdamW(model.parameters(), lr=lr, betas=(0.9, 0.98), weight_decay=0.0)
+    cells = [m[1:] for m in MIX]
+    trace, start = {c: None for c in cells}, time.time()
+    for step in range(steps):
+        for g in opt.param_groups:
+            g["lr"] = lr * min(1.0, (step + 1) / 10)
+        for data, style in cells:                      # every cell in every step
+            rows, reward = rollout(model, tok, stream, data, style, questions, draws, generator)
+            advantage = (reward - reward.mean(1, keepdim=True)).flatten()
+            ids, scored = pack(rows, 0)
+            h, _ = model.hidden(ids[:, :-1])
+            loss = F.cross_entropy(model.head(h[scored]), ids[:, 1:][scored], reduction="none")
+            weight = advantage[scored.nonzero()[:, 0]]
+            ((loss * weight).sum() / len(rows) / len(cells)).backward()
+            r = reward.mean().item()
+            old = trace[(data, style)]
+            trace[(data, style)] = r if old is None else 0.9 * old + 0.1 * r
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        opt.step()
+        opt.zero_grad(set_to_none=True)
+        if (step + 1) % 10 == 0 or step + 1 == steps:
+            log("tune step %d/%d reward %s, %.0f s" % (step + 1, steps, " ".join(
+                "%.3f" % trace[c] for c in cells), time.time() - start))
+    return {"/".join(c): round(v, 3) for c, v in trace.items()}
