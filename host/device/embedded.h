@@ -6,9 +6,9 @@
 #include <stddef.h>
 
 typedef struct sc_embedded_file {
-    const char *name;   /* "rows.cl" */
-    const char *data;   /* NUL-terminated */
-    size_t length;      /* bytes without the NUL */
+    const char *name; /* "rows.cl" */
+    const char *data; /* NUL-terminated */
+    size_t length;    /* bytes without the NUL */
 } sc_embedded_file;
 
 extern const sc_embedded_file sc_embedded_files[];

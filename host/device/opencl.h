@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of this folder share about OpenCL; nobody outside includes it. */
+#ifndef SC_DEVICE_OPENCL_H
+#define SC_DEVICE_OPENCL_H
+
+#include "device/device.h"
+
+#include <CL/cl.h>
+
+/* A launch whose time is not read yet (profiles only). */
+typedef struct sc_pending {
+    sc_kernel *kernel;
+    cl_event event;
+    double bytes;
+} sc_pending;
+
+struct sc_device {
+    sc_device_info info;
+    cl_device_id id;
+    cl_context context;
+    cl_command_queue queue;
+    uint64_t alignment;    /* of sub-buffers, bytes */
+    uint64_t used, budget; /* bytes of buffers */
+    bool profile, no_cache;
+    sc_program *programs; /* linked list */
+    sc_pending *pending;
+    size_t n_pending, pending_capacity;
+};
+
+struct sc_kernel {
+    sc_kernel *next;
+    sc_program *program;
+    cl_kernel handle;
+    char *name;
+    cl_uint n_args;
+    bool has_arg_info;
+    struct {
+        cl_kernel_arg_address_qualifier space;
+        size_t bytes; /* of a scalar of a known type; 0: not known */
+        char name[32];
+    } * args; /* [n_args] when has_arg_info */
+    uint64_t n_launches;
+    double seconds, bytes;
+};
+
+struct sc_program {
+    sc_program *next;
+    sc_device *device;
+    char *file, *options;   /* as asked for */
+    char *compiler_options; /* as given to the compiler */
+    char sha256[65];
+    bool was_built;
+    cl_program handle;
+    sc_kernel *kernels;
+};
+
+struct sc_buffer {
+    sc_device *device;
+    cl_mem handle;
+    uint64_t bytes, accounted;
+    char what[48];
+};
+
+/* "out of resources (-5)" in a small buffer inside the struct. */
+typedef struct sc_cl_words {
+    char text[96];
+} sc_cl_words;
+sc_cl_words sc_opencl_words(cl_int code);
+
+/* SEMCAL_E_DEVICE "<what>: <OpenCL error in words>" unless code is CL_SUCCESS. */
+semcal_status sc_opencl_check(cl_int code, semcal_error *error, const char *format, ...) SC_PRINTF(3, 4);
+
+/* The program's sources with includes resolved and #line marks; to be freed. */
+semcal_status sc_source_expand(char **source, const char *file, semcal_error *error);
+
+/* Frees a device's programs and kernels. */
+void sc_program_free_all(sc_device *device);
+
+#endif
