@@ -16,7 +16,7 @@
 #include <semcal.h>
 
 /* |actual - expected| <= tolerance; equal infinities pass, a NaN on any side fails. */
-#define check_close(actual, expected, tolerance) \
+#define check_close(actual, expected, tolerance)                                                                       \
     check_close_at((double)(actual), (double)(expected), (double)(tolerance), #actual, __FILE__, __LINE__)
 
 static inline void check_close_at(double actual, double expected, double tolerance, const char *what, const char *file,
@@ -42,7 +42,7 @@ static inline void check_ok_at(semcal_status status, const semcal_error *error, 
 }
 
 /* The call failed with `expected` and its message contains `text`. The error is cleared for the next check. */
-#define check_error(call, error, expected, text) \
+#define check_error(call, error, expected, text)                                                                       \
     check_error_at((call), &(error), (expected), (text), #call, __FILE__, __LINE__)
 
 static inline void check_error_at(semcal_status status, semcal_error *error, semcal_status expected, const char *text,

@@ -232,8 +232,7 @@ static int compare_names(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-semcal_status sc_file_list(char ***names, size_t *n_names, const char *folder, const char *suffix,
-                           semcal_error *error)
+semcal_status sc_file_list(char ***names, size_t *n_names, const char *folder, const char *suffix, semcal_error *error)
 {
     *names = NULL;
     *n_names = 0;

@@ -31,8 +31,7 @@ semcal_status sc_file_sha256(char hex[65], const char *path, semcal_error *error
 void sc_sha256_hex(char hex[65], const void *data, size_t length);
 
 /* Names in `folder` that end in `suffix`, sorted; free with sc_file_list_free. */
-semcal_status sc_file_list(char ***names, size_t *n_names, const char *folder, const char *suffix,
-                           semcal_error *error);
+semcal_status sc_file_list(char ***names, size_t *n_names, const char *folder, const char *suffix, semcal_error *error);
 void sc_file_list_free(char **names, size_t n_names);
 
 #endif

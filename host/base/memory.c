@@ -77,9 +77,8 @@ semcal_status sc_text_printf(sc_text *text, semcal_error *error, const char *for
     va_copy(again, arguments);
     int n = vsnprintf(NULL, 0, format, arguments);
     va_end(arguments);
-    semcal_status status =
-        n < 0 ? sc_error_set(error, SEMCAL_E_DATA, "cannot format text")
-              : sc_memory_grow(&text->data, &text->capacity, text->length + (size_t)n + 1, 1, error);
+    semcal_status status = n < 0 ? sc_error_set(error, SEMCAL_E_DATA, "cannot format text")
+                                 : sc_memory_grow(&text->data, &text->capacity, text->length + (size_t)n + 1, 1, error);
     if (status == SEMCAL_OK) {
         (void)vsnprintf(text->data + text->length, (size_t)n + 1, format, again);
         text->length += (size_t)n;

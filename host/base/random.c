@@ -75,8 +75,8 @@ void sc_random_stream_init(sc_random_stream *stream, uint64_t key, uint64_t item
 uint32_t sc_random_u32(sc_random_stream *stream)
 {
     if (stream->used == 4) {
-        const uint32_t counter[4] = {(uint32_t)stream->item, (uint32_t)(stream->item >> 32),
-                                     (uint32_t)stream->position, (uint32_t)(stream->position >> 32)};
+        const uint32_t counter[4] = {(uint32_t)stream->item, (uint32_t)(stream->item >> 32), (uint32_t)stream->position,
+                                     (uint32_t)(stream->position >> 32)};
         const uint32_t keys[2] = {(uint32_t)stream->key, (uint32_t)(stream->key >> 32)};
         sc_philox(stream->buffer, counter, keys);
         stream->position++;

@@ -29,9 +29,9 @@ uint64_t sc_random_uniform(uint64_t key, uint64_t item, uint32_t draw, uint32_t 
 /* A sequential stream for resampling: same key and item, same sequence. */
 typedef struct sc_random_stream {
     uint64_t key, item;
-    uint64_t position;   /* block counter */
+    uint64_t position; /* block counter */
     uint32_t buffer[4];
-    unsigned used;       /* words of buffer already used */
+    unsigned used; /* words of buffer already used */
 } sc_random_stream;
 
 void sc_random_stream_init(sc_random_stream *stream, uint64_t key, uint64_t item);

@@ -122,8 +122,7 @@ static semcal_status parse_option(int *at, const sc_cli_option *options, size_t 
 }
 
 semcal_status sc_cli_parse(int *n_operands, const char **operands, bool *help, const sc_cli_usage *usage,
-                           const sc_cli_option *options, size_t n_options, int argc, char **argv,
-                           semcal_error *error)
+                           const sc_cli_option *options, size_t n_options, int argc, char **argv, semcal_error *error)
 {
     *n_operands = 0;
     *help = false;

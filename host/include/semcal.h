@@ -22,14 +22,14 @@ extern "C" {
 
 /* What a call came to. The values below SEMCAL_E_MEMORY are also the exit codes of the program. */
 typedef enum semcal_status {
-    SEMCAL_OK = 0,            /* done */
-    SEMCAL_PARTIAL = 1,       /* finished, but some cells failed; they are listed */
-    SEMCAL_E_CONFIG = 2,      /* usage or configuration */
-    SEMCAL_E_DATA = 3,        /* a file or its contents */
-    SEMCAL_E_DEVICE = 4,      /* OpenCL: no such device, build failure, out of device memory */
-    SEMCAL_E_NUMERIC = 5,     /* NaN, +inf, a law without mass */
-    SEMCAL_E_MEMORY = 6,      /* out of host memory (exit code 4) */
-    SEMCAL_INTERRUPTED = 130  /* stopped cleanly, everything finished so far is committed */
+    SEMCAL_OK = 0,           /* done */
+    SEMCAL_PARTIAL = 1,      /* finished, but some cells failed; they are listed */
+    SEMCAL_E_CONFIG = 2,     /* usage or configuration */
+    SEMCAL_E_DATA = 3,       /* a file or its contents */
+    SEMCAL_E_DEVICE = 4,     /* OpenCL: no such device, build failure, out of device memory */
+    SEMCAL_E_NUMERIC = 5,    /* NaN, +inf, a law without mass */
+    SEMCAL_E_MEMORY = 6,     /* out of host memory (exit code 4) */
+    SEMCAL_INTERRUPTED = 130 /* stopped cleanly, everything finished so far is committed */
 } semcal_status;
 
 #define SEMCAL_ERROR_SIZE 2048
@@ -40,7 +40,10 @@ typedef struct semcal_error {
     char message[SEMCAL_ERROR_SIZE];
 } semcal_error;
 
-#define SEMCAL_ERROR_INIT {SEMCAL_OK, ""}
+#define SEMCAL_ERROR_INIT                                                                                              \
+    {                                                                                                                  \
+        SEMCAL_OK, ""                                                                                                  \
+    }
 
 /* The process exit code documented for a status. */
 int semcal_status_exit_code(semcal_status status);

@@ -17,31 +17,31 @@
 #include <stddef.h>
 #include <stdint.h>
 
-typedef int64_t sc_node;   /* handle chosen by the source; >= 0 */
+typedef int64_t sc_node; /* handle chosen by the source; >= 0 */
 
 /* Laws to evaluate and what to read off them. Arrays belong to the caller.
  * N = n_nodes, M = first_draw[N] draws in all; node i owns draws first_draw[i] .. first_draw[i+1]-1. */
 typedef struct sc_law_request {
     size_t n_nodes;
-    const sc_node *node;          /* [N] */
-    const size_t *first_draw;     /* [N+1] */
-    const uint64_t *uniform;      /* [M] 64-bit uniform integers; token = inverse CDF of the node's law */
-    const int32_t *target;        /* [N] token whose log-probability is wanted, -1 for none; may be NULL */
-    double temperature;           /* > 0; the law is softmax(logits / temperature) */
-    size_t n_top;                 /* how many of the most probable tokens to report (0: none) */
+    const sc_node *node;      /* [N] */
+    const size_t *first_draw; /* [N+1] */
+    const uint64_t *uniform;  /* [M] 64-bit uniform integers; token = inverse CDF of the node's law */
+    const int32_t *target;    /* [N] token whose log-probability is wanted, -1 for none; may be NULL */
+    double temperature;       /* > 0; the law is softmax(logits / temperature) */
+    size_t n_top;             /* how many of the most probable tokens to report (0: none) */
 } sc_law_request;
 
 /* What comes back; arrays belong to the caller. Natural logarithms. All refer to the tempered law unless named raw. */
 typedef struct sc_law_result {
-    double *log_normalizer;       /* [N] log sum exp of the raw logits (temperature 1); 0 for laws given in closed form */
-    double *entropy;              /* [N] nats, of the tempered law */
-    double *target_logprob;       /* [N] (NaN where no target); may be NULL */
-    double *target_logprob_raw;   /* [N] at temperature 1; may be NULL */
-    int32_t *top_token;           /* [N, n_top] by falling probability, ties by index; -1 past the vocabulary */
-    double *top_logprob;          /* [N, n_top] */
-    int32_t *token;               /* [M] drawn tokens */
-    double *logprob;              /* [M] */
-    double *logprob_raw;          /* [M] at temperature 1 */
+    double *log_normalizer;     /* [N] log sum exp of the raw logits (temperature 1); 0 for laws given in closed form */
+    double *entropy;            /* [N] nats, of the tempered law */
+    double *target_logprob;     /* [N] (NaN where no target); may be NULL */
+    double *target_logprob_raw; /* [N] at temperature 1; may be NULL */
+    int32_t *top_token;         /* [N, n_top] by falling probability, ties by index; -1 past the vocabulary */
+    double *top_logprob;        /* [N, n_top] */
+    int32_t *token;             /* [M] drawn tokens */
+    double *logprob;            /* [M] */
+    double *logprob_raw;        /* [M] at temperature 1 */
 } sc_law_result;
 
 typedef struct sc_source sc_source;
@@ -56,8 +56,7 @@ typedef struct sc_source_functions {
     semcal_status (*extend)(sc_source *source, sc_node *children, size_t n, const sc_node *parents,
                             const int32_t *tokens, semcal_error *error);
     /* Evaluates laws. Sources compute lazily: the forward passes of open and extend may happen here, in one batch. */
-    semcal_status (*laws)(sc_source *source, const sc_law_request *request, sc_law_result *result,
-                          semcal_error *error);
+    semcal_status (*laws)(sc_source *source, const sc_law_request *request, sc_law_result *result, semcal_error *error);
     /* Gives nodes back. A released node's children stay valid. */
     void (*release)(sc_source *source, size_t n, const sc_node *nodes);
     /* Text to prompt tokens (with the model's own special tokens) and response tokens to text.

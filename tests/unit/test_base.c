@@ -157,9 +157,9 @@ static void streams_are_uniform(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(philox_known_answers),     cmocka_unit_test(error_keeps_the_first),
-        cmocka_unit_test(nearest_names),            cmocka_unit_test(numeric_helpers),
-        cmocka_unit_test(parallel_loops),           cmocka_unit_test(files_are_replaced_whole),
+        cmocka_unit_test(philox_known_answers), cmocka_unit_test(error_keeps_the_first),
+        cmocka_unit_test(nearest_names),        cmocka_unit_test(numeric_helpers),
+        cmocka_unit_test(parallel_loops),       cmocka_unit_test(files_are_replaced_whole),
         cmocka_unit_test(streams_are_uniform),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

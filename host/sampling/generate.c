@@ -1,0 +1,679 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sampling/generate.h"
+
+#include "base/memory.h"
+#include "base/random.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { LONGEST_STOP = 64, DEFAULT_BATCH = 1024 };
+
+/* One question in progress. */
+typedef struct active {
+    sc_generate_question question;
+    sc_tree_raw raw;
+    int32_t *order;  /* draws, grouped so that each entry owns a segment */
+    int32_t *leaf;   /* [M] last raw node */
+    uint8_t *finish; /* [M] */
+    size_t n_open;   /* entries of this question in the frontier */
+    size_t n_laws;
+    double logprob_reference;
+} active;
+
+/* A prefix whose next-token law is wanted. */
+typedef struct entry {
+    active *question;
+    int32_t raw;       /* its node */
+    sc_node node;      /* handle, or -1 while it exists as a path only */
+    uint32_t depth;    /* tokens after the prompt */
+    size_t begin, end; /* its draws: order[begin..end) */
+    bool on_reference; /* the reference begins with this prefix and goes on */
+    uint8_t n_tail;
+    char tail[LONGEST_STOP]; /* last bytes of its text, for stop strings that span tokens */
+} entry;
+
+/* A draw and what it took. */
+typedef struct taken {
+    int32_t draw, token;
+    double logprob, logprob_raw;
+} taken;
+
+typedef struct generator {
+    sc_source *source;
+    const sc_generate_options *options;
+    const sc_generate_callbacks *callbacks;
+    void *payload;
+    entry *frontier;
+    size_t n_frontier, frontier_capacity;
+    active **actives; /* questions in progress */
+    size_t n_actives, actives_capacity;
+    size_t batch_nodes, live_nodes, n_live, longest_stop;
+    bool no_more;
+    sc_generate_counters counters;
+    /* the call being made: N entries taken off the frontier, their request and its result */
+    entry *batch;
+    size_t n_batch, batch_capacity;
+    sc_node *nodes;
+    size_t *first_draw;
+    int32_t *target;
+    uint64_t *uniform;
+    size_t uniform_capacity, token_capacity, logprob_capacity, raw_capacity;
+    sc_law_result result;
+    /* children made by the batch */
+    entry *children;
+    size_t n_children, children_capacity;
+    sc_node *parents_of, *made;
+    int32_t *tokens_of;
+    size_t parents_capacity, made_capacity, tokens_capacity;
+    taken *taken;
+    size_t taken_capacity;
+} generator;
+
+/* ---- questions ---- */
+
+static void active_free(active *question)
+{
+    if (question != NULL) {
+        sc_tree_raw_free(&question->raw);
+        free(question->order);
+        free(question->leaf);
+        free(question->finish);
+        free(question);
+    }
+}
+
+static semcal_status push(generator *g, const entry *fresh, semcal_error *error)
+{
+    semcal_status status =
+        sc_memory_grow(&g->frontier, &g->frontier_capacity, g->n_frontier + 1, sizeof *g->frontier, error);
+    if (status == SEMCAL_OK) {
+        g->frontier[g->n_frontier++] = *fresh;
+        fresh->question->n_open++;
+    }
+    return status;
+}
+
+static semcal_status push_root(generator *g, active *question, size_t begin, size_t end, bool on_reference,
+                               semcal_error *error)
+{
+    entry root = {.question = question, .node = -1, .begin = begin, .end = end, .on_reference = on_reference};
+    semcal_status status = sc_tree_raw_add(&question->raw, &root.raw, -1, -1, 0, 0, error);
+    return status == SEMCAL_OK ? push(g, &root, error) : status;
+}
+
+static semcal_status admit(generator *g, const sc_generate_question *question, semcal_error *error)
+{
+    size_t n_draws = g->options->n_draws;
+    bool has_reference = question->n_reference > 0;
+    active *fresh = sc_memory_alloc(1, sizeof *fresh, error);
+    if (fresh == NULL) {
+        return SEMCAL_E_MEMORY;
+    }
+    fresh->question = *question;
+    fresh->raw.n_top = g->options->n_top;
+    fresh->logprob_reference = has_reference ? 0 : NAN;
+    fresh->order = sc_memory_alloc(n_draws, sizeof *fresh->order, error);
+    fresh->leaf = sc_memory_alloc(n_draws, sizeof *fresh->leaf, error);
+    fresh->finish = sc_memory_alloc(n_draws, sizeof *fresh->finish, error);
+    semcal_status status =
+        sc_memory_grow(&g->actives, &g->actives_capacity, g->n_actives + 1, sizeof *g->actives, error);
+    if (fresh->order == NULL || fresh->leaf == NULL || fresh->finish == NULL || status != SEMCAL_OK) {
+        active_free(fresh);
+        return SEMCAL_E_MEMORY;
+    }
+    for (size_t j = 0; j < n_draws; j++) {
+        fresh->order[j] = (int32_t)j;
+    }
+    g->actives[g->n_actives++] = fresh;
+    if (!g->options->chain) {
+        return push_root(g, fresh, 0, n_draws, has_reference, error);
+    }
+    for (size_t j = 0; j < n_draws && status == SEMCAL_OK; j++) {
+        status = push_root(g, fresh, j, j + 1, false, error);
+    }
+    if (has_reference && status == SEMCAL_OK) {
+        status = push_root(g, fresh, 0, 0, true, error);
+    }
+    return status;
+}
+
+/* Takes new questions while there is room for all their draws to part. */
+static semcal_status admit_more(generator *g, semcal_error *error)
+{
+    size_t per_question = (size_t)g->options->n_draws + 1;
+    while (!g->no_more) {
+        bool room = g->n_frontier < g->batch_nodes &&
+                    (g->live_nodes == 0 || (g->n_actives + 1) * per_question <= g->live_nodes);
+        if (g->n_actives > 0 && !room) {
+            break;
+        }
+        sc_generate_question question = {0};
+        bool more = true;
+        semcal_status status = g->callbacks->next(&question, &more, g->payload, error);
+        if (status != SEMCAL_OK) {
+            return status;
+        }
+        if (!more) {
+            g->no_more = true;
+            break;
+        }
+        status = admit(g, &question, error);
+        if (status != SEMCAL_OK) {
+            return status;
+        }
+    }
+    return SEMCAL_OK;
+}
+
+/* ---- text ---- */
+
+/* Place just before the first stop string in `text`, or `length`. */
+static size_t find_stop(const sc_generate_options *options, const char *text, size_t length)
+{
+    size_t found = length;
+    for (size_t s = 0; s < options->n_stops; s++) {
+        size_t n = strlen(options->stops[s]);
+        for (size_t i = 0; i + n <= length && i < found; i++) {
+            if (memcmp(text + i, options->stops[s], n) == 0) {
+                found = i;
+            }
+        }
+    }
+    return found;
+}
+
+/* Adds a token's bytes to the tail of `child`; true when that completes a stop string. */
+static bool extend_tail(const generator *g, entry *child, int32_t token)
+{
+    const char *bytes;
+    size_t length;
+    g->source->functions->token_bytes(g->source, &bytes, &length, token);
+    if (g->longest_stop == 0) {
+        return false;
+    }
+    /* A token may be longer than the window: slide over it. */
+    char window[2 * LONGEST_STOP];
+    size_t used = child->n_tail;
+    memcpy(window, child->tail, used);
+    bool stopped = false;
+    for (size_t i = 0; i < length && !stopped; i++) {
+        if (used == sizeof window) {
+            memmove(window, window + LONGEST_STOP, LONGEST_STOP);
+            used = LONGEST_STOP;
+        }
+        window[used++] = bytes[i];
+        for (size_t s = 0; s < g->options->n_stops && !stopped; s++) {
+            size_t n = strlen(g->options->stops[s]);
+            stopped = n <= used && memcmp(window + used - n, g->options->stops[s], n) == 0;
+        }
+    }
+    size_t keep = used < g->longest_stop - 1 ? used : g->longest_stop - 1;
+    memcpy(child->tail, window + used - keep, keep);
+    child->n_tail = (uint8_t)keep;
+    return stopped;
+}
+
+static semcal_status fill_texts(const generator *g, const active *question, sc_tree *tree, semcal_error *error)
+{
+    int32_t *ids = sc_memory_alloc(g->options->max_tokens, sizeof *ids, error);
+    semcal_status status = ids == NULL ? SEMCAL_E_MEMORY : SEMCAL_OK;
+    for (size_t j = 0; j < tree->n_draws && status == SEMCAL_OK; j++) {
+        size_t n = (size_t)tree->n_tokens[j];
+        int32_t at = tree->leaf[j];
+        for (size_t i = n; i-- > 0; at = tree->parent[at]) {
+            ids[i] = tree->token[at];
+        }
+        tree->finish[j] = question->finish[j];
+        size_t n_shown = tree->finish[j] == SC_FINISH_END ? n - 1 : n;
+        /* A source may say that every token ends the response (single-token questions): then the token is the text. */
+        if (n == 1 && tree->finish[j] == SC_FINISH_END) {
+            const char *bytes;
+            size_t length;
+            g->source->functions->token_bytes(g->source, &bytes, &length, ids[0]);
+            n_shown = length > 0 ? 1 : 0;
+        }
+        status = g->source->functions->decode(g->source, &tree->text[j], &tree->text_length[j], ids, n_shown, error);
+        if (status == SEMCAL_OK && tree->finish[j] == SC_FINISH_STOP) {
+            tree->text_length[j] = find_stop(g->options, tree->text[j], tree->text_length[j]);
+            tree->text[j][tree->text_length[j]] = '\0';
+        }
+    }
+    free(ids);
+    return status;
+}
+
+static semcal_status finish_question(generator *g, active *question, semcal_error *error)
+{
+    sc_tree tree;
+    semcal_status status = sc_tree_build(&tree, &question->raw, question->leaf, g->options->n_draws, error);
+    if (status == SEMCAL_OK) {
+        tree.logprob_reference = question->logprob_reference;
+        tree.n_laws = question->n_laws;
+        status = fill_texts(g, question, &tree, error);
+        if (status == SEMCAL_OK) {
+            g->counters.n_questions++;
+            g->counters.n_draws += tree.n_draws;
+            status = g->callbacks->finished(&question->question, &tree, g->payload, error);
+        } else {
+            sc_tree_free(&tree);
+        }
+    }
+    for (size_t i = 0; i < g->n_actives; i++) {
+        if (g->actives[i] == question) {
+            g->actives[i] = g->actives[--g->n_actives];
+            break;
+        }
+    }
+    active_free(question);
+    return status;
+}
+
+/* ---- one call to the source ---- */
+
+/* Moves up to batch_nodes entries from the frontier to the batch: the newest first, so that questions finish before
+ * others begin; those that live as paths only as far as there is room to open them. */
+static semcal_status take_batch(generator *g, semcal_error *error)
+{
+    semcal_status status = sc_memory_grow(&g->batch, &g->batch_capacity, g->batch_nodes, sizeof *g->batch, error);
+    if (status != SEMCAL_OK) {
+        return status;
+    }
+    size_t room = g->live_nodes == 0 ? SIZE_MAX : g->live_nodes - g->n_live, kept = g->n_frontier;
+    g->n_batch = 0;
+    for (size_t i = g->n_frontier; i-- > 0;) {
+        bool opened = g->frontier[i].node >= 0;
+        if (g->n_batch < g->batch_nodes && (opened || room > 0)) {
+            room -= !opened && room != SIZE_MAX;
+            g->batch[g->n_batch++] = g->frontier[i];
+        } else {
+            g->frontier[--kept] = g->frontier[i];
+        }
+    }
+    memmove(g->frontier, g->frontier + kept, (g->n_frontier - kept) * sizeof *g->frontier);
+    g->n_frontier -= kept;
+    return SEMCAL_OK;
+}
+
+/* Gives handles to the entries of the batch that are paths only. */
+static semcal_status open_paths(generator *g, semcal_error *error)
+{
+    size_t n = 0, n_tokens = 0, capacity = 0;
+    for (size_t i = 0; i < g->n_batch; i++) {
+        if (g->batch[i].node < 0) {
+            n++;
+            n_tokens += g->batch[i].question->question.n_prompt + g->batch[i].depth;
+            g->counters.n_reopened += g->batch[i].depth > 0;
+        }
+    }
+    if (n == 0) {
+        return SEMCAL_OK;
+    }
+    size_t *first = sc_memory_alloc(n + 1, sizeof *first, error);
+    sc_node *roots = sc_memory_alloc(n, sizeof *roots, error);
+    int32_t *tokens = NULL;
+    semcal_status status = sc_memory_grow(&tokens, &capacity, n_tokens + 1, sizeof *tokens, error);
+    if (first == NULL || roots == NULL || status != SEMCAL_OK) {
+        status = SEMCAL_E_MEMORY;
+        goto done;
+    }
+    size_t at = 0, used = 0;
+    for (size_t i = 0; i < g->n_batch; i++) {
+        const entry *e = &g->batch[i];
+        if (e->node >= 0) {
+            continue;
+        }
+        const sc_generate_question *q = &e->question->question;
+        first[at++] = used;
+        memcpy(tokens + used, q->prompt, q->n_prompt * sizeof *tokens);
+        used += q->n_prompt + e->depth;
+        int32_t raw = e->raw;
+        for (size_t k = 0; k < e->depth; k++) {
+            tokens[used - 1 - k] = e->question->raw.nodes[raw].token;
+            raw = e->question->raw.nodes[raw].parent;
+        }
+    }
+    first[at] = used;
+    status = g->source->functions->open(g->source, roots, n, first, tokens, error);
+    if (status != SEMCAL_OK) {
+        goto done;
+    }
+    g->n_live += n;
+    at = 0;
+    for (size_t i = 0; i < g->n_batch; i++) {
+        if (g->batch[i].node < 0) {
+            g->batch[i].node = roots[at++];
+        }
+    }
+done:
+    free(first);
+    free(roots);
+    free(tokens);
+    return status;
+}
+
+static semcal_status make_request(generator *g, sc_law_request *request, semcal_error *error)
+{
+    size_t n_draws = 0;
+    for (size_t i = 0; i < g->n_batch; i++) {
+        n_draws += g->batch[i].end - g->batch[i].begin;
+    }
+    semcal_status status = sc_memory_grow(&g->uniform, &g->uniform_capacity, n_draws, sizeof *g->uniform, error);
+    status |= sc_memory_grow(&g->result.token, &g->token_capacity, n_draws, sizeof *g->result.token, error);
+    status |= sc_memory_grow(&g->result.logprob, &g->logprob_capacity, n_draws, sizeof *g->result.logprob, error);
+    status |= sc_memory_grow(&g->result.logprob_raw, &g->raw_capacity, n_draws, sizeof *g->result.logprob_raw, error);
+    if (status != SEMCAL_OK) {
+        return SEMCAL_E_MEMORY;
+    }
+    size_t at = 0;
+    for (size_t i = 0; i < g->n_batch; i++) {
+        const entry *e = &g->batch[i];
+        g->nodes[i] = e->node;
+        g->first_draw[i] = at;
+        g->target[i] = e->on_reference ? e->question->question.reference[e->depth] : -1;
+        for (size_t j = e->begin; j < e->end; j++) {
+            g->uniform[at++] = sc_random_uniform(g->options->key, e->question->question.item,
+                                                 (uint32_t)e->question->order[j], e->depth);
+        }
+    }
+    g->first_draw[g->n_batch] = at;
+    *request = (sc_law_request){.n_nodes = g->n_batch,
+                                .node = g->nodes,
+                                .first_draw = g->first_draw,
+                                .uniform = g->uniform,
+                                .target = g->target,
+                                .temperature = g->options->temperature,
+                                .n_top = g->options->n_top};
+    return SEMCAL_OK;
+}
+
+static semcal_status add_child(generator *g, const entry *child, semcal_error *error)
+{
+    semcal_status status =
+        sc_memory_grow(&g->children, &g->children_capacity, g->n_children + 1, sizeof *g->children, error);
+    status |= sc_memory_grow(&g->parents_of, &g->parents_capacity, g->n_children + 1, sizeof *g->parents_of, error);
+    status |= sc_memory_grow(&g->tokens_of, &g->tokens_capacity, g->n_children + 1, sizeof *g->tokens_of, error);
+    if (status != SEMCAL_OK) {
+        return SEMCAL_E_MEMORY;
+    }
+    g->children[g->n_children++] = *child;
+    return SEMCAL_OK;
+}
+
+static int compare_taken(const void *a, const void *b)
+{
+    const taken *x = a, *y = b;
+    int by_token = (x->token > y->token) - (x->token < y->token);
+    return by_token != 0 ? by_token : (x->draw > y->draw) - (x->draw < y->draw);
+}
+
+/* Sorts a segment of draws by token, then by draw, so that draws which go on together are neighbours. */
+static semcal_status group_by_token(generator *g, int32_t *order, size_t at, size_t n, semcal_error *error)
+{
+    semcal_status status = sc_memory_grow(&g->taken, &g->taken_capacity, n, sizeof *g->taken, error);
+    if (status != SEMCAL_OK) {
+        return status;
+    }
+    for (size_t j = 0; j < n; j++) {
+        g->taken[j] =
+            (taken){order[j], g->result.token[at + j], g->result.logprob[at + j], g->result.logprob_raw[at + j]};
+    }
+    qsort(g->taken, n, sizeof *g->taken, compare_taken);
+    for (size_t j = 0; j < n; j++) {
+        order[j] = g->taken[j].draw;
+        g->result.token[at + j] = g->taken[j].token;
+        g->result.logprob[at + j] = g->taken[j].logprob;
+        g->result.logprob_raw[at + j] = g->taken[j].logprob_raw;
+    }
+    return SEMCAL_OK;
+}
+
+/* Draws [begin, end) of entry `e` took `token`: they end here or go on as a child. */
+static semcal_status take_token(generator *g, size_t i, size_t begin, size_t end, int32_t token, double logprob,
+                                double logprob_raw, bool *reference_taken, semcal_error *error)
+{
+    const entry *e = &g->batch[i];
+    active *question = e->question;
+    entry child = *e;
+    child.node = -1;
+    child.depth = e->depth + 1;
+    child.begin = begin;
+    child.end = end;
+    semcal_status status = sc_tree_raw_add(&question->raw, &child.raw, e->raw, token, logprob, logprob_raw, error);
+    if (status != SEMCAL_OK) {
+        return status;
+    }
+    int finish = -1;
+    if (g->source->functions->is_end(g->source, token)) {
+        finish = SC_FINISH_END;
+    } else if (extend_tail(g, &child, token)) {
+        finish = SC_FINISH_STOP;
+    } else if (child.depth >= g->options->max_tokens) {
+        finish = SC_FINISH_LENGTH;
+    }
+    if (finish >= 0) {
+        for (size_t j = begin; j < end; j++) {
+            question->leaf[question->order[j]] = child.raw;
+            question->finish[question->order[j]] = (uint8_t)finish;
+        }
+        return SEMCAL_OK;
+    }
+    child.on_reference = e->on_reference && question->question.reference[e->depth] == token &&
+                         child.depth < question->question.n_reference;
+    *reference_taken = *reference_taken || child.on_reference;
+    return add_child(g, &child, error);
+}
+
+/* Scores the reference's next token and, when no draw follows it, goes on alone. */
+static semcal_status follow_reference(generator *g, size_t i, bool reference_taken, semcal_error *error)
+{
+    const entry *e = &g->batch[i];
+    const sc_generate_question *question = &e->question->question;
+    double logprob = g->result.target_logprob_raw[i];
+    e->question->logprob_reference += logprob;
+    if (reference_taken || e->depth + 1 >= question->n_reference || logprob == -INFINITY) {
+        return SEMCAL_OK;
+    }
+    entry child = *e;
+    child.node = -1;
+    child.depth = e->depth + 1;
+    child.begin = child.end = e->begin;
+    semcal_status status = sc_tree_raw_add(&e->question->raw, &child.raw, e->raw, question->reference[e->depth],
+                                           g->result.target_logprob[i], logprob, error);
+    return status == SEMCAL_OK ? add_child(g, &child, error) : status;
+}
+
+static semcal_status take_laws(generator *g, size_t i, semcal_error *error)
+{
+    const entry *e = &g->batch[i];
+    active *question = e->question;
+    size_t at = g->first_draw[i], n = e->end - e->begin, n_top = g->options->n_top;
+    bool reference_taken = false;
+    semcal_status status = SEMCAL_OK;
+    size_t children_before = g->n_children;
+    if (n > 0) {
+        question->n_laws++;
+        g->counters.n_laws++;
+        g->counters.n_draw_tokens += n;
+        status = sc_tree_raw_set_law(&question->raw, e->raw, g->result.entropy[i], g->result.log_normalizer[i],
+                                     g->result.top_token + i * n_top, g->result.top_logprob + i * n_top, error);
+        if (status == SEMCAL_OK) {
+            status = group_by_token(g, question->order + e->begin, at, n, error);
+        }
+    }
+    for (size_t j = 0; j < n && status == SEMCAL_OK;) {
+        size_t k = j;
+        int32_t token = g->result.token[at + j];
+        while (k < n && g->result.token[at + k] == token) {
+            k++;
+        }
+        status = take_token(g, i, e->begin + j, e->begin + k, token, g->result.logprob[at + j],
+                            g->result.logprob_raw[at + j], &reference_taken, error);
+        j = k;
+    }
+    if (status == SEMCAL_OK && e->on_reference) {
+        status = follow_reference(g, i, reference_taken, error);
+    }
+    for (size_t k = children_before; k < g->n_children && status == SEMCAL_OK; k++) {
+        g->parents_of[k] = e->node;
+        g->tokens_of[k] = question->raw.nodes[g->children[k].raw].token;
+    }
+    return status;
+}
+
+/* Extends the parents by their children's tokens as far as there is room, gives the parents back, and closes the
+ * questions that have nothing left. */
+static semcal_status settle(generator *g, semcal_error *error)
+{
+    size_t room = g->live_nodes == 0 ? g->n_children : g->live_nodes - g->n_live;
+    size_t n = g->n_children < room ? g->n_children : room;
+    semcal_status status = sc_memory_grow(&g->made, &g->made_capacity, n, sizeof *g->made, error);
+    if (status == SEMCAL_OK && n > 0) {
+        status = g->source->functions->extend(g->source, g->made, n, g->parents_of, g->tokens_of, error);
+        for (size_t i = 0; i < n && status == SEMCAL_OK; i++) {
+            g->children[i].node = g->made[i];
+        }
+        g->n_live += status == SEMCAL_OK ? n : 0;
+    }
+    g->source->functions->release(g->source, g->n_batch, g->nodes);
+    g->n_live -= g->n_batch;
+    for (size_t i = 0; i < g->n_children; i++) {
+        if (status == SEMCAL_OK) {
+            status = push(g, &g->children[i], error);
+        }
+    }
+    for (size_t i = 0; i < g->n_batch; i++) {
+        active *question = g->batch[i].question;
+        if (--question->n_open == 0 && status == SEMCAL_OK) {
+            status = finish_question(g, question, error);
+        }
+    }
+    g->n_batch = 0;
+    g->n_children = 0;
+    return status;
+}
+
+static semcal_status step(generator *g, semcal_error *error)
+{
+    semcal_status status = take_batch(g, error);
+    if (status == SEMCAL_OK) {
+        status = open_paths(g, error);
+    }
+    sc_law_request request;
+    if (status == SEMCAL_OK) {
+        status = make_request(g, &request, error);
+    }
+    if (status == SEMCAL_OK) {
+        status = g->source->functions->laws(g->source, &request, &g->result, error);
+        g->counters.n_calls++;
+    }
+    for (size_t i = 0; i < g->n_batch && status == SEMCAL_OK; i++) {
+        status = take_laws(g, i, error);
+    }
+    return status == SEMCAL_OK ? settle(g, error) : status;
+}
+
+/* ---- the whole ---- */
+
+static semcal_status check_options(const sc_generate_options *o, semcal_error *error)
+{
+    if (o->n_draws < 1 || o->max_tokens < 1 || !(o->temperature > 0) || !isfinite(o->temperature)) {
+        return sc_error_set(error, SEMCAL_E_CONFIG, "sampling: draws and max_tokens must be >= 1, temperature > 0");
+    }
+    for (size_t i = 0; i < o->n_stops; i++) {
+        size_t n = strlen(o->stops[i]);
+        if (n < 1 || n > LONGEST_STOP) {
+            return sc_error_set(error, SEMCAL_E_CONFIG, "stop string %zu has %zu bytes; 1 to %d are possible", i, n,
+                                LONGEST_STOP);
+        }
+    }
+    return SEMCAL_OK;
+}
+
+static semcal_status allocate(generator *g, semcal_error *error)
+{
+    size_t n = g->batch_nodes, n_top = g->options->n_top;
+    g->nodes = sc_memory_alloc(n, sizeof *g->nodes, error);
+    g->first_draw = sc_memory_alloc(n + 1, sizeof *g->first_draw, error);
+    g->target = sc_memory_alloc(n, sizeof *g->target, error);
+    g->result.log_normalizer = sc_memory_alloc(n, sizeof(double), error);
+    g->result.entropy = sc_memory_alloc(n, sizeof(double), error);
+    g->result.target_logprob = sc_memory_alloc(n, sizeof(double), error);
+    g->result.target_logprob_raw = sc_memory_alloc(n, sizeof(double), error);
+    g->result.top_token = sc_memory_alloc(n * n_top, sizeof(int32_t), error);
+    g->result.top_logprob = sc_memory_alloc(n * n_top, sizeof(double), error);
+    bool complete = g->nodes && g->first_draw && g->target && g->result.log_normalizer && g->result.entropy &&
+                    g->result.target_logprob && g->result.target_logprob_raw && g->result.top_token &&
+                    g->result.top_logprob;
+    return complete ? SEMCAL_OK : SEMCAL_E_MEMORY;
+}
+
+static void drop(generator *g)
+{
+    for (size_t i = 0; i < g->n_frontier; i++) {
+        if (g->frontier[i].node >= 0) {
+            g->source->functions->release(g->source, 1, &g->frontier[i].node);
+        }
+    }
+    for (size_t i = 0; i < g->n_batch; i++) {
+        if (g->batch[i].node >= 0) {
+            g->source->functions->release(g->source, 1, &g->batch[i].node);
+        }
+    }
+    while (g->n_actives > 0) {
+        active_free(g->actives[--g->n_actives]);
+    }
+    free(g->frontier);
+    free(g->actives);
+    free(g->batch);
+    free(g->nodes);
+    free(g->first_draw);
+    free(g->target);
+    free(g->uniform);
+    free(g->result.log_normalizer);
+    free(g->result.entropy);
+    free(g->result.target_logprob);
+    free(g->result.target_logprob_raw);
+    free(g->result.top_token);
+    free(g->result.top_logprob);
+    free(g->result.token);
+    free(g->result.logprob);
+    free(g->result.logprob_raw);
+    free(g->children);
+    free(g->parents_of);
+    free(g->made);
+    free(g->tokens_of);
+    free(g->taken);
+}
+
+semcal_status sc_generate(sc_source *source, const sc_generate_options *options, const sc_generate_callbacks *callbacks,
+                          void *payload, semcal_error *error)
+{
+    semcal_status status = check_options(options, error);
+    if (status != SEMCAL_OK) {
+        return status;
+    }
+    generator g = {.source = source, .options = options, .callbacks = callbacks, .payload = payload};
+    size_t live = 0, batch = 0;
+    source->functions->limits(source, options->max_prompt + options->max_tokens, &live, &batch);
+    g.live_nodes = options->live_nodes > 0 && (live == 0 || options->live_nodes < live) ? options->live_nodes : live;
+    g.batch_nodes = options->batch_nodes > 0 ? options->batch_nodes : batch > 0 ? batch : DEFAULT_BATCH;
+    for (size_t i = 0; i < options->n_stops; i++) {
+        size_t n = strlen(options->stops[i]);
+        g.longest_stop = n > g.longest_stop ? n : g.longest_stop;
+    }
+    status = allocate(&g, error);
+    while (status == SEMCAL_OK) {
+        status = admit_more(&g, error);
+        if (status != SEMCAL_OK || g.n_frontier == 0) {
+            break;
+        }
+        status = step(&g, error);
+        if (status == SEMCAL_OK && callbacks->progress != NULL && callbacks->progress(&g.counters, payload)) {
+            status = SEMCAL_INTERRUPTED;
+        }
+    }
+    drop(&g);
+    return status;
+}
