@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LONGEST_STOP = 64, DEFAULT_BATCH = 1024 };
+enum { DEFAULT_BATCH = 1024 };
 
 /* One question in progress. */
 typedef struct active {
@@ -30,8 +30,7 @@ typedef struct entry {
     uint32_t depth;    /* tokens after the prompt */
     size_t begin, end; /* its draws: order[begin..end) */
     bool on_reference; /* the reference begins with this prefix and goes on */
-    uint8_t n_tail;
-    char tail[LONGEST_STOP]; /* last bytes of its text, for stop strings that span tokens */
+    sc_ending_tail tail;
 } entry;
 
 /* A draw and what it took. */
@@ -49,7 +48,7 @@ typedef struct generator {
     size_t n_frontier, frontier_capacity;
     active **actives; /* questions in progress */
     size_t n_actives, actives_capacity;
-    size_t batch_nodes, live_nodes, n_live, longest_stop;
+    size_t batch_nodes, live_nodes, n_live;
     bool no_more;
     sc_generate_counters counters;
     /* the call being made: N entries taken off the frontier, their request and its result */
@@ -169,55 +168,9 @@ static semcal_status admit_more(generator *g, semcal_error *error)
 
 /* ---- text ---- */
 
-/* Place just before the first stop string in `text`, or `length`. */
-static size_t find_stop(const sc_generate_options *options, const char *text, size_t length)
-{
-    size_t found = length;
-    for (size_t s = 0; s < options->n_stops; s++) {
-        size_t n = strlen(options->stops[s]);
-        for (size_t i = 0; i + n <= length && i < found; i++) {
-            if (memcmp(text + i, options->stops[s], n) == 0) {
-                found = i;
-            }
-        }
-    }
-    return found;
-}
-
-/* Adds a token's bytes to the tail of `child`; true when that completes a stop string. */
-static bool extend_tail(const generator *g, entry *child, int32_t token)
-{
-    const char *bytes;
-    size_t length;
-    g->source->functions->token_bytes(g->source, &bytes, &length, token);
-    if (g->longest_stop == 0) {
-        return false;
-    }
-    /* A token may be longer than the window: slide over it. */
-    char window[2 * LONGEST_STOP];
-    size_t used = child->n_tail;
-    memcpy(window, child->tail, used);
-    bool stopped = false;
-    for (size_t i = 0; i < length && !stopped; i++) {
-        if (used == sizeof window) {
-            memmove(window, window + LONGEST_STOP, LONGEST_STOP);
-            used = LONGEST_STOP;
-        }
-        window[used++] = bytes[i];
-        for (size_t s = 0; s < g->options->n_stops && !stopped; s++) {
-            size_t n = strlen(g->options->stops[s]);
-            stopped = n <= used && memcmp(window + used - n, g->options->stops[s], n) == 0;
-        }
-    }
-    size_t keep = used < g->longest_stop - 1 ? used : g->longest_stop - 1;
-    memcpy(child->tail, window + used - keep, keep);
-    child->n_tail = (uint8_t)keep;
-    return stopped;
-}
-
 static semcal_status fill_texts(const generator *g, const active *question, sc_tree *tree, semcal_error *error)
 {
-    int32_t *ids = sc_memory_alloc(g->options->max_tokens, sizeof *ids, error);
+    int32_t *ids = sc_memory_alloc(g->options->ending.max_tokens, sizeof *ids, error);
     semcal_status status = ids == NULL ? SEMCAL_E_MEMORY : SEMCAL_OK;
     for (size_t j = 0; j < tree->n_draws && status == SEMCAL_OK; j++) {
         size_t n = (size_t)tree->n_tokens[j];
@@ -226,19 +179,8 @@ static semcal_status fill_texts(const generator *g, const active *question, sc_t
             ids[i] = tree->token[at];
         }
         tree->finish[j] = question->finish[j];
-        size_t n_shown = tree->finish[j] == SC_FINISH_END ? n - 1 : n;
-        /* A source may say that every token ends the response (single-token questions): then the token is the text. */
-        if (n == 1 && tree->finish[j] == SC_FINISH_END) {
-            const char *bytes;
-            size_t length;
-            g->source->functions->token_bytes(g->source, &bytes, &length, ids[0]);
-            n_shown = length > 0 ? 1 : 0;
-        }
-        status = g->source->functions->decode(g->source, &tree->text[j], &tree->text_length[j], ids, n_shown, error);
-        if (status == SEMCAL_OK && tree->finish[j] == SC_FINISH_STOP) {
-            tree->text_length[j] = find_stop(g->options, tree->text[j], tree->text_length[j]);
-            tree->text[j][tree->text_length[j]] = '\0';
-        }
+        status = sc_ending_text(&tree->text[j], &tree->text_length[j], &g->options->ending, g->source, ids, n,
+                                tree->finish[j], error);
     }
     free(ids);
     return status;
@@ -444,14 +386,7 @@ static semcal_status take_token(generator *g, size_t i, size_t begin, size_t end
     if (status != SEMCAL_OK) {
         return status;
     }
-    int finish = -1;
-    if (g->source->functions->is_end(g->source, token)) {
-        finish = SC_FINISH_END;
-    } else if (extend_tail(g, &child, token)) {
-        finish = SC_FINISH_STOP;
-    } else if (child.depth >= g->options->max_tokens) {
-        finish = SC_FINISH_LENGTH;
-    }
+    int finish = sc_ending_extend(&child.tail, &g->options->ending, g->source, e->depth, token);
     if (finish >= 0) {
         for (size_t j = begin; j < end; j++) {
             question->leaf[question->order[j]] = child.raw;
@@ -578,17 +513,10 @@ static semcal_status step(generator *g, semcal_error *error)
 
 static semcal_status check_options(const sc_generate_options *o, semcal_error *error)
 {
-    if (o->n_draws < 1 || o->max_tokens < 1 || !(o->temperature > 0) || !isfinite(o->temperature)) {
-        return sc_error_set(error, SEMCAL_E_CONFIG, "sampling: draws and max_tokens must be >= 1, temperature > 0");
+    if (o->n_draws < 1 || !(o->temperature > 0) || !isfinite(o->temperature)) {
+        return sc_error_set(error, SEMCAL_E_CONFIG, "sampling: draws must be >= 1 and temperature > 0");
     }
-    for (size_t i = 0; i < o->n_stops; i++) {
-        size_t n = strlen(o->stops[i]);
-        if (n < 1 || n > LONGEST_STOP) {
-            return sc_error_set(error, SEMCAL_E_CONFIG, "stop string %zu has %zu bytes; 1 to %d are possible", i, n,
-                                LONGEST_STOP);
-        }
-    }
-    return SEMCAL_OK;
+    return sc_ending_check(&o->ending, error);
 }
 
 static semcal_status allocate(generator *g, semcal_error *error)
@@ -656,13 +584,9 @@ semcal_status sc_generate(sc_source *source, const sc_generate_options *options,
     }
     generator g = {.source = source, .options = options, .callbacks = callbacks, .payload = payload};
     size_t live = 0, batch = 0;
-    source->functions->limits(source, options->max_prompt + options->max_tokens, &live, &batch);
+    source->functions->limits(source, options->max_prompt + options->ending.max_tokens, &live, &batch);
     g.live_nodes = options->live_nodes > 0 && (live == 0 || options->live_nodes < live) ? options->live_nodes : live;
     g.batch_nodes = options->batch_nodes > 0 ? options->batch_nodes : batch > 0 ? batch : DEFAULT_BATCH;
-    for (size_t i = 0; i < options->n_stops; i++) {
-        size_t n = strlen(options->stops[i]);
-        g.longest_stop = n > g.longest_stop ? n : g.longest_stop;
-    }
     status = allocate(&g, error);
     while (status == SEMCAL_OK) {
         status = admit_more(&g, error);

@@ -14,6 +14,7 @@
 #ifndef SC_SAMPLING_GENERATE_H
 #define SC_SAMPLING_GENERATE_H
 
+#include "sampling/ending.h"
 #include "sampling/tree.h"
 #include "source/source.h"
 
@@ -27,14 +28,12 @@ typedef struct sc_generate_question {
 } sc_generate_question;
 
 typedef struct sc_generate_options {
-    uint64_t key;             /* sc_random_key(seed, "draw", cell) */
-    uint32_t n_draws;         /* M >= 1 */
-    uint32_t max_tokens;      /* >= 1 */
-    double temperature;       /* > 0 */
-    size_t n_top;             /* top-k kept per node */
-    bool chain;               /* one independent chain per draw */
-    const char *const *stops; /* stop strings, each 1 to 64 bytes */
-    size_t n_stops;
+    uint64_t key;       /* sc_random_key(seed, "draw", cell) */
+    uint32_t n_draws;   /* M >= 1 */
+    sc_ending ending;   /* max_tokens and stop strings */
+    double temperature; /* > 0 */
+    size_t n_top;       /* top-k kept per node */
+    bool chain;         /* one independent chain per draw */
     size_t batch_nodes; /* laws per call to the source; 0: what the source likes */
     size_t live_nodes;  /* nodes alive at once; 0: what the source can hold */
     size_t max_prompt;  /* longest prompt to come, for the source's memory estimate; 0: unknown */
@@ -42,7 +41,7 @@ typedef struct sc_generate_options {
 
 #define SC_GENERATE_OPTIONS_INIT                                                                                       \
     {                                                                                                                  \
-        .n_draws = 50, .max_tokens = 16, .temperature = 1.0                                                            \
+        .n_draws = 50, .ending = {.max_tokens = 16}, .temperature = 1.0                                                \
     }
 
 typedef struct sc_generate_counters {

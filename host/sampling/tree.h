@@ -14,13 +14,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* How a response ended. */
-typedef enum sc_finish {
-    SC_FINISH_STOP = 0,  /* a stop string appeared */
-    SC_FINISH_END = 1,   /* an end token was drawn */
-    SC_FINISH_LENGTH = 2 /* cut at max_tokens */
-} sc_finish;
-
 /* N = n_nodes, M = n_draws. Natural logarithms; "raw" is temperature 1. */
 typedef struct sc_tree {
     size_t n_nodes, n_top, n_draws;
@@ -34,8 +27,8 @@ typedef struct sc_tree {
     /* [M] */
     int32_t *leaf, *n_tokens;
     double *draw_logprob, *draw_logprob_raw;
-    uint8_t *finish;
-    char **text; /* raw bytes of the response without its stop string or end token */
+    uint8_t *finish; /* sc_finish */
+    char **text;     /* raw bytes of the response without its stop string or end token */
     size_t *text_length;
     /* teacher-forced log-probability of the reference tokens (temperature 1); NaN when there was none */
     double logprob_reference;

@@ -115,8 +115,11 @@ static void check_same(const sc_tree *a, const sc_tree *b)
 
 static sc_generate_options base_options(void)
 {
-    return (sc_generate_options){
-        .key = sc_random_key(7, "draw", "toy"), .n_draws = N_DRAWS, .max_tokens = 7, .temperature = 1.0, .n_top = 3};
+    return (sc_generate_options){.key = sc_random_key(7, "draw", "toy"),
+                                 .n_draws = N_DRAWS,
+                                 .ending = {.max_tokens = 7},
+                                 .temperature = 1.0,
+                                 .n_top = 3};
 }
 
 static void generate(suite *s, const sc_generate_options *options)
@@ -275,8 +278,8 @@ static void stop_strings_span_tokens(void **state)
     /* "well so" as a stop appears in draws that say these two fillers in a row. */
     const char *const stops[] = {"ll s", "zzz"};
     sc_generate_options options = base_options();
-    options.stops = stops;
-    options.n_stops = 2;
+    options.ending.stops = stops;
+    options.ending.n_stops = 2;
     suite s;
     generate(&s, &options);
     int n_stopped = 0;
