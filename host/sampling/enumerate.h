@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Best-first enumeration of responses: the heaviest open prefixes are expanded until the mass not yet seen is below
+ * epsilon or a budget ends. Every response found carries its exact log-probability, so the masses of classes get
+ * certain bounds: what was found, and what was found plus everything not found.
+ */
+#ifndef SC_SAMPLING_ENUMERATE_H
+#define SC_SAMPLING_ENUMERATE_H
+
+#include "sampling/ending.h"
+
+typedef struct sc_enumerate_options {
+    sc_ending ending;
+    double temperature; /* > 0; log-probabilities are those of the tempered law */
+    double epsilon;     /* stop when the unexplored mass is at most this; in [0, 1) */
+    uint64_t max_laws;  /* stop after this many laws (forward passes); 0: no budget */
+    size_t n_top;       /* tokens of a law that are followed; the rest counts as unexplored */
+    size_t batch_nodes; /* prefixes per call; part of the definition of the result when the budget ends it */
+    size_t live_nodes;  /* handles kept at once; 0: as the source can hold */
+} sc_enumerate_options;
+
+#define SC_ENUMERATE_OPTIONS_INIT                                                                                      \
+    {                                                                                                                  \
+        .ending = {.max_tokens = 16}, .temperature = 1.0, .epsilon = 1e-3, .n_top = 64, .batch_nodes = 32              \
+    }
+
+/* One response, its text without the stop. */
+typedef struct sc_enumerated {
+    double logprob;  /* nats */
+    int32_t *tokens; /* [n_tokens] */
+    size_t n_tokens;
+    uint8_t finish; /* sc_finish */
+    char *text;
+    size_t text_length;
+} sc_enumerated;
+
+typedef struct sc_enumeration {
+    sc_enumerated *responses; /* by falling probability, ties by tokens */
+    size_t n_responses, capacity;
+    double mass_found; /* sum of their probabilities */
+    double unexplored; /* certain upper bound on everything else: 1 - mass_found, at least 0 */
+    uint64_t n_laws;
+    bool finished; /* unexplored <= epsilon; false: the budget ended it, or n_top was too small */
+} sc_enumeration;
+
+/* Enumerates the responses to the prompt `prompt` [n_prompt], which may end in tokens of the response already given
+ * (`n_given` of them: they count towards max_tokens and stop strings). Free with sc_enumeration_free. */
+semcal_status sc_enumerate(sc_enumeration *out, sc_source *source, const sc_enumerate_options *options,
+                           const int32_t *prompt, size_t n_prompt, size_t n_given, semcal_error *error);
+void sc_enumeration_free(sc_enumeration *enumeration);
+
+#endif
