@@ -64,13 +64,6 @@ typedef enum sc_config_estimator {
     SC_CONFIG_HYBRID
 } sc_config_estimator;
 
-/* Closed-form laws (source: toy); what the keys mean is said by source/toy.h. */
-typedef struct sc_config_toy {
-    char *law;
-    int64_t questions, classes, length;
-    double concentration, tilt;
-} sc_config_toy;
-
 typedef struct sc_config_model {
     char *name;
     char *path; /* absolute; NULL for source: toy */
@@ -80,7 +73,6 @@ typedef struct sc_config_model {
     sc_config_gemm gemm;
     int64_t kv_memory; /* bytes, SC_CONFIG_UNSET: from the free device memory */
     char *logits;      /* source: recorded; absolute path of a [N, V] file, or NULL */
-    sc_config_toy toy;
 } sc_config_model;
 
 /* Worked examples put in front of a question. */
@@ -94,7 +86,7 @@ typedef struct sc_config_shots {
 
 typedef struct sc_config_dataset {
     char *name;
-    char *path;               /* absolute; NULL where the source brings its questions (toy) */
+    char *path;               /* absolute */
     sc_config_format format;  /* never AUTO after loading */
     char *question, *answers; /* fields */
     char *answers_separator;  /* splits one text into several accepted answers; NULL: does not */
@@ -110,7 +102,7 @@ typedef struct sc_config_dataset {
 } sc_config_dataset;
 
 /* How a style asks and when an answer ends. The prompt is `shots` times (`shot` `separator`) and then `prompt`;
- * {question} and {answer} stand for the row's texts. */
+ * {question} and {answer} stand for the row's texts, any other text for itself. */
 typedef struct sc_config_style {
     char *name;
     sc_config_ints max_tokens; /* swept */
