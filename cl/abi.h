@@ -19,4 +19,29 @@ typedef int32_t abi_i32;
 typedef uint64_t abi_u64;
 #endif
 
+/* ---- rows over logits (rows.cl, host/device/rows.h) ---- */
+
+#define SC_ROWS_BLOCK 1024        /* tokens with one maximum; part of the definition of a row's law */
+#define SC_ROWS_PART 256          /* tokens with one sum inside a block: what a draw searches */
+#define SC_ROWS_PARTS 4           /* SC_ROWS_BLOCK / SC_ROWS_PART */
+#define SC_ROWS_BITS 45           /* weights are multiples of 2^-45 of the block's largest */
+#define SC_ROWS_LANES 8           /* partial sums over blocks, folded at the end; block counts are padded to these */
+#define SC_ROWS_CUT (-200.0)      /* a block this many octaves below the row's maximum has no weight */
+
+/* What a pass leaves for each row. */
+typedef struct sc_rows_row {
+    abi_u64 weight;               /* W */
+    double moment;                /* sum of w_i (l_i - m), w_i in units of the maximum's weight */
+    float max;                    /* m */
+    float target;                 /* logit of the target */
+    abi_i32 rank;                 /* of the target */
+    abi_i32 bad;                  /* not 0: NaN, +inf, or nothing but -inf */
+} sc_rows_row;
+
+/* A token with its logit: a draw or an entry of the top list; token -1: none. */
+typedef struct sc_rows_token {
+    abi_i32 token;
+    float logit;
+} sc_rows_token;
+
 #endif
