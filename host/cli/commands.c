@@ -7,7 +7,9 @@
 #include <string.h>
 
 /* Each subcommand's file defines one of these. Keep both lists in the order of the manual. */
-#define SC_CLI_COMMANDS(X) X(version, "the version and the commit it was built from")
+#define SC_CLI_COMMANDS(X)                                                                                             \
+    X(tokenize, "token ids of texts, and texts of token ids")                                                          \
+    X(version, "the version and the commit it was built from")
 
 #define DECLARE(name, summary) semcal_status sc_cli_##name(int argc, char **argv, semcal_error *error);
 SC_CLI_COMMANDS(DECLARE)
