@@ -44,4 +44,20 @@ typedef struct sc_rows_token {
     float logit;
 } sc_rows_token;
 
+/* ---- packed matrix products (gemm.cl, gemm_tiled.cl) ---- */
+
+#define SC_PANEL 32       /* columns of a weight panel */
+#define SC_CHUNK 256      /* values of k in one chain of fma; fixes the order of every sum */
+#define SC_TILE_ROWS 14   /* rows of A kept in registers on CPUs */
+#define SC_SKINNY_ROWS 8  /* rows of A that gemm_skinny takes per work-group */
+#define SC_TILED_ROWS 64  /* rows of A that gemm_tiled takes per work-group */
+#define SC_GEMM_STORE 0
+#define SC_GEMM_ADD 1
+#define SC_GEMM_SWIGLU 2
+
+/* ---- paged keys and values (transformer.cl) ---- */
+
+#define SC_PAGE 16           /* positions of a page */
+#define SC_ATTENTION_PAGES 8 /* pages of one softmax chunk, by absolute position */
+
 #endif

@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The parts of a transformer layer around the matrix products: embedding, RMSNorm, RoPE with the KV store, attention.
+ *
+ * Built per model: HEADS, KV_HEADS, HEAD (head size). Rows are tokens to run: row r has token[r], position[r] and a page
+ * list pages[table[r]], pages[table[r] + 1], .. that covers positions 0 .. position[r].
+ * A KV page holds SC_PAGE positions of one layer: keys [KV_HEADS][HEAD][SC_PAGE], values [KV_HEADS][SC_PAGE][HEAD_PAD].
+ * Work-group: LSZ items; one row (embed, norm, rope_store), or one row and KV head (attention).
+ * Precision: fp32. No result depends on any other row: sums run over constant places, attention over pages in order, in
+ * chunks of SC_ATTENTION_PAGES pages counted from position 0. C reference: sc_reference_logits (float64).
+ */
+#include "abi.h"
+#include "exp.h"
+
+#pragma OPENCL FP_CONTRACT OFF
+
+#define GROUP (HEADS / KV_HEADS)
+#define HEAD_PAD ((HEAD + 15) / 16 * 16)
+#define QKV ((HEADS + 2 * KV_HEADS) * HEAD)
+
+#if LSZ > 1
+#define SYNC() barrier(CLK_LOCAL_MEM_FENCE)
+#else
+#define SYNC()
+#endif
+
+/* x [N, width] = rows `token` of a packed matrix; tokens outside this part's panels are left to another launch. */
+__kernel void embed(__global float *x, __global const int *token, __global const uint *panels, const uint first_panel,
+                    const uint n_panels, const uint width, const uint bf16)
+{
+    const uint row = get_group_id(0), id = (uint)token[row], panel = id / SC_PANEL;
+    if (panel < first_panel || panel >= first_panel + n_panels) {
+        return;
+    }
+    const uint j = id % SC_PANEL;
+    __global const uint *from = panels + (size_t)(panel - first_panel) * width * (bf16 ? 16 : 32);
+    for (uint i = get_local_id(0); i < width; i += LSZ) {
+        uint bits;
+        if (bf16) {
+            const uint word = from[i * 16 + j % 16];
+            bits = j < 16 ? word << 16 : word & 0xffff0000u;
+        } else {
+            bits = from[i * 32 + j];
+        }
+        x[(size_t)row * width + i] = as_float(bits);
+    }
+}
+
+/* y [i] = x [index[i]] / rms * gain; `index` may be null: the same row. */
+__kernel void norm(__global float *y, __global const float *x, __global const float *gain, __global const int *index,
+                   const uint width, const float epsilon)
+{
+    const uint row = get_group_id(0);
+    __global const float *from = x + (size_t)(index ? (uint)index[row] : row) * width;
+    __global float *to = y + (size_t)row * width;
+#if LSZ > 1
+    __local float part[LSZ];
+    const uint lid = get_local_id(0);
+    float mine = 0.0f;
+    for (uint i = lid; i < width; i += LSZ) {
+        mine = fma(from[i], from[i], mine);
+    }
+    part[lid] = mine;
+    for (uint step = LSZ / 2; step > 0; step /= 2) {
+        SYNC();
+        if (lid < step) {
+            part[lid] += part[lid + step];
+        }
+    }
+    SYNC();
+    const float scale = 1.0f / sqrt(part[0] / (float)width + epsilon);
+    for (uint i = lid; i < width; i += LSZ) {
+        to[i] = from[i] * scale * gain[i];
+    }
+#else
+    float16 sum = 0.0f;
+    uint i = 0;
+    for (; i + 16 <= width; i += 16) {
+        const float16 v = vload16(0, from + i);
+        sum = fma(v, v, sum);
+    }
+    const float8 s8 = sum.lo + sum.hi;
+    const float4 s4 = s8.lo + s8.hi;
+    float total = (s4.s0 + s4.s2) + (s4.s1 + s4.s3);
+    for (; i < width; i++) {
+        total = fma(from[i], from[i], total);
+    }
+    const float scale = 1.0f / sqrt(total / (float)width + epsilon);
+    for (i = 0; i + 16 <= width; i += 16) {
+        vstore16(vload16(0, from + i) * scale * vload16(0, gain + i), 0, to + i);
+    }
+    for (; i < width; i++) {
+        to[i] = from[i] * scale * gain[i];
+    }
+#endif
+}
+
+/* Rotates q in place, stores rotated k and v in the row's page. angle [positions][HEAD / 2]: (cos, sin). */
+__kernel void rope_store(__global float *qkv, __global float *keys, __global float *values, __global const int *position,
+                         __global const int *table, __global const int *pages, __global const float2 *angle)
+{
+    const uint row = get_group_id(0), at = (uint)position[row], slot = at % SC_PAGE;
+    const size_t page = (size_t)pages[table[row] + (int)(at / SC_PAGE)];
+    __global float *q = qkv + (size_t)row * QKV, *k = q + HEADS * HEAD, *v = k + KV_HEADS * HEAD;
+    __global const float2 *turn = angle + (size_t)at * (HEAD / 2);
+    __global float *to_k = keys + page * (KV_HEADS * HEAD * SC_PAGE) + slot;
+    __global float *to_v = values + page * (KV_HEADS * HEAD_PAD * SC_PAGE) + slot * HEAD_PAD;
+    for (uint i = get_local_id(0); i < HEADS * (HEAD / 2); i += LSZ) {
+        __global float *pair = q + i / (HEAD / 2) * HEAD + i % (HEAD / 2);
+        const float2 t = turn[i % (HEAD / 2)];
+        const float a = pair[0], b = pair[HEAD / 2];
+        pair[0] = fma(a, t.x, -(b * t.y));
+        pair[HEAD / 2] = fma(b, t.x, a * t.y);
+    }
+    for (uint i = get_local_id(0); i < KV_HEADS * (HEAD / 2); i += LSZ) {
+        const uint h = i / (HEAD / 2), d = i % (HEAD / 2);
+        const float2 t = turn[d];
+        const float a = k[h * HEAD + d], b = k[h * HEAD + d + HEAD / 2];
+        to_k[(h * HEAD + d) * SC_PAGE] = fma(a, t.x, -(b * t.y));
+        to_k[(h * HEAD + d + HEAD / 2) * SC_PAGE] = fma(b, t.x, a * t.y);
+    }
+    for (uint i = get_local_id(0); i < KV_HEADS * HEAD; i += LSZ) {
+        to_v[i / HEAD * (HEAD_PAD * SC_PAGE) + i % HEAD] = v[i];
+    }
+}
+
+#if LSZ == 1
+
+#define VECTORS (HEAD_PAD / 16)
+/* Independent chains, so that short loops do not wait for one fma after the other. */
+#define K_CHAINS (GROUP >= 4 ? 1 : HEAD % 4 == 0 ? 4 : 2)
+#define V_CHAINS (GROUP * VECTORS >= 8 ? 1 : GROUP * VECTORS >= 4 ? 2 : 4)
+
+static float highest(const float16 v)
+{
+    const float8 a = fmax(v.lo, v.hi);
+    const float4 b = fmax(a.lo, a.hi);
+    const float2 c = fmax(b.lo, b.hi);
+    return fmax(c.x, c.y);
+}
+
+static float total_of(const float16 v)
+{
+    const float8 a = v.lo + v.hi;
+    const float4 b = a.lo + a.hi;
+    const float2 c = b.lo + b.hi;
+    return c.x + c.y;
+}
+
+/* out [N, HEADS * HEAD]: softmax of q k / sqrt(HEAD) over positions 0 .. position[row], times the values. */
+__kernel void attention(__global float *out, __global const float *qkv, __global const float *keys,
+                        __global const float *values, __global const int *position, __global const int *table,
+                        __global const int *pages, const float scale)
+{
+    const uint row = get_global_id(0) / KV_HEADS, head = get_global_id(0) % KV_HEADS, last = (uint)position[row];
+    __global const int *list = pages + table[row];
+    float q[GROUP][HEAD];
+    float16 sum[GROUP][VECTORS];
+    float peak[GROUP], mass[GROUP];
+    for (uint g = 0; g < GROUP; g++) {
+        __global const float *from = qkv + (size_t)row * QKV + (head * GROUP + g) * HEAD;
+        for (uint d = 0; d < HEAD; d++) {
+            q[g][d] = from[d] * scale;
+        }
+        for (uint v = 0; v < VECTORS; v++) {
+            sum[g][v] = 0.0f;
+        }
+        peak[g] = -INFINITY;
+        mass[g] = 0.0f;
+    }
+    const uint n_pages = last / SC_PAGE + 1;
+    const int16 lane = (int16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    for (uint first = 0; first < n_pages; first += SC_ATTENTION_PAGES) {
+        const uint here = min((uint)SC_ATTENTION_PAGES, n_pages - first);
+        float16 weight[GROUP][SC_ATTENTION_PAGES];
+        for (uint p = 0; p < here; p++) {
+            __global const float16 *k = (__global const float16 *)(keys + ((size_t)list[first + p] * KV_HEADS + head) * (HEAD * SC_PAGE));
+            float16 chain[GROUP][K_CHAINS];
+            for (uint g = 0; g < GROUP; g++) {
+                for (uint c = 0; c < K_CHAINS; c++) {
+                    chain[g][c] = 0.0f;
+                }
+            }
+            for (uint d = 0; d < HEAD; d += K_CHAINS) {
+                for (uint c = 0; c < K_CHAINS; c++) {
+                    const float16 key = k[d + c];
+                    for (uint g = 0; g < GROUP; g++) {
+                        chain[g][c] = fma((float16)(q[g][d + c]), key, chain[g][c]);
+                    }
+                }
+            }
+            const int left = (int)last - (int)((first + p) * SC_PAGE);
+            for (uint g = 0; g < GROUP; g++) {
+                float16 score = chain[g][0];
+                for (uint c = 1; c < K_CHAINS; c++) {
+                    score += chain[g][c];
+                }
+                weight[g][p] = lane > left ? (float16)(-INFINITY) : score;
+            }
+        }
+        for (uint g = 0; g < GROUP; g++) {
+            float16 top = weight[g][0];
+            for (uint p = 1; p < here; p++) {
+                top = fmax(top, weight[g][p]);
+            }
+            const float best = fmax(peak[g], highest(top));
+            float16 added = 0.0f;
+            for (uint p = 0; p < here; p++) {
+                const float16 score = weight[g][p];
+                const float16 e = sc_exp16(score - best);
+                weight[g][p] = score == -INFINITY ? (float16)(0.0f) : e;
+                added += weight[g][p];
+            }
+            if (first > 0) {
+                const float shrink = sc_exp(peak[g] - best);
+                mass[g] *= shrink;
+                for (uint v = 0; v < VECTORS; v++) {
+                    sum[g][v] *= shrink;
+                }
+            }
+            mass[g] += total_of(added);
+            peak[g] = best;
+        }
+        float16 part[GROUP][V_CHAINS][VECTORS];
+        for (uint g = 0; g < GROUP; g++) {
+            for (uint c = 0; c < V_CHAINS; c++) {
+                for (uint v = 0; v < VECTORS; v++) {
+                    part[g][c][v] = 0.0f;
+                }
+            }
+        }
+        for (uint p = 0; p < here; p++) {
+            __global const float16 *value = (__global const float16 *)(values + ((size_t)list[first + p] * KV_HEADS + head) * (HEAD_PAD * SC_PAGE));
+            const float *w0 = (const float *)&weight[0][p];
+            const uint count = min((uint)SC_PAGE, last - (first + p) * SC_PAGE + 1);
+            if (count == SC_PAGE) {
+                for (uint s = 0; s < SC_PAGE; s += V_CHAINS) {
+                    for (uint c = 0; c < V_CHAINS; c++) {
+                        for (uint v = 0; v < VECTORS; v++) {
+                            const float16 x = value[(s + c) * VECTORS + v];
+                            for (uint g = 0; g < GROUP; g++) {
+                                part[g][c][v] = fma((float16)(w0[g * SC_ATTENTION_PAGES * 16 + s + c]), x, part[g][c][v]);
+                            }
+                        }
+                    }
+                }
+            } else { /* slots past the row's position hold anything */
+                for (uint s = 0; s < count; s++) {
+                    for (uint v = 0; v < VECTORS; v++) {
+                        const float16 x = value[s * VECTORS + v];
+                        for (uint g = 0; g < GROUP; g++) {
+                            part[g][s % V_CHAINS][v] = fma((float16)(w0[g * SC_ATTENTION_PAGES * 16 + s]), x, part[g][s % V_CHAINS][v]);
+                        }
+                    }
+                }
+            }
+        }
+        for (uint g = 0; g < GROUP; g++) {
+            for (uint v = 0; v < VECTORS; v++) {
+                float16 together = part[g][0][v];
+                for (uint c = 1; c < V_CHAINS; c++) {
+                    together += part[g][c][v];
+                }
+                sum[g][v] += together;
+            }
+        }
+    }
+    for (uint g = 0; g < GROUP; g++) {
+        __global float *to = out + (size_t)row * (HEADS * HEAD) + (head * GROUP + g) * HEAD;
+        const float *from = (const float *)sum[g];
+        for (uint d = 0; d < HEAD; d++) {
+            to[d] = from[d] / mass[g];
+        }
+    }
+}
+
+#else
+
+/* The same for work-groups: items share the positions of a chunk, then the places of the output. */
+__kernel void attention(__global float *out, __global const float *qkv, __global const float *keys,
+                        __global const float *values, __global const int *position, __global const int *table,
+                        __global const int *pages, const float scale)
+{
+    enum { CHUNK = SC_ATTENTION_PAGES * SC_PAGE, PLACES = (GROUP * HEAD + LSZ - 1) / LSZ };
+    __local float q[GROUP * HEAD], weight[GROUP][CHUNK], peak[GROUP], mass[GROUP], shrink[GROUP];
+    const uint lid = get_local_id(0), row = get_group_id(0) / KV_HEADS, head = get_group_id(0) % KV_HEADS;
+    const uint last = (uint)position[row];
+    __global const int *list = pages + table[row];
+    __global const float *from = qkv + (size_t)row * QKV + head * GROUP * HEAD;
+    float sum[PLACES];
+    for (uint i = lid; i < GROUP * HEAD; i += LSZ) {
+        q[i] = from[i] * scale;
+    }
+    for (uint i = 0; i < PLACES; i++) {
+        sum[i] = 0.0f;
+    }
+    for (uint first = 0; first <= last; first += CHUNK) {
+        const uint here = min((uint)CHUNK, last - first + 1);
+        SYNC();
+        for (uint i = lid; i < GROUP * CHUNK; i += LSZ) {
+            const uint g = i / CHUNK, at = first + i % CHUNK;
+            if (at <= last) {
+                const size_t page = (size_t)list[at / SC_PAGE];
+                __global const float *k = keys + (page * KV_HEADS + head) * (HEAD * SC_PAGE) + at % SC_PAGE;
+                float score = 0.0f;
+                for (uint d = 0; d < HEAD; d++) {
+                    score = fma(q[g * HEAD + d], k[d * SC_PAGE], score);
+                }
+                weight[g][i % CHUNK] = score;
+            }
+        }
+        SYNC();
+        for (uint g = lid; g < GROUP; g += LSZ) {
+            float best = weight[g][0];
+            for (uint s = 1; s < here; s++) {
+                best = fmax(best, weight[g][s]);
+            }
+            best = first == 0 ? best : fmax(best, peak[g]);
+            shrink[g] = first == 0 ? 0.0f : sc_exp(peak[g] - best);
+            peak[g] = best;
+        }
+        SYNC();
+        for (uint i = lid; i < GROUP * CHUNK; i += LSZ) {
+            if (i % CHUNK < here) {
+                weight[i / CHUNK][i % CHUNK] = sc_exp(weight[i / CHUNK][i % CHUNK] - peak[i / CHUNK]);
+            }
+        }
+        SYNC();
+        for (uint g = lid; g < GROUP; g += LSZ) {
+            float added = 0.0f;
+            for (uint s = 0; s < here; s++) {
+                added += weight[g][s];
+            }
+            mass[g] = first == 0 ? added : fma(mass[g], shrink[g], added);
+        }
+        for (uint i = 0; i < PLACES; i++) {
+            const uint place = i * LSZ + lid, g = place / HEAD, d = place % HEAD;
+            if (place < GROUP * HEAD) {
+                float part = 0.0f;
+                for (uint s = 0; s < here; s++) {
+                    const size_t page = (size_t)list[(first + s) / SC_PAGE];
+                    part = fma(weight[g][s], values[(page * KV_HEADS + head) * (HEAD_PAD * SC_PAGE) + s % SC_PAGE * HEAD_PAD + d], part);
+                }
+                sum[i] = fma(sum[i], shrink[g], part);
+            }
+        }
+    }
+    SYNC();
+    for (uint i = 0; i < PLACES; i++) {
+        const uint place = i * LSZ + lid;
+        if (place < GROUP * HEAD) {
+            out[(size_t)row * (HEADS * HEAD) + head * GROUP * HEAD + place] = sum[i] / mass[place / HEAD];
+        }
+    }
+}
+
+#endif
