@@ -12,6 +12,7 @@
  *       SC_GEMM_SWIGLU  panels hold 16 gate and 16 up columns; C [m, n / 2] = silu(gate) * up
  */
 #include "abi.h"
+#include "exp.h"
 
 #pragma OPENCL FP_CONTRACT OFF
 
@@ -85,11 +86,6 @@ TILE(12)
 TILE(13)
 TILE(14)
 
-static float16 silu(const float16 x)
-{
-    return x / (1.0f + exp(-x));
-}
-
 /* The first `n` (at most 16) of `v` to `c`, or added to it. */
 static void put(__global float *c, const float16 v, const uint n, const bool add)
 {
@@ -106,14 +102,14 @@ static void put(__global float *c, const float16 v, const uint n, const bool add
 
 __kernel void gemm_packed(__global const float *a, __global const uint *weights, __global const float *bias, __global float *c,
                           const uint m, const uint n, const uint k, const uint stride, const uint mode, const uint block,
-                          const uint n_blocks)
+                          const uint n_blocks, const uint panel_first)
 {
-    const uint panel_index = get_global_id(0) / n_blocks;
+    const uint panel_here = get_global_id(0) / n_blocks, panel_index = panel_first + panel_here;
     const uint row_first = (get_global_id(0) % n_blocks) * block, row_last = min(row_first + block, m);
 #ifdef WEIGHT_BF16
-    __global const void *panel = weights + (size_t)panel_index * k * 16;
+    __global const void *panel = weights + (size_t)panel_here * k * 16;
 #else
-    __global const void *panel = weights + (size_t)panel_index * k * 32;
+    __global const void *panel = weights + (size_t)panel_here * k * 32;
 #endif
     const uint n_rows = row_last - row_first, n_tiles = (n_rows + SC_TILE_ROWS - 1) / SC_TILE_ROWS;
     const uint column = panel_index * SC_PANEL;
@@ -150,7 +146,7 @@ __kernel void gemm_packed(__global const float *a, __global const uint *weights,
             const float16 x = total[2 * r] + bias0, y = total[2 * r + 1] + bias1;
             if (mode == SC_GEMM_SWIGLU) {
                 const uint out = panel_index * 16;
-                put(c + (size_t)(row + r) * stride + out, silu(x) * y, n / 2 - out, false);
+                put(c + (size_t)(row + r) * stride + out, sc_silu16(x) * y, n / 2 - out, false);
             } else {
                 __global float *to = c + (size_t)(row + r) * stride + column;
                 put(to, x, n - column, mode == SC_GEMM_ADD);

@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The methods and the choice between them; matrix.c packs the weights. */
+#include "device/gemm_internal.h"
+
+#include "abi.h"
+#include "base/file.h"
+#include "base/memory.h"
+
+#include <clblast_c.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* One product to do. */
+struct job {
+    sc_buffer *c, *a;
+    size_t stride, m;
+    sc_gemm_mode mode;
+    const sc_matrix *matrix;
+};
+
+/* ---- own methods ---- */
+
+/* Rows per work-item: few enough that every compute unit has several, many enough that a panel is read seldom. */
+static uint32_t block_rows(const sc_gemm *gemm, size_t m, size_t n_panels)
+{
+    const size_t wanted = 8 * (size_t)sc_device_facts(gemm->device)->compute_units;
+    size_t block = 9 * SC_TILE_ROWS;
+    while (block > SC_TILE_ROWS && n_panels * ((m + block - 1) / block) < wanted) {
+        block -= SC_TILE_ROWS;
+    }
+    const size_t n_blocks = (m + block - 1) / block;
+    return (uint32_t)((m + n_blocks - 1) / n_blocks);
+}
+
+static semcal_status run_packed(sc_gemm *gemm, const struct job *job, semcal_error *error)
+{
+    const sc_matrix *w = job->matrix;
+    sc_kernel *kernel = gemm->kernels[SC_GEMM_METHOD_PACKED][w->bf16];
+    semcal_status status = SEMCAL_OK;
+    const uint32_t block = block_rows(gemm, job->m, w->n_panels), blocks = ((uint32_t)job->m + block - 1) / block;
+    for (size_t i = 0; i < w->n_parts && status == SEMCAL_OK; i++) {
+        sc_work work = SC_WORK_1D(w->parts[i].n_panels * blocks, 1);
+        work.bytes = (double)sc_buffer_bytes(w->parts[i].panels);
+        status = sc_launch(kernel, &work,
+                           SC_ARGS(SC_BUFFER_ARG(job->a), SC_BUFFER_ARG(w->parts[i].panels), SC_BUFFER_ARG(w->bias),
+                                   SC_BUFFER_ARG(job->c), SC_U32((uint32_t)job->m), SC_U32((uint32_t)w->n),
+                                   SC_U32((uint32_t)w->k), SC_U32((uint32_t)job->stride), SC_U32((uint32_t)job->mode),
+                                   SC_U32(block), SC_U32(blocks), SC_U32((uint32_t)w->parts[i].first_panel)),
+                           error);
+    }
+    return status;
+}
+
+static semcal_status run_groups(sc_gemm *gemm, sc_gemm_method method, size_t rows_per_group, const struct job *job,
+                                semcal_error *error)
+{
+    const sc_matrix *w = job->matrix;
+    sc_kernel *kernel = gemm->kernels[method][w->bf16];
+    semcal_status status = SEMCAL_OK;
+    for (size_t i = 0; i < w->n_parts && status == SEMCAL_OK; i++) {
+        const sc_work work = {.n_dims = 2,
+                              .global = {w->parts[i].n_panels * 128, (job->m + rows_per_group - 1) / rows_per_group, 1},
+                              .local = {128, 1, 1},
+                              .bytes = (double)sc_buffer_bytes(w->parts[i].panels)};
+        status = sc_launch(kernel, &work,
+                           SC_ARGS(SC_BUFFER_ARG(job->a), SC_BUFFER_ARG(w->parts[i].panels), SC_BUFFER_ARG(w->bias),
+                                   SC_BUFFER_ARG(job->c), SC_U32((uint32_t)job->m), SC_U32((uint32_t)w->n),
+                                   SC_U32((uint32_t)w->k), SC_U32((uint32_t)job->stride), SC_U32((uint32_t)job->mode),
+                                   SC_U32((uint32_t)w->parts[i].first_panel)),
+                           error);
+    }
+    return status;
+}
+
+static semcal_status run_skinny(sc_gemm *gemm, const struct job *job, semcal_error *error)
+{
+    return run_groups(gemm, SC_GEMM_METHOD_SKINNY, SC_SKINNY_ROWS, job, error);
+}
+
+static semcal_status run_tiled(sc_gemm *gemm, const struct job *job, semcal_error *error)
+{
+    return run_groups(gemm, SC_GEMM_METHOD_TILED, SC_TILED_ROWS, job, error);
+}
+
+/* ---- CLBlast ---- */
+
+static semcal_status run_clblast(sc_gemm *gemm, const struct job *job, semcal_error *error)
+{
+    const sc_matrix *w = job->matrix;
+    const uint64_t bytes = (uint64_t)job->m * w->n * sizeof(float);
+    if (gemm->products == NULL || sc_buffer_bytes(gemm->products) < bytes) {
+        sc_buffer_free(gemm->products);
+        gemm->products = NULL;
+        semcal_status status =
+            sc_buffer_create(&gemm->products, gemm->device, bytes, SC_BUFFER_DEVICE, "products", error);
+        if (status != SEMCAL_OK) {
+            return status;
+        }
+    }
+    const CLBlastStatusCode code = CLBlastSgemm(CLBlastLayoutRowMajor, CLBlastTransposeNo, CLBlastTransposeYes, job->m,
+                                                w->n, w->k, 1.0f, job->a->handle, 0, w->k, w->plain->handle, 0, w->k,
+                                                0.0f, gemm->products->handle, 0, w->n, &gemm->device->queue, NULL);
+    if (code != CLBlastSuccess) {
+        return sc_error_set(error, SEMCAL_E_DEVICE, "CLBlast sgemm [%zu, %zu, %zu]: status %d", job->m, w->n, w->k,
+                            (int)code);
+    }
+    const size_t columns = job->mode == SC_MODE_SWIGLU ? w->n / 2 : w->n;
+    const sc_work work = {.n_dims = 2, .global = {columns, job->m, 1}, .local = {0, 0, 0}};
+    return sc_launch(gemm->kernels[SC_GEMM_METHOD_CLBLAST][0], &work,
+                     SC_ARGS(SC_BUFFER_ARG(gemm->products), SC_BUFFER_ARG(w->bias), SC_BUFFER_ARG(job->c),
+                             SC_U32((uint32_t)w->n), SC_U32((uint32_t)job->stride), SC_U32((uint32_t)job->mode)),
+                     error);
+}
+
+/* ---- the table ---- */
+
+static const struct {
+    const char *name, *file, *kernel;
+    semcal_status (*run)(sc_gemm *gemm, const struct job *job, semcal_error *error);
+} methods[SC_GEMM_N_METHODS] = {
+    [SC_GEMM_METHOD_PACKED] = {"packed", "gemm.cl", "gemm_packed", run_packed},
+    [SC_GEMM_METHOD_SKINNY] = {"skinny", "gemm_tiled.cl", "gemm_skinny", run_skinny},
+    [SC_GEMM_METHOD_TILED] = {"tiled", "gemm_tiled.cl", "gemm_tiled", run_tiled},
+    [SC_GEMM_METHOD_CLBLAST] = {"clblast", "gemm_finish.cl", "gemm_finish", run_clblast},
+};
+
+const char *sc_gemm_method_name(sc_gemm_method method)
+{
+    return methods[method].name;
+}
+
+bool sc_gemm_supports(const sc_gemm *gemm, sc_gemm_method method, const sc_matrix *matrix)
+{
+    if (method == SC_GEMM_METHOD_CLBLAST) {
+        return gemm->kernels[method][0] != NULL && matrix->plain != NULL;
+    }
+    return gemm->kernels[method][matrix->bf16] != NULL;
+}
+
+semcal_status sc_gemm_run_method(sc_gemm *gemm, sc_gemm_method method, sc_buffer *c, size_t stride, sc_gemm_mode mode,
+                                 sc_buffer *a, const sc_matrix *matrix, size_t m, semcal_error *error)
+{
+    if (!sc_gemm_supports(gemm, method, matrix)) {
+        return sc_error_set(error, SEMCAL_E_CONFIG, "matrix product: method '%s' is not ready on this device",
+                            methods[method].name);
+    }
+    if ((mode == SC_MODE_SWIGLU) != matrix->paired) {
+        return sc_error_set(error, SEMCAL_E_CONFIG, "matrix product: SwiGLU needs a paired matrix, and only it");
+    }
+    if (m == 0) {
+        return SEMCAL_OK;
+    }
+    const struct job job = {c, a, stride, m, mode, matrix};
+    return methods[method].run(gemm, &job, error);
+}
+
+semcal_status sc_gemm_run(sc_gemm *gemm, sc_buffer *c, size_t stride, sc_gemm_mode mode, sc_buffer *a,
+                          const sc_matrix *matrix, size_t m, semcal_error *error)
+{
+    const sc_gemm_method method = gemm->choice == SC_GEMM_CLBLAST ? SC_GEMM_METHOD_CLBLAST
+                                  : m <= gemm->skinny_rows        ? SC_GEMM_METHOD_SKINNY
+                                                                  : gemm->many_rows;
+    return sc_gemm_run_method(gemm, method, c, stride, mode, a, matrix, m, error);
+}
+
+/* ---- opening ---- */
+
+static semcal_status load(sc_gemm *gemm, sc_gemm_method method, semcal_error *error)
+{
+    static const char *const options[2] = {"", "-DWEIGHT_BF16"};
+    for (int bf16 = 0; bf16 < (method == SC_GEMM_METHOD_CLBLAST ? 1 : 2); bf16++) {
+        sc_program *program;
+        semcal_status status = sc_program_get(&program, gemm->device, methods[method].file, options[bf16], error);
+        if (status == SEMCAL_OK) {
+            status = sc_kernel_get(&gemm->kernels[method][bf16], program, methods[method].kernel, error);
+        }
+        if (status != SEMCAL_OK) {
+            return status;
+        }
+        char joined[3 * 64 + 1];
+        memcpy(joined, gemm->sha256, 64);
+        memcpy(joined + 64, sc_program_sha256(program), 64);
+        sc_sha256_hex(gemm->sha256, joined, 128);
+        gemm->build_options = sc_program_options(program);
+    }
+    return SEMCAL_OK;
+}
+
+semcal_status sc_gemm_load(sc_gemm *gemm, sc_gemm_method method, semcal_error *error)
+{
+    return gemm->kernels[method][0] != NULL ? SEMCAL_OK : load(gemm, method, error);
+}
+
+static void zero_row(float *row, size_t i, void *payload)
+{
+    (void)i;
+    const size_t k = *(const size_t *)payload;
+    memset(row, 0, k * sizeof *row);
+}
+
+static double seconds(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+/* Best of three runs. */
+static semcal_status time_method(double *best, sc_gemm *gemm, sc_gemm_method method, sc_buffer *c, sc_buffer *a,
+                                 const sc_matrix *w, size_t m, semcal_error *error)
+{
+    *best = INFINITY;
+    for (int i = 0; i < 4; i++) {
+        const double start = seconds();
+        semcal_status status = sc_gemm_run_method(gemm, method, c, w->n, SC_MODE_STORE, a, w, m, error);
+        if (status == SEMCAL_OK) {
+            status = sc_device_finish(gemm->device, error);
+        }
+        if (status != SEMCAL_OK) {
+            return status;
+        }
+        *best = i > 0 ? fmin(*best, seconds() - start) : *best;
+    }
+    return SEMCAL_OK;
+}
+
+/* Up to how many rows gemm_skinny is the faster one. Both give the same bits, so noise here changes nothing else. */
+static semcal_status measure(sc_gemm *gemm, semcal_error *error)
+{
+    enum { WIDTH = 1024, MOST_ROWS = 128 };
+    size_t k = WIDTH;
+    sc_matrix *w = NULL;
+    sc_buffer *a = NULL, *c = NULL;
+    const float zero = 0;
+    const uint64_t bytes = (uint64_t)MOST_ROWS * WIDTH * sizeof(float);
+    semcal_status status = sc_matrix_pack(&w, gemm, WIDTH, k, true, false, zero_row, NULL, "measurement", &k, error);
+    if (status != SEMCAL_OK ||
+        (status = sc_buffer_create(&a, gemm->device, bytes, SC_BUFFER_DEVICE, "measurement", error)) != SEMCAL_OK ||
+        (status = sc_buffer_create(&c, gemm->device, bytes, SC_BUFFER_DEVICE, "measurement", error)) != SEMCAL_OK ||
+        (status = sc_buffer_fill(a, 0, bytes, &zero, sizeof zero, error)) != SEMCAL_OK) {
+        goto done;
+    }
+    for (size_t m = 8; m <= MOST_ROWS; m *= 2) {
+        double skinny, tiled;
+        if ((status = time_method(&skinny, gemm, SC_GEMM_METHOD_SKINNY, c, a, w, m, error)) != SEMCAL_OK ||
+            (status = time_method(&tiled, gemm, SC_GEMM_METHOD_TILED, c, a, w, m, error)) != SEMCAL_OK) {
+            goto done;
+        }
+        if (skinny > tiled) {
+            break;
+        }
+        gemm->skinny_rows = m;
+    }
+done:
+    sc_buffer_free(a);
+    sc_buffer_free(c);
+    sc_matrix_free(w);
+    return status;
+}
+
+semcal_status sc_gemm_open(sc_gemm **gemm, sc_device *device, sc_gemm_choice choice, semcal_error *error)
+{
+    *gemm = NULL;
+    sc_gemm *made = sc_memory_alloc(1, sizeof *made, error);
+    if (made == NULL) {
+        return SEMCAL_E_MEMORY;
+    }
+    made->device = device;
+    made->choice = choice;
+    made->build_options = "";
+    memset(made->sha256, '0', 64);
+    semcal_status status;
+    if (sc_device_facts(device)->is_cpu) {
+        made->many_rows = SC_GEMM_METHOD_PACKED;
+        status = load(made, SC_GEMM_METHOD_PACKED, error);
+    } else {
+        made->many_rows = SC_GEMM_METHOD_TILED;
+        made->skinny_rows = 16;
+        status = load(made, SC_GEMM_METHOD_TILED, error);
+        if (status == SEMCAL_OK) {
+            status = load(made, SC_GEMM_METHOD_SKINNY, error);
+        }
+        if (status == SEMCAL_OK && choice == SC_GEMM_AUTO) {
+            status = measure(made, error);
+        }
+    }
+    if (status == SEMCAL_OK && choice == SC_GEMM_CLBLAST) {
+        status = load(made, SC_GEMM_METHOD_CLBLAST, error);
+    }
+    if (status != SEMCAL_OK) {
+        sc_gemm_close(made);
+        return status;
+    }
+    *gemm = made;
+    return SEMCAL_OK;
+}
+
+void sc_gemm_close(sc_gemm *gemm)
+{
+    if (gemm != NULL) {
+        sc_buffer_free(gemm->products);
+        free(gemm);
+    }
+}
+
+bool sc_gemm_is_invariant(const sc_gemm *gemm)
+{
+    return gemm->choice != SC_GEMM_CLBLAST;
+}
+
+const char *sc_gemm_sha256(const sc_gemm *gemm)
+{
+    return gemm->sha256;
+}
+
+const char *sc_gemm_build_options(const sc_gemm *gemm)
+{
+    return gemm->build_options;
+}
+
+void sc_gemm_reference(float *c, const float *a, const float *w, const float *bias, size_t m, size_t n, size_t k)
+{
+    for (size_t r = 0; r < m; r++) {
+        for (size_t j = 0; j < n; j++) {
+            float total = 0;
+            for (size_t first = 0; first < k; first += SC_CHUNK) {
+                float chain = 0;
+                for (size_t i = first; i < first + SC_CHUNK && i < k; i++) {
+                    chain = fmaf(a[r * k + i], w[j * k + i], chain);
+                }
+                total = first == 0 ? chain : total + chain;
+            }
+            c[r * n + j] = bias != NULL ? total + bias[j] : total;
+        }
+    }
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Matrix products C [m, n] = A [m, k] W^T with a constant W: a table of methods, one of them chosen per device and
+ * shape.
+ *
+ *   packed   gemm.cl          CPUs: explicit vectors, 14 x 32 outputs in registers
+ *   skinny   gemm_tiled.cl    GPUs, few rows: the chunks of k side by side
+ *   tiled    gemm_tiled.cl    GPUs, many rows
+ *   clblast  CLBlast (fp32)   only on request: its order of summation depends on m
+ *
+ * The three own methods share one definition, sum over chunks of SC_CHUNK values of k in order, each chunk a chain of
+ * fma over k ascending, and give the same bits: which of them runs can be decided by speed alone, and a row's result
+ * never depends on the other rows.
+ */
+#ifndef SC_DEVICE_GEMM_H
+#define SC_DEVICE_GEMM_H
+
+#include "device/device.h"
+
+typedef struct sc_gemm sc_gemm;     /* the methods ready on one device */
+typedef struct sc_matrix sc_matrix; /* a constant W [n, k] on the device */
+
+typedef enum sc_gemm_choice {
+    SC_GEMM_AUTO,   /* the fastest of the own methods on this device, measured once */
+    SC_GEMM_OWN,    /* the own method made for this kind of device, without measuring */
+    SC_GEMM_CLBLAST /* CLBlast for fp32; laws then depend on the batch */
+} sc_gemm_choice;
+
+typedef enum sc_gemm_method {
+    SC_GEMM_METHOD_PACKED,
+    SC_GEMM_METHOD_SKINNY,
+    SC_GEMM_METHOD_TILED,
+    SC_GEMM_METHOD_CLBLAST,
+    SC_GEMM_N_METHODS
+} sc_gemm_method;
+
+/* What happens to the products. */
+typedef enum sc_gemm_mode {
+    SC_MODE_STORE, /* C = A W^T + bias */
+    SC_MODE_ADD,   /* C += A W^T + bias */
+    SC_MODE_SWIGLU /* W holds gate and up (sc_matrix_pack, `paired`): C [m, n / 2] = silu(gate) * up */
+} sc_gemm_mode;
+
+/* Row `i` of W as floats into `row` [k]; exact for bf16 matrices. Called from several threads. */
+typedef void (*sc_matrix_row)(float *row, size_t i, void *payload);
+
+/* Compiles what `choice` needs. */
+semcal_status sc_gemm_open(sc_gemm **gemm, sc_device *device, sc_gemm_choice choice, semcal_error *error);
+void sc_gemm_close(sc_gemm *gemm);
+
+/* Whether equal rows get equal bits whatever m is. */
+bool sc_gemm_is_invariant(const sc_gemm *gemm);
+const char *sc_gemm_method_name(sc_gemm_method method);
+/* sha256 over the kernel sources in use, and the build options; for provenance. */
+const char *sc_gemm_sha256(const sc_gemm *gemm);
+const char *sc_gemm_build_options(const sc_gemm *gemm);
+
+/* Packs W [n, k] and brings it to the device. `bf16`: two bytes per weight, else fp32. `bias` [n] or NULL.
+ * `paired`: rows 0 .. n/2-1 are gate and the rest up, stored side by side for SC_MODE_SWIGLU. */
+semcal_status sc_matrix_pack(sc_matrix **matrix, sc_gemm *gemm, size_t n, size_t k, bool bf16, bool paired,
+                             sc_matrix_row row, const float *bias, const char *what, void *payload,
+                             semcal_error *error);
+void sc_matrix_free(sc_matrix *matrix);
+uint64_t sc_matrix_bytes(const sc_matrix *matrix);
+size_t sc_matrix_rows(const sc_matrix *matrix);
+size_t sc_matrix_columns(const sc_matrix *matrix);
+
+/* The panels, in one or more buffers, for kernels that read rows of W themselves (embeddings). */
+size_t sc_matrix_n_parts(const sc_matrix *matrix);
+const sc_buffer *sc_matrix_part(const sc_matrix *matrix, size_t i, size_t *first_panel, size_t *n_panels);
+bool sc_matrix_is_bf16(const sc_matrix *matrix);
+
+/* Enqueues C (mode) A W^T. A [m, k] is dense; C has `stride` floats per row. */
+semcal_status sc_gemm_run(sc_gemm *gemm, sc_buffer *c, size_t stride, sc_gemm_mode mode, sc_buffer *a,
+                          const sc_matrix *matrix, size_t m, semcal_error *error);
+
+/* The same by a given method; SEMCAL_E_CONFIG when it is not ready on this device or does not support the matrix. */
+semcal_status sc_gemm_run_method(sc_gemm *gemm, sc_gemm_method method, sc_buffer *c, size_t stride, sc_gemm_mode mode,
+                                 sc_buffer *a, const sc_matrix *matrix, size_t m, semcal_error *error);
+bool sc_gemm_supports(const sc_gemm *gemm, sc_gemm_method method, const sc_matrix *matrix);
+
+/* Makes a method ready that the choice does not need; for benchmarks and tests. CLBlast runs only on matrices packed
+ * under SC_GEMM_CLBLAST, which hold a plain copy. */
+semcal_status sc_gemm_load(sc_gemm *gemm, sc_gemm_method method, semcal_error *error);
+
+/* The own methods' definition in plain C (SC_MODE_STORE): w [n, k] row-major. */
+void sc_gemm_reference(float *c, const float *a, const float *w, const float *bias, size_t m, size_t n, size_t k);
+
+#endif
