@@ -1,0 +1,461 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Collapse kinds exact, alias and choice, the table of kinds, and what holds for all of them. */
+#include "check.h"
+#include "meaning/collapse.h"
+#include "meaning/words.h"
+
+typedef struct item {
+    const char *response;
+    const char *label; /* NULL: unparsed */
+    bool correct;
+} item;
+
+static void check_items(const char *kind_name, const sc_collapse_context *context, const item *items, size_t n)
+{
+    semcal_error error = SEMCAL_ERROR_INIT;
+    const sc_collapse_kind *kind;
+    sc_collapse_question *question;
+    size_t n_wrong = 0;
+    check_ok(sc_collapse_find(&kind, kind_name, &error), error);
+    check_ok(sc_collapse_question_make(&question, kind, context, &error), error);
+    for (size_t i = 0; i < n; i++) {
+        sc_collapse_class class;
+        check_ok(sc_collapse_classify(&class, question, items[i].response, &error), error);
+        const char *expected = items[i].label == NULL ? SC_COLLAPSE_UNPARSED : items[i].label;
+        if (strcmp(class.label, expected) != 0 || class.parsed != (items[i].label != NULL) ||
+            class.correct != items[i].correct || sc_collapse_is_correct(question, class.label) != items[i].correct) {
+            print_error("%s %zu: \"%s\" is '%s' correct %d, expected '%s' correct %d\n", kind_name, i,
+                        items[i].response, class.label, class.correct, expected, items[i].correct);
+            n_wrong++;
+        }
+        free(class.label);
+    }
+    sc_collapse_question_free(question);
+    assert_int_equal(n_wrong, 0);
+}
+
+#define CHECK(kind, context, items) check_items(kind, context, items, sizeof items / sizeof *items)
+
+static void exact_strings(void **state)
+{
+    (void)state;
+    static const char *const answers[] = {"The Beatles"};
+    static const item items[] = {
+        {"The Beatles", "the beatles", true},
+        {"  the   BEATLES.\n", "the beatles", true},
+        {"\"The Beatles\"", "the beatles", true},
+        {"**The Beatles**", "the beatles", true},
+        {"\xE2\x80\x9CThe Beatles\xE2\x80\x9D!", "the beatles", true},
+        {"Beatles", "beatles", false}, /* articles belong to the string here */
+        {"the-beatles", "the-beatles", false},
+        {"-5", "-5", false},
+        {"5", "5", false},
+        {"5.0", "5.0", false},
+        {"unparsed", "unparsed", false}, /* a text like any other: the reserved label is the empty one */
+        {"Stra\xC3\x9F"
+         "e",
+         "strasse", false},
+        {"STRASSE", "strasse", false},
+        {"\xEF\xBC\xA1\xEF\xBC\xA2", "ab", false},          /* fullwidth */
+        {"e\xCC\x81t\xC3\xA9", "\xC3\xA9t\xC3\xA9", false}, /* decomposed and composed are one */
+        {"\xEF\xAC\x81sh", "fish", false},                  /* ligature fi */
+        {"soft\xC2\xADhyphen", "softhyphen", false},
+        {"a\xC2\xA0z", "a z", false},
+        {"a\xFFz", "a\xEF\xBF\xBDz", false}, /* not UTF-8 */
+        {"", NULL, false},
+        {" \n\t ", NULL, false},
+        {"...", NULL, false},
+        {"?!", NULL, false},
+        {"(a)", "(a)", false},
+    };
+    const sc_collapse_context context = {.answers = answers, .n_answers = 1};
+    CHECK("exact", &context, items);
+}
+
+static void alias_trivia(void **state)
+{
+    (void)state;
+    static const char *const answers[] = {"Sunset Boulevard", "West Sunset Boulevard", "Sunset Blvd.",
+                                          "Sunset Bulevard", "Sunset Blvd"};
+    static const item items[] = {
+        {"Sunset Boulevard", "sunset boulevard", true},
+        {"sunset boulevard.", "sunset boulevard", true},
+        {"The Sunset Boulevard", "sunset boulevard", true},
+        {"Sunset Blvd.", "sunset boulevard", true},
+        {"The answer is West Sunset Boulevard.", "sunset boulevard", true},
+        {"It was the film \"Sunset Blvd\" of 1950", "sunset boulevard", true},
+        {"sunset_boulevard", "sunset boulevard", true},
+        {"Sunset", "sunset", false},
+        {"Sunsets Boulevard", "sunsets boulevard", false},
+        {"Sunset Boulevards", "sunset boulevards", false},  /* whole words */
+        {"The answer is Casablanca.", "casablanca", false}, /* the lead-in is no part of the class */
+        {"Casablanca", "casablanca", false},
+        {"Answer: Casablanca", "casablanca", false},
+        {"Sunset Boulevard is good, but the answer is Casablanca", "casablanca", false}, /* the statement counts */
+        {"Sunset Boulevard\nQuestion: who?\nAnswer: me", "sunset boulevard", true},
+        {"Casablanca\nQuestion: who?\nAnswer: Sunset Boulevard", "casablanca", false},
+        {"", NULL, false},
+        {"  ", NULL, false},
+    };
+    const sc_collapse_context context = {.answers = answers, .n_answers = 5};
+    CHECK("alias", &context, items);
+}
+
+static void alias_nasty(void **state)
+{
+    (void)state;
+    {
+        static const char *const answers[] = {"The Who"};
+        static const item items[] = {
+            {"The Who", "who", true},
+            {"the who.", "who", true},
+            {"The answer is The Who.", "who", true},
+            {"I know who wrote it", "i know who wrote it", false}, /* a function word is searched nowhere */
+        };
+        const sc_collapse_context context = {.answers = answers, .n_answers = 1};
+        CHECK("alias", &context, items);
+    }
+    {
+        static const char *const answers[] = {"The The"};
+        static const item items[] = {{"the the", "the the", true}, {"the", "the", false}, {"them", "them", false}};
+        const sc_collapse_context context = {.answers = answers, .n_answers = 1};
+        CHECK("alias", &context, items);
+    }
+    {
+        static const char *const answers[] = {"!!!", "chk chk chk"};
+        static const item items[] = {{"!!!", "!!!", true}, {"Chk, Chk, Chk", "!!!", true}, {"?", "?", false}};
+        const sc_collapse_context context = {.answers = answers, .n_answers = 2};
+        CHECK("alias", &context, items);
+    }
+    {
+        static const char *const answers[] = {"Beyonc\xC3\xA9"};
+        static const item items[] = {
+            {"Beyonce", "beyonce", true},
+            {"BEYONC\xC3\x89 Knowles", "beyonce", true},
+            {"Beyonce\xCC\x81", "beyonce", true},
+        };
+        const sc_collapse_context context = {.answers = answers, .n_answers = 1};
+        CHECK("alias", &context, items);
+    }
+    {
+        static const char *const answers[] = {"U.S.", "USA"};
+        static const item items[] = {
+            {"in the U.S. of course", "u s", true},
+            {"U S", "u s", true},
+            {"usa", "u s", true},
+            {"us", "us", false},
+        };
+        const sc_collapse_context context = {.answers = answers, .n_answers = 2};
+        CHECK("alias", &context, items);
+    }
+    {
+        static const char *const answers[] = {"\xD0\x9C\xD0\xBE\xD1\x81\xD0\xBA\xD0\xB2\xD0\xB0"}; /* Moskva */
+        static const item items[] = {
+            {"\xD0\x9C\xD0\x9E\xD0\xA1\xD0\x9A\xD0\x92\xD0\x90!", "\xD0\xBC\xD0\xBE\xD1\x81\xD0\xBA\xD0\xB2\xD0\xB0",
+             true},
+            /* a Cyrillic short i keeps its breve: only Latin accents are spelling noise */
+            {"\xD0\xB9", "\xD0\xB9", false},
+            {"\xD0\xB8", "\xD0\xB8", false},
+        };
+        const sc_collapse_context context = {.answers = answers, .n_answers = 1};
+        CHECK("alias", &context, items);
+    }
+}
+
+/* With other answers listed, two different hits are unparsed. */
+static void alias_with_choices(void **state)
+{
+    (void)state;
+    static const char *const answers[] = {"Canberra"};
+    static const char *const harbour[] = {"the harbour city"};
+    static const sc_choice choices[] = {
+        {"Sydney", harbour, 1}, {"Melbourne", NULL, 0}, {"York", NULL, 0}, {"New York", NULL, 0}};
+    static const item items[] = {
+        {"Canberra", "canberra", true},
+        {"It is Sydney.", "sydney", false},
+        {"The Harbour City", "sydney", false},
+        {"Not Sydney but Canberra", NULL, false},
+        {"Sydney, or the harbour city", "sydney", false}, /* two names of one class */
+        {"New York", "new york", false},                  /* not York too */
+        {"New York and York", NULL, false},
+        {"Perth", "perth", false},
+    };
+    const sc_collapse_context context = {.answers = answers, .n_answers = 1, .choices = choices, .n_choices = 4};
+    CHECK("alias", &context, items);
+}
+
+static void choice_words(void **state)
+{
+    (void)state;
+    static const char *const answers[] = {"yes"};
+    static const char *const no_names[] = {"nope", "false"};
+    static const sc_choice choices[] = {{"yes", NULL, 0}, {"no", no_names, 2}};
+    static const item items[] = {
+        {"Yes.", "yes", true},
+        {"no", "no", false},
+        {"Nope!", "no", false},
+        {"The answer is no", "no", false},
+        {"yes and no", NULL, false},
+        {"maybe", NULL, false},
+        {"nothing", NULL, false}, /* whole words */
+        {"yesterday", NULL, false},
+        {"No, no, no", "no", false},
+        {"", NULL, false},
+        {"B", NULL, false}, /* these options have no letters */
+        {"Yes it could be. The answer is no.", "no", false},
+        {"It is yes. The answer is unclear.", NULL, false},
+    };
+    const sc_collapse_context context = {.answers = answers, .n_answers = 1, .choices = choices, .n_choices = 2};
+    CHECK("choice", &context, items);
+}
+
+static void choice_letters(void **state)
+{
+    (void)state;
+    static const char *const answers[] = {"B"};
+    static const sc_choice choices[] = {
+        {"A) Paris", NULL, 0}, {"B) London", NULL, 0}, {"C) New York", NULL, 0}, {"D) York", NULL, 0}};
+    static const item items[] = {
+        {"B", "london", true},
+        {"b", "london", true},
+        {" B.", "london", true},
+        {"B)", "london", true},
+        {"(B)", "london", true},
+        {"**B**", "london", true},
+        {"\\boxed{B}", "london", true},
+        {"\\boxed{\\text{B}}", "london", true},
+        {"(B) London", "london", true},
+        {"B. London", "london", true},
+        {"London", "london", true},
+        {"The answer is B.", "london", true},
+        {"The answer is (B).", "london", true},
+        {"The answer is B because it is old.", "london", true},
+        {"The correct option is B", "london", true},
+        {"I choose option B, a nice city", "london", true},
+        {"I would say B", "london", true},
+        {"B. Paris", NULL, false}, /* the letter says one thing, the word another */
+        {"A or B", NULL, false},
+        {"(A) and (B)", NULL, false},
+        {"A", "paris", false},
+        {"a", "paris", false},
+        {"A good city", NULL, false}, /* an article */
+        {"I think so", NULL, false},
+        {"C", "new york", false},
+        {"New York", "new york", false},
+        {"York", "york", false},
+        {"E", NULL, false},
+        {"the answer is clear: (C)", "new york", false},
+        {"Boston", NULL, false},
+    };
+    const sc_collapse_context context = {.answers = answers, .n_answers = 1, .choices = choices, .n_choices = 4};
+    CHECK("choice", &context, items);
+}
+
+static void choice_bare_letters(void **state)
+{
+    (void)state;
+    static const char *const answers[] = {"(C)"};
+    static const sc_choice choices[] = {{"A", NULL, 0}, {"B", NULL, 0}, {"C", NULL, 0}, {"D", NULL, 0}};
+    static const item items[] = {
+        {"C", "c", true},
+        {"c.", "c", true},
+        {"A dog and a cat: C", "c", true}, /* articles are no options */
+        {"The answer is A", "a", false},
+        {"a cat", NULL, false},
+        {"", NULL, false},
+    };
+    const sc_collapse_context context = {.answers = answers, .n_answers = 1, .choices = choices, .n_choices = 4};
+    CHECK("choice", &context, items);
+}
+
+static void choice_letters_in_question(void **state)
+{
+    (void)state;
+    static const char *const answers[] = {"London"};
+    static const sc_choice choices[] = {{"Paris", NULL, 0}, {"London", NULL, 0}};
+    static const item items[] = {{"B", "london", true}, {"(A)", "paris", false}, {"London", "london", true}};
+    sc_collapse_context context = {.question = "Which? A. Paris B. London",
+                                   .answers = answers,
+                                   .n_answers = 1,
+                                   .choices = choices,
+                                   .n_choices = 2};
+    CHECK("choice", &context, items);
+    context.question = "Which is bigger?";
+    static const item bare[] = {{"B", NULL, false}, {"London", "london", true}};
+    CHECK("choice", &context, bare);
+}
+
+static void bad_lists(void **state)
+{
+    (void)state;
+    semcal_error error = SEMCAL_ERROR_INIT;
+    const sc_collapse_kind *kind;
+    sc_collapse_question *question;
+    sc_collapse_context context = {0};
+    check_ok(sc_collapse_find(&kind, "choice", &error), error);
+    check_error(sc_collapse_question_make(&question, kind, &context, &error), error, SEMCAL_E_DATA, "list of choices");
+    assert_null(question);
+    static const sc_choice same[] = {{"yes", NULL, 0}, {"no", NULL, 0}, {"Yes!", NULL, 0}};
+    context.choices = same;
+    context.n_choices = 3;
+    check_error(sc_collapse_question_make(&question, kind, &context, &error), error, SEMCAL_E_DATA,
+                "'Yes!' reads the same as choice 'yes'");
+    static const char *const clash[] = {"YES"};
+    static const sc_choice alias_clash[] = {{"yes", NULL, 0}, {"no", clash, 1}};
+    context.choices = alias_clash;
+    context.n_choices = 2;
+    check_error(sc_collapse_question_make(&question, kind, &context, &error), error, SEMCAL_E_DATA,
+                "names both 'yes' and 'no'");
+    static const sc_choice blank[] = {{" ", NULL, 0}};
+    context.choices = blank;
+    context.n_choices = 1;
+    check_error(sc_collapse_question_make(&question, kind, &context, &error), error, SEMCAL_E_DATA, "without text");
+}
+
+static void kinds_table(void **state)
+{
+    (void)state;
+    semcal_error error = SEMCAL_ERROR_INIT;
+    const sc_collapse_kind *kind;
+    for (size_t i = 0; i < sc_collapse_n_kinds; i++) {
+        check_ok(sc_collapse_find(&kind, sc_collapse_kinds[i]->name, &error), error);
+        assert_ptr_equal(kind, sc_collapse_kinds[i]);
+        assert_true(kind->description[0] != '\0');
+    }
+    check_error(sc_collapse_find(&kind, "numerc", &error), error, SEMCAL_E_CONFIG, "did you mean 'numeric'");
+    check_error(sc_collapse_find(&kind, "zzzzzz", &error), error, SEMCAL_E_CONFIG, "exact, numeric");
+    check_error(sc_collapse_find(&kind, "model", &error), error, SEMCAL_E_CONFIG, "not available");
+    check_ok(sc_collapse_find(&kind, "alias", &error), error);
+    assert_true(kind->open_text);
+    check_ok(sc_collapse_find(&kind, "choice", &error), error);
+    assert_true(kind->needs_choices && !kind->open_text);
+}
+
+static uint64_t next_random(uint64_t *seed)
+{
+    *seed ^= *seed << 13;
+    *seed ^= *seed >> 7;
+    *seed ^= *seed << 17;
+    return *seed;
+}
+
+/* Random texts from nasty pieces: normal forms are fixed points, and every kind gives one label twice, valid UTF-8,
+ * and its own label as a class again where labels are texts. */
+static void random_texts(void **state)
+{
+    (void)state;
+    static const char *const pieces[] = {
+        "18",
+        "3/4",
+        " ",
+        "\n",
+        "A:",
+        "####",
+        "\\boxed{",
+        "}",
+        "the",
+        "The ",
+        "answer is",
+        ".",
+        ",",
+        "-",
+        "=",
+        "$",
+        "%",
+        "\\frac",
+        "{",
+        "\xC2\xBD",
+        "\xFF",
+        "\xE2\x85\x93",
+        "\xCC\x81",
+        "e",
+        "B",
+        "(B)",
+        "Paris",
+        "x",
+        "10^",
+        "5",
+        "million",
+        "\xC4\xB0",
+        "\xEF\xAC\x83",
+        "one",
+        "and",
+        "\\text{",
+        "**",
+        "'",
+        "Q: ",
+        "\xF0\x9F\x98",
+        "\xC3\x9F",
+        "<<",
+        ">>",
+        "\\",
+        "_",
+        "^",
+        "(",
+        ")",
+        "/",
+        "\xE1\xBE\xB3",
+        "\xCD\x85",
+        "1,000",
+        "e5",
+        "\t",
+    };
+    static const char *const answers[] = {"Paris", "18"};
+    static const sc_choice choices[] = {{"A. Paris", NULL, 0}, {"B. 18", NULL, 0}};
+    const sc_collapse_context context = {.answers = answers, .n_answers = 2, .choices = choices, .n_choices = 2};
+    semcal_error error = SEMCAL_ERROR_INIT;
+    uint64_t seed = 20240607;
+    for (size_t k = 0; k < sc_collapse_n_kinds; k++) {
+        const sc_collapse_kind *kind = sc_collapse_kinds[k];
+        sc_collapse_question *question;
+        check_ok(sc_collapse_question_make(&question, kind, &context, &error), error);
+        for (size_t trial = 0; trial < 3000; trial++) {
+            char text[512] = "";
+            size_t n = next_random(&seed) % 12;
+            for (size_t i = 0; i < n; i++) {
+                strcat(text, pieces[next_random(&seed) % (sizeof pieces / sizeof *pieces)]);
+            }
+            sc_collapse_class class, again;
+            check_ok(sc_collapse_classify(&class, question, text, &error), error);
+            check_ok(sc_collapse_classify(&again, question, text, &error), error);
+            assert_string_equal(class.label, again.label);
+            assert_int_equal(class.parsed, class.label[0] != '\0');
+            free(again.label);
+            char *valid;
+            check_ok(sc_words_valid(&valid, class.label, &error), error);
+            assert_string_equal(valid, class.label);
+            free(valid);
+            if (class.parsed && strcmp(kind->name, "numeric") == 0) {
+                check_ok(sc_collapse_classify(&again, question, class.label, &error), error);
+                assert_string_equal(again.label, class.label);
+                free(again.label);
+            }
+            free(class.label);
+            char *once, *twice;
+            check_ok(sc_words_plain(&once, text, &error), error);
+            check_ok(sc_words_plain(&twice, once, &error), error);
+            assert_string_equal(once, twice);
+            free(once);
+            free(twice);
+            check_ok(sc_words_exact(&once, text, &error), error);
+            check_ok(sc_words_exact(&twice, once, &error), error);
+            assert_string_equal(once, twice);
+            free(once);
+            free(twice);
+        }
+        sc_collapse_question_free(question);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(exact_strings),       cmocka_unit_test(alias_trivia),
+        cmocka_unit_test(alias_nasty),         cmocka_unit_test(alias_with_choices),
+        cmocka_unit_test(choice_words),        cmocka_unit_test(choice_letters),
+        cmocka_unit_test(choice_bare_letters), cmocka_unit_test(choice_letters_in_question),
+        cmocka_unit_test(bad_lists),           cmocka_unit_test(kinds_table),
+        cmocka_unit_test(random_texts),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
