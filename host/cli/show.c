@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/cli.h"
+#include "experiment/config.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+semcal_status sc_cli_show(int argc, char **argv, semcal_error *error);
+
+static const sc_cli_usage usage = {"show", "config", "every key of a configuration, with type, default and meaning",
+                                   1,      1,        NULL};
+
+static semcal_status show_config(bool json, semcal_error *error)
+{
+    sc_text text = {0};
+    semcal_status status = sc_config_describe(&text, json, error);
+    if (status == SEMCAL_OK) {
+        fputs(text.data, stdout);
+    }
+    sc_text_free(&text);
+    return status;
+}
+
+semcal_status sc_cli_show(int argc, char **argv, semcal_error *error)
+{
+    bool json = false, help;
+    const sc_cli_option options[] = {{"json", 0, SC_CLI_FLAG, &json, NULL, "print JSON"}};
+    const char **operands = sc_memory_alloc((size_t)argc, sizeof *operands, error);
+    if (operands == NULL) {
+        return SEMCAL_E_MEMORY;
+    }
+    int n_operands;
+    semcal_status status = sc_cli_parse(&n_operands, operands, &help, &usage, options, sizeof options / sizeof *options,
+                                        argc, argv, error);
+    if (status == SEMCAL_OK && !help) {
+        status = strcmp(operands[0], "config") == 0
+                     ? show_config(json, error)
+                     : sc_error_set(error, SEMCAL_E_CONFIG, "cannot show '%s'; usage: semcal show %s", operands[0],
+                                    usage.operands);
+    }
+    free(operands);
+    return status;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a plan will cost, guessed from file sizes and headers; nothing runs.
+ *
+ * Exact: questions, draws, weights, bytes of keys and values per token. Guessed: tokens of a prompt (from its bytes and
+ * the vocabulary's size), tokens of a response, how much draws share, time. The guesses are constants in cost.c and
+ * told by sc_cost_assumptions.
+ */
+#ifndef SC_EXPERIMENT_COST_H
+#define SC_EXPERIMENT_COST_H
+
+#include "experiment/plan.h"
+
+/* A dataset as far as cost goes. */
+typedef struct sc_cost_dataset {
+    int64_t n_questions;   /* after `limit` */
+    double question_bytes; /* mean */
+    double shot_bytes;     /* mean of question plus response over the examples; 0 without */
+} sc_cost_dataset;
+
+/* A model as far as cost goes; zeros for sources without weights. */
+typedef struct sc_cost_model {
+    uint64_t n_parameters, weight_bytes;
+    uint64_t kv_bytes_per_token;
+    uint64_t n_vocabulary;
+    uint64_t n_context; /* 0: no limit */
+} sc_cost_model;
+
+typedef struct sc_cost_cell {
+    int64_t n_questions;
+    double draws;               /* questions x M */
+    double prompt_tokens;       /* per question */
+    double forward_tokens;      /* of the cell, with the guessed sharing */
+    double forward_tokens_most; /* without any sharing, every response as long as allowed */
+    double device_bytes;        /* weights, and keys and values of one question at its worst */
+    double disk_bytes;
+    double time_s;
+    bool too_long; /* prompt and response may pass the model's context */
+} sc_cost_cell;
+
+typedef struct sc_cost {
+    sc_cost_dataset *datasets; /* by index in the configuration */
+    sc_cost_model *models;
+    sc_cost_cell *cells; /* [plan.n_cells] */
+    sc_cost_cell total;  /* sums; device_bytes is the largest */
+    unsigned n_threads;  /* cores the time is guessed for */
+} sc_cost;
+
+/* Opens the datasets and the headers of the models. SEMCAL_E_DATA when one of them cannot be read. Free with
+ * sc_cost_free. */
+semcal_status sc_cost_estimate(sc_cost *cost, const sc_config *config, const sc_plan *plan, semcal_error *error);
+void sc_cost_free(sc_cost *cost);
+
+/* The same from sizes known already: fills cells and total (pure). */
+void sc_cost_cells(sc_cost *cost, const sc_config *config, const sc_plan *plan);
+
+/* One line per assumption behind the guesses. */
+semcal_status sc_cost_assumptions(sc_text *text, const sc_cost *cost, semcal_error *error);
+
+#endif
