@@ -355,8 +355,18 @@ static void toy_close(sc_source *source)
 
 semcal_status sc_source_toy_open(sc_source **source, semcal_error *error)
 {
-    static const sc_source_functions functions = {toy_open,   toy_extend,      toy_laws,   toy_release, toy_encode,
-                                                  toy_decode, toy_token_bytes, toy_is_end, toy_limits,  toy_close};
+    static const sc_source_functions functions = {
+        .open = toy_open,
+        .extend = toy_extend,
+        .laws = toy_laws,
+        .release = toy_release,
+        .encode = toy_encode,
+        .decode = toy_decode,
+        .token_bytes = toy_token_bytes,
+        .is_end = toy_is_end,
+        .limits = toy_limits,
+        .close = toy_close,
+    };
     *source = NULL;
     toy_source *toy = sc_memory_alloc(1, sizeof *toy, error);
     if (toy == NULL) {

@@ -121,8 +121,8 @@ static double bias_of_two(double p, uint32_t n_draws)
 {
     double bias = 0, n = n_draws;
     for (uint32_t k = 0; k <= n_draws; k++) {
-        double probability = exp(lgamma(n + 1) - lgamma(k + 1.0) - lgamma(n - k + 1) + k * log(p) +
-                                 (n - k) * log(1 - p));
+        double probability =
+            exp(lgamma(n + 1) - lgamma(k + 1.0) - lgamma(n - k + 1) + k * log(p) + (n - k) * log(1 - p));
         bool first = 2 * k > n_draws || (2 * k == n_draws && p >= .5);
         double c = fmax(k, n - k) / n, a = first ? p : 1 - p;
         bias += probability * (c - a);
