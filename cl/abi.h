@@ -27,6 +27,9 @@ typedef uint64_t abi_u64;
 #define SC_ROWS_BITS 45           /* weights are multiples of 2^-45 of the block's largest */
 #define SC_ROWS_LANES 8           /* partial sums over blocks, folded at the end; block counts are padded to these */
 #define SC_ROWS_CUT (-200.0)      /* a block this many octaves below the row's maximum has no weight */
+#define SC_ROWS_TOP 256           /* longest top list */
+
+#if !defined(__OPENCL_VERSION__) || defined(SC_FP64)   /* these need double */
 
 /* What a pass leaves for each row. */
 typedef struct sc_rows_row {
@@ -43,6 +46,19 @@ typedef struct sc_rows_token {
     abi_i32 token;
     float logit;
 } sc_rows_token;
+
+/* One pass over rows; all work-items of a launch share it. */
+typedef struct sc_rows_shape {
+    abi_u64 offset, stride;       /* of the first row and between rows, elements */
+    double scale;                 /* log2(e)/T */
+    float c, lowest;              /* the same in fp32; logits this far below their block's maximum count as 2^-100 */
+    abi_u32 n_rows, n_vocabulary;
+    abi_u32 n_blocks, n_padded;   /* blocks of a row; the same rounded up to SC_ROWS_LANES: stride of the scratch */
+    abi_u32 n_items;              /* work-items (or groups) per row */
+    abi_u32 n_top;
+} sc_rows_shape;
+
+#endif
 
 /* ---- packed matrix products (gemm.cl, gemm_tiled.cl) ---- */
 

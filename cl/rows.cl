@@ -1,0 +1,791 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The token-level stage over rows of logits [N, V].
+ *
+ *   rows_law, rows_loss    blocks of a row: maximum, sums of weights, moment (rows_loss: without the moment)
+ *   rows_law_rank          the same, and how many logits come before the target
+ *   rows_merge             blocks to rows: W, cumulative block weights, moment, rank
+ *   rows_top               the most probable tokens
+ *   rows_draw              tokens by two-level inverse CDF
+ *
+ * What is computed is defined in host/device/rows.h; C reference: host/device/rows_reference.c, equal bit by bit.
+ * Every block is evaluated alone and its weights are summed as integers, so no result depends on how work is split.
+ *
+ * Shapes: logits as in sc_rows_shape; scratch per row r of the pass: max, moment, rank [R, n_padded], part
+ * [R, SC_ROWS_PARTS, n_padded], cumulative [R, n_padded].
+ * Work-groups: LSZ 1 (CPU): one item walks n_blocks/n_items blocks in vectors of VW = 16, and takes the maximum of the
+ * next block while it exponentiates this one. LSZ > 1 (GPU): one group of LSZ items per item above; LSZ*VW divides
+ * SC_ROWS_BLOCK. rows_merge: 1 item (CPU) or 8 items (GPU) per row; rows_top: LSZ per row; rows_draw: any.
+ * Precision: fp32 weights to 2^-45 of the block's largest, rows in 64-bit integers and double (cl_khr_fp64).
+ * ROWS_TYPE: 0 fp32, 1 fp16, 2 bf16.
+ */
+#pragma OPENCL EXTENSION cl_khr_fp64 : enable
+#include "abi.h"
+
+#pragma OPENCL FP_CONTRACT OFF
+
+#define CAT_(a, b) a##b
+#define CAT(a, b) CAT_(a, b)
+#define FLOATV CAT(float, VW)
+#define INTV CAT(int, VW)
+#define N_VECTORS (SC_ROWS_BLOCK / VW)
+#define PART_VECTORS (SC_ROWS_PART / VW)
+
+#if ROWS_TYPE == 0
+typedef float logit_t;
+#define LOAD(p, i) ((p)[i])
+#define LOADV(p, i) CAT(vload, VW)(0, (p) + (i))
+#elif ROWS_TYPE == 1
+typedef half logit_t;
+#define LOAD(p, i) vload_half(i, p)
+#define LOADV(p, i) CAT(vload_half, VW)(0, (p) + (i))
+#else
+typedef ushort logit_t;
+#define LOAD(p, i) as_float((uint)(p)[i] << 16)
+#define LOADV(p, i) CAT(as_float, VW)(CAT(convert_uint, VW)(CAT(vload, VW)(0, (p) + (i))) << 16)
+#endif
+
+/* ---- weights ---- */
+
+/* Constants of the two-stage fixed point: adding 3 leaves multiples of 2^-22 in the low bits, adding 3*2^-23 to what
+ * is left leaves multiples of 2^-45. Integer sums of both are exact and together are round(w 2^45). */
+#define COARSE 3.0f
+#define FINE 0x1.8p-22f
+#define COARSE_BITS 0x40400000
+#define FINE_BITS 0x34c00000
+
+/* exp2(d c), d <= 0: n by a magic number, 2^r by a polynomial of degree 5 with p(0) = 1. A NaN stays one. */
+#define WEIGHT_FUNCTION(NAME, F, I)                                                                                   \
+    inline F NAME(F d, float c)                                                                                       \
+    {                                                                                                                 \
+        const F magic = (F)(0x1.8p23f), cc = (F)(c);                                                                  \
+        const F shifted = fma(d, cc, magic);                                                                          \
+        const F r = fma(d, cc, magic - shifted);                                                                      \
+        F p = fma((F)(0x1.5bba14p-10f), r, (F)(0x1.3cea88p-7f));                                                      \
+        p = fma(p, r, (F)(0x1.c6b752p-5f));                                                                           \
+        p = fma(p, r, (F)(0x1.ebf9bcp-3f));                                                                           \
+        p = fma(p, r, (F)(0x1.62e42ap-1f));                                                                           \
+        p = fma(p, r, (F)(1.0f));                                                                                     \
+        return CAT(as_, F)(CAT(as_, I)(p) + (CAT(as_, I)(shifted) << 23));                                            \
+    }
+WEIGHT_FUNCTION(weight_v, FLOATV, INTV)
+WEIGHT_FUNCTION(weight_1, float, int)
+
+inline FLOATV below(FLOATV x, float reference, float lowest)
+{
+    const FLOATV d = x - (FLOATV)(reference);
+    return d < (FLOATV)(lowest) ? (FLOATV)(lowest) : d;
+}
+
+/* Adds the two stages of w to the running integer sums; the constants come off in `part_sum`. */
+inline void quantize(FLOATV w, INTV *coarse, INTV *fine)
+{
+    const FLOATV s = w + (FLOATV)(COARSE);
+    const FLOATV rest = w - (s - (FLOATV)(COARSE));
+    *coarse += CAT(as_, INTV)(s) - COARSE_BITS;
+    *fine += CAT(as_, INTV)(rest + (FLOATV)(FINE)) - FINE_BITS;
+}
+
+inline int fold_int(INTV x)
+{
+#if VW == 16
+    const int8 a = x.lo + x.hi;
+    const int4 b = a.lo + a.hi;
+#elif VW == 8
+    const int4 b = x.lo + x.hi;
+#else
+    const int4 b = x;
+#endif
+    const int2 c = b.lo + b.hi;
+    return c.x + c.y;
+}
+
+inline float fold_float(FLOATV x)
+{
+#if VW == 16
+    const float8 a = x.lo + x.hi;
+    const float4 b = a.lo + a.hi;
+#elif VW == 8
+    const float4 b = x.lo + x.hi;
+#else
+    const float4 b = x;
+#endif
+    const float2 c = b.lo + b.hi;
+    return c.x + c.y;
+}
+
+inline float greatest(FLOATV x)
+{
+#if VW == 16
+    const float8 a = x.lo > x.hi ? x.lo : x.hi;
+    const float4 b = a.lo > a.hi ? a.lo : a.hi;
+#elif VW == 8
+    const float4 b = x.lo > x.hi ? x.lo : x.hi;
+#else
+    const float4 b = x;
+#endif
+    const float2 c = b.lo > b.hi ? b.lo : b.hi;
+    return c.x > c.y ? c.x : c.y;
+}
+
+/* Sums of at most SC_ROWS_PART weights fit: |fine| and coarse stay below 2^31. */
+inline ulong part_sum(INTV coarse, INTV fine)
+{
+    return ((ulong)fold_int(coarse) << 23) + (ulong)(long)fold_int(fine);
+}
+
+inline ulong quantize_1(float w)
+{
+    const float s = w + COARSE, rest = w - (s - COARSE);
+    return ((ulong)(as_int(s) - COARSE_BITS) << 23) + (ulong)(long)(as_int(rest + FINE) - FINE_BITS);
+}
+
+/* A vector of which only the first `n` logits exist; the others are -inf. */
+inline FLOATV load_tail(__global const logit_t *p, uint i, uint n)
+{
+    float lane[VW];
+    for (uint v = 0; v < VW; v++) {
+        lane[v] = v < n ? LOAD(p, i + v) : -INFINITY;
+    }
+    return CAT(vload, VW)(0, lane);
+}
+
+inline FLOATV load_any(__global const logit_t *p, uint i, uint n)
+{
+    return i + VW <= n ? LOADV(p, i) : load_tail(p, i, i < n ? n - i : 0);
+}
+
+/* Which logits come before the target: larger, or equal at a smaller index. */
+inline INTV before_target(FLOATV x, uint first, float logit, int target)
+{
+    INTV index = (INTV)((int)first);
+#if VW == 16
+    index += (int16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+#elif VW == 8
+    index += (int8)(0, 1, 2, 3, 4, 5, 6, 7);
+#else
+    index += (int4)(0, 1, 2, 3);
+#endif
+    return (x > (FLOATV)(logit)) | ((x == (FLOATV)(logit)) & (index < (INTV)(target)));
+}
+
+/* ---- blocks ---- */
+
+/* Blocks past the last one, up to the padded count: without weight. */
+inline void pad_blocks(const sc_rows_shape shape, ulong base, __global float *max, __global ulong *part,
+                       __global float *moment)
+{
+    for (uint b = shape.n_blocks; b < shape.n_padded; b++) {
+        max[base + b] = -INFINITY;
+        moment[base + b] = 0.0f;
+        for (uint p = 0; p < SC_ROWS_PARTS; p++) {
+            part[base * SC_ROWS_PARTS + p * shape.n_padded + b] = 0;
+        }
+    }
+}
+
+#define BLOCK_ARGS                                                                                                    \
+    __global const logit_t *restrict logits, const sc_rows_shape shape, __global const int *restrict target,          \
+        __global float *restrict out_max, __global ulong *restrict out_part, __global float *restrict out_moment,     \
+        __global int *restrict out_rank, const uint first_row
+
+#if LSZ == 1
+
+inline float block_max(__global const logit_t *p, uint n)
+{
+    FLOATV m = (FLOATV)(-INFINITY);
+    for (uint i = 0; i < n; i += VW) {
+        const FLOATV x = load_any(p, i, n);
+        m = x > m ? x : m;
+    }
+    return greatest(m);
+}
+
+/* The last block of a row, any length. */
+inline float short_block(__global const logit_t *p, uint n, float reference, float c, float lowest, ulong *sums)
+{
+    FLOATV moment = (FLOATV)(0.0f);
+    for (uint part = 0; part < SC_ROWS_PARTS; part++) {
+        INTV coarse = (INTV)(0), fine = (INTV)(0);
+        const uint end = min(n, (part + 1) * SC_ROWS_PART);
+        for (uint i = part * SC_ROWS_PART; i < end; i += VW) {
+            const FLOATV d = below(load_any(p, i, n), reference, lowest), w = weight_v(d, c);
+            quantize(w, &coarse, &fine);
+            moment = fma(w, d, moment);
+        }
+        sums[part] = part_sum(coarse, fine);
+    }
+    return fold_float(moment);
+}
+
+/* A whole block at p; beside it, the maximum of the whole block at `next`. */
+inline float whole_block(__global const logit_t *p, __global const logit_t *next, float *next_max, float reference,
+                         float c, float lowest, const int with_moment, ulong *sums)
+{
+    FLOATV moment = (FLOATV)(0.0f), m = (FLOATV)(-INFINITY);
+    for (uint part = 0; part < SC_ROWS_PARTS; part++) {
+        INTV coarse = (INTV)(0), fine = (INTV)(0);
+        for (uint k = 0; k < PART_VECTORS; k++) {
+            const uint i = part * SC_ROWS_PART + k * VW;
+            const FLOATV y = LOADV(next, i);
+            m = y > m ? y : m;
+            const FLOATV d = below(LOADV(p, i), reference, lowest), w = weight_v(d, c);
+            quantize(w, &coarse, &fine);
+            moment = with_moment ? fma(w, d, moment) : moment + w;   /* either carries a NaN out */
+        }
+        sums[part] = part_sum(coarse, fine);
+    }
+    *next_max = greatest(m);
+    return fold_float(moment);
+}
+
+inline void blocks(BLOCK_ARGS, const int with_moment, const int with_rank)
+{
+    const uint row = (uint)get_global_id(0) / shape.n_items, item = (uint)get_global_id(0) % shape.n_items;
+    if (row >= shape.n_rows) {
+        return;
+    }
+    __global const logit_t *p = logits + shape.offset + row * shape.stride;
+    const uint first = (uint)((ulong)item * shape.n_blocks / shape.n_items);
+    const uint end = (uint)((ulong)(item + 1) * shape.n_blocks / shape.n_items);
+    const uint n_whole = shape.n_vocabulary / SC_ROWS_BLOCK;
+    const ulong base = (ulong)row * shape.n_padded;
+    if (end == shape.n_blocks) {
+        pad_blocks(shape, base, out_max, out_part, out_moment);
+    }
+    float next_max = first < n_whole ? block_max(p + first * SC_ROWS_BLOCK, SC_ROWS_BLOCK) : 0.0f;
+    for (uint b = first; b < end; b++) {
+        __global const logit_t *q = p + b * SC_ROWS_BLOCK;
+        ulong sums[SC_ROWS_PARTS];
+        float m, moment;
+        if (b < n_whole) {
+            m = next_max;
+            const float reference = m == -INFINITY ? 0.0f : m;
+            moment = whole_block(q, b + 1 < n_whole ? q + SC_ROWS_BLOCK : q, &next_max, reference, shape.c,
+                                 shape.lowest, with_moment, sums);
+        } else {
+            const uint n = shape.n_vocabulary - b * SC_ROWS_BLOCK;
+            m = block_max(q, n);
+            moment = short_block(q, n, m == -INFINITY ? 0.0f : m, shape.c, shape.lowest, sums);
+        }
+        out_max[base + b] = m;
+        out_moment[base + b] = moment;
+        for (uint part = 0; part < SC_ROWS_PARTS; part++) {
+            out_part[(base * SC_ROWS_PARTS) + part * shape.n_padded + b] = sums[part];
+        }
+        if (with_rank) {
+            const int t = target[first_row + row];
+            INTV count = (INTV)(0);
+            if (t >= 0) {
+                const float logit = LOAD(p, t);
+                const uint n = min(shape.n_vocabulary - b * SC_ROWS_BLOCK, (uint)SC_ROWS_BLOCK);
+                for (uint i = 0; i < n; i += VW) {
+                    count -= before_target(load_any(q, i, n), b * SC_ROWS_BLOCK + i, logit, t);
+                }
+            }
+            out_rank[base + b] = fold_int(count);
+        }
+    }
+}
+
+#else
+
+/* One group per block at a time; item `lid` holds vectors lid, lid + LSZ, ... of it. */
+inline void blocks(BLOCK_ARGS, const int with_moment, const int with_rank, __local FLOATV *lanes, __local ulong *sums)
+{
+    const uint lid = (uint)get_local_id(0), group = (uint)get_group_id(0);
+    const uint row = group / shape.n_items, item = group % shape.n_items;
+    __global const logit_t *p = logits + shape.offset + row * shape.stride;
+    const uint first = (uint)((ulong)item * shape.n_blocks / shape.n_items);
+    const uint end = (uint)((ulong)(item + 1) * shape.n_blocks / shape.n_items);
+    const ulong base = (ulong)row * shape.n_padded;
+    if (end == shape.n_blocks && lid == 0) {
+        pad_blocks(shape, base, out_max, out_part, out_moment);
+    }
+    for (uint b = first; b < end; b++) {
+        __global const logit_t *q = p + b * SC_ROWS_BLOCK;
+        const uint n = min(shape.n_vocabulary - b * SC_ROWS_BLOCK, (uint)SC_ROWS_BLOCK);
+        FLOATV x[N_VECTORS / LSZ], m = (FLOATV)(-INFINITY), moment = (FLOATV)(0.0f);
+        for (uint j = 0; j < N_VECTORS / LSZ; j++) {
+            x[j] = load_any(q, (j * LSZ + lid) * VW, n);
+            m = x[j] > m ? x[j] : m;
+        }
+        lanes[lid] = m;
+        barrier(CLK_LOCAL_MEM_FENCE);
+        for (uint half_size = LSZ / 2; half_size >= 1; half_size /= 2) {
+            if (lid < half_size) {
+                const FLOATV a = lanes[lid], c = lanes[lid + half_size];
+                lanes[lid] = a > c ? a : c;
+            }
+            barrier(CLK_LOCAL_MEM_FENCE);
+        }
+        const float block_max = greatest(lanes[0]);
+        const float reference = block_max == -INFINITY ? 0.0f : block_max;
+        barrier(CLK_LOCAL_MEM_FENCE);
+        for (uint j = 0; j < N_VECTORS / LSZ; j++) {
+            INTV coarse = (INTV)(0), fine = (INTV)(0);
+            const FLOATV d = below(x[j], reference, shape.lowest), w = weight_v(d, shape.c);
+            quantize(w, &coarse, &fine);
+            /* Padding past the last vector of a short block does not exist in the definition: see rows_reference. */
+            const int exists = (j * LSZ) * VW < n;
+            moment = exists ? (with_moment ? fma(w, d, moment) : moment + w) : moment;
+            sums[j * LSZ + lid] = part_sum(coarse, fine);
+        }
+        lanes[lid] = moment;
+        barrier(CLK_LOCAL_MEM_FENCE);
+        for (uint w = PART_VECTORS / 2; w >= 1; w /= 2) {
+            for (uint i = lid; i < SC_ROWS_PARTS * w; i += LSZ) {
+                const uint k = i / w * PART_VECTORS + i % w;
+                sums[k] += sums[k + w];
+            }
+            barrier(CLK_LOCAL_MEM_FENCE);
+        }
+        for (uint w = LSZ / 2; w >= 1; w /= 2) {
+            if (lid < w) {
+                lanes[lid] += lanes[lid + w];
+            }
+            barrier(CLK_LOCAL_MEM_FENCE);
+        }
+        if (lid == 0) {
+            out_max[base + b] = block_max;
+            out_moment[base + b] = fold_float(lanes[0]);
+        }
+        if (lid < SC_ROWS_PARTS) {
+            out_part[base * SC_ROWS_PARTS + lid * shape.n_padded + b] = sums[lid * PART_VECTORS];
+        }
+        barrier(CLK_LOCAL_MEM_FENCE);
+        if (with_rank) {
+            const int t = target[first_row + row];
+            INTV count = (INTV)(0);
+            if (t >= 0) {
+                const float logit = LOAD(p, t);
+                for (uint j = 0; j < N_VECTORS / LSZ; j++) {
+                    const uint i = (j * LSZ + lid) * VW;
+                    /* -inf padding is never larger than the target and its index is past it */
+                    count -= before_target(x[j], b * SC_ROWS_BLOCK + i, logit, t);
+                }
+            }
+            __local int *counts = (__local int *)sums;
+            counts[lid] = fold_int(count);
+            barrier(CLK_LOCAL_MEM_FENCE);
+            for (uint w = LSZ / 2; w >= 1; w /= 2) {
+                if (lid < w) {
+                    counts[lid] += counts[lid + w];
+                }
+                barrier(CLK_LOCAL_MEM_FENCE);
+            }
+            if (lid == 0) {
+                out_rank[base + b] = counts[0];
+            }
+            barrier(CLK_LOCAL_MEM_FENCE);
+        }
+    }
+}
+
+#endif
+
+#if LSZ == 1
+#define BLOCK_LOCALS
+#define BLOCK_LOCAL_ARGS
+#else
+#define BLOCK_LOCALS                                                                                                  \
+    __local FLOATV lanes[LSZ];                                                                                        \
+    __local ulong sums[N_VECTORS];
+#define BLOCK_LOCAL_ARGS , lanes, sums
+#endif
+#define BLOCK_KERNEL(NAME, MOMENT, RANK)                                                                              \
+    __kernel __attribute__((reqd_work_group_size(LSZ, 1, 1))) void NAME(BLOCK_ARGS)                                   \
+    {                                                                                                                 \
+        BLOCK_LOCALS                                                                                                  \
+        blocks(logits, shape, target, out_max, out_part, out_moment, out_rank, first_row, MOMENT, RANK BLOCK_LOCAL_ARGS);        \
+    }
+BLOCK_KERNEL(rows_law, 1, 0)
+BLOCK_KERNEL(rows_loss, 0, 0)
+BLOCK_KERNEL(rows_law_rank, 1, 1)
+
+/* ---- rows ---- */
+
+/* Eight lanes of blocks: one vector on a CPU, eight work-items elsewhere. */
+#if LSZ == 1
+typedef double8 double_l;
+typedef ulong8 ulong_l;
+typedef long8 long_l;
+typedef float8 float_l;
+#define CONVERT(type, x) CAT(CAT(convert_, type), 8)(x)
+#define LOAD_L(p, i) vload8(0, (p) + (i))
+#define STORE_L(x, p, i) vstore8(x, 0, (p) + (i))
+#else
+typedef double double_l;
+typedef ulong ulong_l;
+typedef long long_l;
+typedef float float_l;
+#define CONVERT(type, x) CAT(convert_, type)(x)
+#define LOAD_L(p, i) ((p)[(i) + lane])
+#define STORE_L(x, p, i) ((p)[(i) + lane] = (x))
+#endif
+
+/* 2^r for |r| <= 1/2 in double. */
+inline double_l exp2_reduced(double_l r)
+{
+    double_l p = (double_l)(0x1.c3bd650fc2986p-36);
+    p = fma(p, r, (double_l)(0x1.e8cac7351bb25p-32));
+    p = fma(p, r, (double_l)(0x1.e4cf5158b8ecap-28));
+    p = fma(p, r, (double_l)(0x1.b5253d395e7c4p-24));
+    p = fma(p, r, (double_l)(0x1.62c0223a5c824p-20));
+    p = fma(p, r, (double_l)(0x1.ffcbfc588b0c7p-17));
+    p = fma(p, r, (double_l)(0x1.430912f86c787p-13));
+    p = fma(p, r, (double_l)(0x1.5d87fe78a6731p-10));
+    p = fma(p, r, (double_l)(0x1.3b2ab6fba4e77p-7));
+    p = fma(p, r, (double_l)(0x1.c6b08d704a0c0p-5));
+    p = fma(p, r, (double_l)(0x1.ebfbdff82c58fp-3));
+    p = fma(p, r, (double_l)(0x1.62e42fefa39efp-1));
+    return fma(p, r, (double_l)(1.0));
+}
+
+/* Scaled weights of a group of eight blocks; their moments go to `moment`. */
+inline ulong_l merge_blocks(float_l m, ulong_l sum, float_l block_moment, double row_max, double scale,
+                            double_l *moment)
+{
+    const double_l distance = CONVERT(double, m) - (double_l)(row_max), x = distance * (double_l)(scale);
+    const long_l alive = x >= (double_l)(SC_ROWS_CUT);
+    const double_l safe = alive ? x : (double_l)(0.0), n = rint(safe), p = exp2_reduced(safe - n);
+    const ulong_l shift = CONVERT(ulong, -n);
+    ulong_l scaled = mul_hi(sum << 2, CONVERT(ulong, p * (double_l)(0x1p62)));
+    scaled = shift < (ulong_l)(64) ? scaled >> (shift & (ulong_l)(63)) : (ulong_l)(0);
+#if LSZ == 1
+    scaled = alive ? scaled : (ulong8)(0);
+    const double8 factor = p * as_double8((convert_long8(n) + 1023) << 52);
+#else
+    scaled = alive ? scaled : 0;
+    const double factor = p * as_double((convert_long(n) + 1023) << 52);
+#endif
+    const double_l inside = fma(CONVERT(double, sum) * (double_l)(0x1p-45), distance, CONVERT(double, block_moment));
+    *moment = alive ? fma(factor, inside, *moment) : *moment;
+    return scaled;
+}
+
+/* Work: one item (LSZ 1) or one group of eight (else) per row. `cumulative` gets inclusive sums of scaled weights. */
+__kernel void rows_merge(__global const logit_t *restrict logits, const sc_rows_shape shape,
+                         __global const int *restrict target, __global const float *restrict block_max,
+                         __global const ulong *restrict part, __global const float *restrict block_moment,
+                         __global const int *restrict block_rank, __global ulong *restrict cumulative,
+                         __global sc_rows_row *restrict out, const uint first_row, const uint flags)
+{
+#if LSZ == 1
+    const uint row = (uint)get_global_id(0);
+    const int leader = 1;
+#else
+    const uint row = (uint)get_group_id(0), lane = (uint)get_local_id(0);
+    const int leader = lane == 0;
+    __local double lanes[SC_ROWS_LANES];
+    __local int flags[SC_ROWS_LANES];
+#endif
+    const ulong base = (ulong)row * shape.n_padded;
+    __global const ulong *parts = part + base * SC_ROWS_PARTS;
+    float_l m = (float_l)(-INFINITY);
+    double_l moment = (double_l)(0.0);
+    for (uint b = 0; b < shape.n_padded; b += SC_ROWS_LANES) {
+        const float_l x = LOAD_L(block_max + base, b);
+        m = x > m ? x : m;
+    }
+#if LSZ == 1
+    const float4 m4 = m.lo > m.hi ? m.lo : m.hi;
+    const float2 m2 = m4.lo > m4.hi ? m4.lo : m4.hi;
+    const float row_max = m2.x > m2.y ? m2.x : m2.y;
+    int8 wrong = (int8)(0);
+#else
+    lanes[lane] = m;
+    barrier(CLK_LOCAL_MEM_FENCE);
+    float row_max = -INFINITY;
+    for (uint j = 0; j < SC_ROWS_LANES; j++) {
+        row_max = (float)lanes[j] > row_max ? (float)lanes[j] : row_max;
+    }
+    barrier(CLK_LOCAL_MEM_FENCE);
+    int wrong = 0;
+#endif
+    for (uint b = 0; b < shape.n_padded; b += SC_ROWS_LANES) {
+        ulong_l sum = (ulong_l)(0);
+        for (uint p = 0; p < SC_ROWS_PARTS; p++) {
+            sum += LOAD_L(parts + p * shape.n_padded, b);
+        }
+        const float_l e = LOAD_L(block_moment + base, b);
+        wrong |= e != e;
+        const ulong_l scaled =
+            merge_blocks(LOAD_L(block_max + base, b), sum, e, (double)row_max, shape.scale, &moment);
+        STORE_L(scaled, cumulative + base, b);
+    }
+#if LSZ == 1
+    const double4 d4 = moment.lo + moment.hi;
+    const double2 d2 = d4.lo + d4.hi;
+    const double row_moment = d2.x + d2.y;
+    int bad = any(wrong);
+#else
+    lanes[lane] = moment;
+    flags[lane] = wrong;
+    barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
+    const double row_moment = ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) +
+                              ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]));
+    int bad = 0;
+    for (uint j = 0; j < SC_ROWS_LANES; j++) {
+        bad |= flags[j];
+    }
+#endif
+    if (leader) {
+        ulong total = 0;
+        int rank = 0;
+        for (uint b = 0; b < shape.n_blocks; b++) {
+            total += cumulative[base + b];
+            cumulative[base + b] = total;
+        }
+        const int t = flags & 1 ? target[first_row + row] : -1;
+        if ((flags & 2) && t >= 0) {
+            for (uint b = 0; b < shape.n_blocks; b++) {
+                rank += block_rank[base + b];
+            }
+        }
+        const float logit = t >= 0 ? LOAD(logits + shape.offset + row * shape.stride, t) : 0.0f;
+        sc_rows_row result;
+        result.weight = total;
+        result.moment = row_moment;
+        result.max = row_max;
+        result.target = logit;
+        result.rank = rank;
+        result.bad = bad || row_max == -INFINITY || row_max == INFINITY || logit == -INFINITY;
+        out[first_row + row] = result;
+    }
+}
+
+/* ---- draws ---- */
+
+/* floor((high 2^64 + low) / divisor) for high < divisor, by two digits of 32 bits (Knuth, algorithm D). */
+inline ulong divide_wide(ulong high, ulong low, ulong divisor)
+{
+    const ulong shift = clz(divisor), base = 1UL << 32;
+    const ulong d = divisor << shift, d1 = d >> 32, d0 = d & 0xffffffffUL;
+    ulong remainder = (high << shift) | (shift == 0 ? 0UL : low >> (64 - shift));
+    const ulong rest = low << shift;
+    ulong quotient = 0;
+    for (int digit = 1; digit >= 0; digit--) {
+        const ulong next = digit ? rest >> 32 : rest & 0xffffffffUL;
+        ulong q = remainder / d1, r = remainder % d1;
+        while (q >= base || q * d0 > ((r << 32) | next)) {
+            q--;
+            r += d1;
+            if (r >= base) {
+                break;
+            }
+        }
+        remainder = ((remainder << 32) | next) - q * d;
+        quotient = (quotient << 32) | q;
+    }
+    return quotient;
+}
+
+/* Work: one item per draw. draw_row: row of the pass. */
+__kernel void rows_draw(__global const logit_t *restrict logits, const sc_rows_shape shape,
+                        __global const float *restrict block_max, __global const ulong *restrict part,
+                        __global const ulong *restrict cumulative, __global const uint *restrict draw_row,
+                        __global const ulong *restrict uniform, __global sc_rows_token *restrict out,
+                        const ulong first_draw, const uint n_draws, const uint first_row)
+{
+    const uint j = (uint)get_global_id(0);
+    if (j >= n_draws) {
+        return;
+    }
+    const uint row = draw_row[first_draw + j] - first_row;
+    const ulong u = uniform[first_draw + j], base = (ulong)row * shape.n_padded;
+    __global const ulong *cum = cumulative + base;
+    const ulong total = cum[shape.n_blocks - 1], at = mul_hi(u, total);
+    sc_rows_token result;
+    result.token = -1;
+    result.logit = 0.0f;
+    uint lo = 0, hi = shape.n_blocks - 1;
+    while (lo < hi) {
+        const uint middle = (lo + hi) / 2;
+        if (cum[middle] > at) {
+            hi = middle;
+        } else {
+            lo = middle + 1;
+        }
+    }
+    const ulong before = lo == 0 ? 0UL : cum[lo - 1], mass = cum[lo] - before;
+    if (mass == 0 || at - before >= mass) {   /* a bad row: reported from rows_merge */
+        out[first_draw + j] = result;
+        return;
+    }
+    __global const ulong *parts = part + base * SC_ROWS_PARTS + lo;
+    ulong sums[SC_ROWS_PARTS], sum = 0;
+    for (uint p = 0; p < SC_ROWS_PARTS; p++) {
+        sums[p] = parts[p * shape.n_padded];
+        sum += sums[p];
+    }
+    ulong rest = mul_hi(divide_wide(at - before, u * total, mass), sum);
+    uint i = lo * SC_ROWS_BLOCK;
+    for (uint p = 0; p + 1 < SC_ROWS_PARTS && rest >= sums[p]; p++) {
+        rest -= sums[p];
+        i += SC_ROWS_PART;
+    }
+    __global const logit_t *q = logits + shape.offset + row * shape.stride;
+    const float reference = block_max[base + lo];
+    for (; i < shape.n_vocabulary; i += VW) {
+        INTV coarse = (INTV)(0), fine = (INTV)(0);
+        const FLOATV x = load_any(q, i, shape.n_vocabulary);
+        quantize(weight_v(below(x, reference, shape.lowest), shape.c), &coarse, &fine);
+        const ulong here = part_sum(coarse, fine);
+        if (rest < here) {
+            int a[VW], c[VW];
+            CAT(vstore, VW)(coarse, 0, a);
+            CAT(vstore, VW)(fine, 0, c);
+            for (uint v = 0; v < VW; v++) {
+                const ulong w = ((ulong)a[v] << 23) + (ulong)(long)c[v];
+                if (rest < w) {
+                    result.token = (int)(i + v);
+                    result.logit = LOAD(q, i + v);
+                    break;
+                }
+                rest -= w;
+            }
+            break;
+        }
+        rest -= here;
+    }
+    out[first_draw + j] = result;
+}
+
+/* ---- top ---- */
+
+inline int comes_first(float a, int ia, float b, int ib)
+{
+    return a > b || (a == b && ia < ib);
+}
+
+#if LSZ == 1
+
+/* Inserts into a list of at most n entries sorted by `comes_first`; returns its new length. */
+inline uint insert(float *value, int *index, uint length, uint n, float x, int i)
+{
+    if (length == n && !comes_first(x, i, value[n - 1], index[n - 1])) {
+        return length;
+    }
+    uint k = length < n ? length++ : n - 1;
+    for (; k > 0 && comes_first(x, i, value[k - 1], index[k - 1]); k--) {
+        value[k] = value[k - 1];
+        index[k] = index[k - 1];
+    }
+    value[k] = x;
+    index[k] = i;
+    return length;
+}
+
+/* The n_top best tokens lie in the n_top blocks with the largest maxima (ties: lower block). Work: one item per row. */
+__kernel void rows_top(__global const logit_t *restrict logits, const sc_rows_shape shape,
+                       __global const float *restrict block_max, __global sc_rows_token *restrict out,
+                       const uint first_row)
+{
+    const uint row = (uint)get_global_id(0), n = shape.n_top;
+    __global const logit_t *p = logits + shape.offset + row * shape.stride;
+    float block_value[SC_ROWS_TOP], value[SC_ROWS_TOP];
+    int block_index[SC_ROWS_TOP], index[SC_ROWS_TOP];
+    uint n_chosen = 0, length = 0;
+    for (uint b = 0; b < shape.n_blocks; b++) {
+        n_chosen = insert(block_value, block_index, n_chosen, n, block_max[(ulong)row * shape.n_padded + b], (int)b);
+    }
+    for (uint k = 0; k < n_chosen; k++) {
+        if (length == n && block_value[k] < value[n - 1]) {
+            break;
+        }
+        const uint first = (uint)block_index[k] * SC_ROWS_BLOCK;
+        const uint end = min(first + SC_ROWS_BLOCK, shape.n_vocabulary);
+        for (uint i = first; i < end; i += VW) {
+            const FLOATV x = load_any(p, i, shape.n_vocabulary);
+            if (length == n && !any(x >= (FLOATV)(value[n - 1]))) {
+                continue;
+            }
+            const uint last = min(i + VW, end);
+            for (uint v = i; v < last; v++) {
+                length = insert(value, index, length, n, LOAD(p, v), (int)v);
+            }
+        }
+    }
+    for (uint k = 0; k < n; k++) {
+        out[(ulong)(first_row + row) * n + k].token = k < length ? index[k] : -1;
+        out[(ulong)(first_row + row) * n + k].logit = k < length ? value[k] : 0.0f;
+    }
+}
+
+#else
+
+/* The item's candidate against the best of the group; the winner in value[0], index[0]. */
+inline void best_of_group(__local float *value, __local int *index, uint lid)
+{
+    barrier(CLK_LOCAL_MEM_FENCE);
+    for (uint w = LSZ / 2; w >= 1; w /= 2) {
+        if (lid < w && comes_first(value[lid + w], index[lid + w], value[lid], index[lid])) {
+            value[lid] = value[lid + w];
+            index[lid] = index[lid + w];
+        }
+        barrier(CLK_LOCAL_MEM_FENCE);
+    }
+}
+
+/* Work: one group of LSZ items per row. Each round finds the best block, then the best token, after the last one. */
+__kernel __attribute__((reqd_work_group_size(LSZ, 1, 1))) void rows_top(__global const logit_t *restrict logits,
+                                                                        const sc_rows_shape shape,
+                                                                        __global const float *restrict block_max,
+                                                                        __global sc_rows_token *restrict out,
+                                                                        const uint first_row)
+{
+    const uint row = (uint)get_group_id(0), lid = (uint)get_local_id(0), n = shape.n_top;
+    __global const logit_t *p = logits + shape.offset + row * shape.stride;
+    __global const float *maxima = block_max + (ulong)row * shape.n_padded;
+    __local float value[LSZ];
+    __local int index[LSZ], chosen[SC_ROWS_TOP];
+    const uint n_chosen = min(n, shape.n_blocks);
+    float last = INFINITY;
+    int last_index = -1;
+    for (uint k = 0; k < n_chosen; k++) {
+        value[lid] = -INFINITY;
+        index[lid] = 0x7fffffff;
+        for (uint b = lid; b < shape.n_blocks; b += LSZ) {
+            const float x = maxima[b];
+            if (comes_first(last, last_index, x, (int)b) && comes_first(x, (int)b, value[lid], index[lid])) {
+                value[lid] = x;
+                index[lid] = (int)b;
+            }
+        }
+        best_of_group(value, index, lid);
+        last = value[0];
+        last_index = index[0];
+        if (lid == 0) {
+            chosen[k] = last_index;
+        }
+        barrier(CLK_LOCAL_MEM_FENCE);
+    }
+    last = INFINITY;
+    last_index = -1;
+    for (uint k = 0; k < n; k++) {
+        value[lid] = -INFINITY;
+        index[lid] = 0x7fffffff;
+        for (uint c = 0; c < n_chosen; c++) {
+            const uint first = (uint)chosen[c] * SC_ROWS_BLOCK;
+            const uint end = min(first + SC_ROWS_BLOCK, shape.n_vocabulary);
+            for (uint i = first + lid; i < end; i += LSZ) {
+                const float x = LOAD(p, i);
+                if (comes_first(last, last_index, x, (int)i) && comes_first(x, (int)i, value[lid], index[lid])) {
+                    value[lid] = x;
+                    index[lid] = (int)i;
+                }
+            }
+        }
+        best_of_group(value, index, lid);
+        last = value[0];
+        last_index = index[0];
+        if (lid == 0) {
+            out[(ulong)(first_row + row) * n + k].token = last_index == 0x7fffffff ? -1 : last_index;
+            out[(ulong)(first_row + row) * n + k].logit = last_index == 0x7fffffff ? 0.0f : last;
+        }
+        barrier(CLK_LOCAL_MEM_FENCE);
+    }
+}
+
+#endif
