@@ -16,7 +16,8 @@ static const char *const source_words[] = {"model", "toy", "recorded", NULL};
 static const char *const gemm_words[] = {"auto", "own", "clblast", NULL};
 static const char *const format_words[] = {"jsonl", "csv", "auto", NULL};
 static const char *const estimator_words[] = {"tree", "chain", "exact", "hybrid", NULL};
-static const char *const collapse_words[] = {"exact", "numeric", "math", "alias", "choice", "model", NULL};
+/* The kinds of meaning/collapse.h, in its order; a test compares. */
+const char *const sc_config_collapse_words[] = {"exact", "numeric", "alias", "choice", NULL};
 
 _Static_assert(sizeof(sc_config_source) == sizeof(unsigned) && sizeof(sc_config_gemm) == sizeof(unsigned) &&
                    sizeof(sc_config_format) == sizeof(unsigned),
@@ -82,7 +83,7 @@ static const sc_config_key dataset_keys[] = {
      .help = "the same from a file: one class per line, aliases behind it separated by tabs"},
     {"limit", SC_KEY_INT, AT(sc_config_dataset, limit), OPTIONAL, RANGE(1, 1e12), .unit = "questions",
      .help = "use the first rows only; null: all"},
-    {"collapse", SC_KEY_TEXTS, AT(sc_config_dataset, collapse), .standard = "exact", .words = collapse_words,
+    {"collapse", SC_KEY_TEXTS, AT(sc_config_dataset, collapse), .standard = "exact", .words = sc_config_collapse_words,
      .help = "how responses become classes; several may be listed, the first is the one tables show first. A stored "
              "run can be collapsed again"},
     {"shots", SC_KEY_SECTION, AT(sc_config_dataset, shots), .standard = "{}", .section = &shots_section,

@@ -62,6 +62,9 @@ const char *sc_config_style_standard(const char *style, const sc_config_key *key
 /* NULL-terminated names of the built-in styles. */
 extern const char *const sc_config_builtin_styles[];
 
+/* NULL-terminated kinds of collapse. */
+extern const char *const sc_config_collapse_words[];
+
 /* A growing list of structs, as SC_KEY_SECTIONS and SC_KEY_NAMED keep them. */
 typedef struct sc_config_structs {
     void *at;

@@ -259,7 +259,7 @@ static void range_of(char range[64], const sc_config_key *key)
         return;
     }
     if (key->high < 1e6) {
-        (void)snprintf(range, 64, "%s%g, %g]", key->open_low ? "(" : "[", key->low, key->high);
+        (void)snprintf(range, 64, "in %s%g, %g]", key->open_low ? "(" : "[", key->low, key->high);
     } else {
         (void)snprintf(range, 64, "%s %g", key->open_low ? ">" : ">=", key->low);
     }
@@ -274,6 +274,26 @@ static semcal_status words_of(sc_text *text, const sc_config_key *key, const cha
     return status;
 }
 
+/* Lines of at most 100 columns, indented by four. */
+static semcal_status wrap_text(sc_text *text, const char *help, semcal_error *error)
+{
+    enum { COLUMNS = 96 };
+    semcal_status status = SEMCAL_OK;
+    while (*help != '\0' && status == SEMCAL_OK) {
+        size_t n = strlen(help);
+        if (n > COLUMNS) {
+            n = COLUMNS;
+            while (n > 1 && help[n] != ' ') {
+                n--;
+            }
+        }
+        status = sc_text_printf(text, error, "    %.*s\n", (int)n, help);
+        help += n;
+        help += strspn(help, " ");
+    }
+    return status;
+}
+
 static semcal_status describe_text(sc_text *text, const char *path, const sc_config_key *key, semcal_error *error)
 {
     char range[64];
@@ -284,9 +304,9 @@ static semcal_status describe_text(sc_text *text, const char *path, const sc_con
             key->words == NULL ? sc_text_printf(text, error, "%s", type_name(key)) : words_of(text, key, " | ", error);
     }
     if (status == SEMCAL_OK) {
-        const char *unit = key->unit != NULL ? key->unit : "";
-        status = sc_text_printf(text, error, "%s%s%s%s%s%s", range[0] != '\0' ? " " : "", range,
-                                unit[0] != '\0' ? " " : "", unit, is_swept(key) ? ", a list is swept" : "",
+        bool unit = key->unit != NULL && key->type != SC_KEY_BYTES;
+        status = sc_text_printf(text, error, "%s%s%s%s%s%s", range[0] != '\0' ? " " : "", range, unit ? ", in " : "",
+                                unit ? key->unit : "", is_swept(key) ? ", a list is swept" : "",
                                 key->type == SC_KEY_TEXTS && key->words != NULL ? ", or a list of them" : "");
     }
     bool standard = key->type != SC_KEY_SECTION && key->standard != NULL;
@@ -295,7 +315,10 @@ static semcal_status describe_text(sc_text *text, const char *path, const sc_con
     } else if (status == SEMCAL_OK && key->type != SC_KEY_SECTION) {
         status = sc_text_printf(text, error, "; required");
     }
-    return status == SEMCAL_OK ? sc_text_printf(text, error, "\n    %s\n", key->help) : status;
+    if (status == SEMCAL_OK) {
+        status = sc_text_append(text, "\n", 1, error);
+    }
+    return status == SEMCAL_OK ? wrap_text(text, key->help, error) : status;
 }
 
 static json_t *describe_json(const char *path, const sc_config_key *key)

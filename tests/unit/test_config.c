@@ -3,6 +3,8 @@
 #include "base/file.h"
 #include "check.h"
 #include "experiment/config.h"
+#include "experiment/config_table.h"
+#include "meaning/collapse.h"
 
 #include <unistd.h>
 
@@ -340,6 +342,18 @@ static void resolved_reads_back(void **state)
     }
 }
 
+/* The table names exactly the kinds of collapse there are. */
+static void collapse_words_are_the_kinds(void **state)
+{
+    (void)state;
+    size_t n = 0;
+    for (; sc_config_collapse_words[n] != NULL; n++) {
+        assert_true(n < sc_collapse_n_kinds);
+        assert_string_equal(sc_config_collapse_words[n], sc_collapse_kinds[n]->name);
+    }
+    assert_int_equal(n, sc_collapse_n_kinds);
+}
+
 static void files(void **state)
 {
     (void)state;
@@ -373,6 +387,7 @@ int main(void)
         cmocka_unit_test(replaced_lists_forget_places),
         cmocka_unit_test(defaults),
         cmocka_unit_test(resolved_reads_back),
+        cmocka_unit_test(collapse_words_are_the_kinds),
         cmocka_unit_test(files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
