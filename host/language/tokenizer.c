@@ -146,9 +146,9 @@ static semcal_status decode(char **text, size_t *length, const sc_tokenizer *tok
     sc_text out = {0};
     semcal_status status = sc_text_append(&out, "", 0, error);
     for (size_t i = 0; i < n_ids && status == SEMCAL_OK; i++) {
-        const char *token = sc_tokenizer_token(tokenizer, ids[i]);
-        if (token != NULL && !(skip_special && sc_tokenizer_is_special(tokenizer, ids[i]))) {
-            status = sc_pieces_add(&pieces, token, tokenizer->tokens[ids[i]].length, 0, false, error);
+        const sc_token *token = sc_tokenizer_token(tokenizer, ids[i]) != NULL ? &tokenizer->tokens[ids[i]] : NULL;
+        if (token != NULL && !(skip_special && token->special)) {
+            status = sc_pieces_add(&pieces, token->decoded, token->decoded_length, 0, false, error);
         }
     }
     if (status == SEMCAL_OK && pieces.n > 0) {

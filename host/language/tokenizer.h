@@ -22,6 +22,9 @@ typedef struct sc_tokenizer sc_tokenizer;
  * beginning and end tokens), or a tokenizer.json itself. SEMCAL_E_DATA when a file is missing or malformed or asks for
  * something not supported; the message begins with the file and the place in it (`$.pre_tokenizer.type`). */
 semcal_status sc_tokenizer_open(sc_tokenizer **out, const char *path, semcal_error *error);
+/* The same from the text of a tokenizer.json; `name` stands in messages. No tokenizer_config.json is read. */
+semcal_status sc_tokenizer_open_text(sc_tokenizer **out, const char *name, const char *json, size_t length,
+                                     semcal_error *error);
 void sc_tokenizer_free(sc_tokenizer *tokenizer);
 
 /* Encodes `length` bytes of valid UTF-8 (else SEMCAL_E_DATA with the byte offset). Added tokens written out in the

@@ -14,8 +14,8 @@ semcal_status sc_added_read(sc_added *added, const json_t *json, int32_t id, con
     semcal_status status = sc_json_string(&content, &length, json, "content", true, error);
     if (status == SEMCAL_OK && id < 0) {
         const json_t *value = json_object_get(json, "id");
-        if (!json_is_integer(value) || json_integer_value(value) < 0 || json_integer_value(value) >= 1 << 24) {
-            return sc_error_set(error, SEMCAL_E_DATA, "id: must be an integer in [0, %d)", 1 << 24);
+        if (!json_is_integer(value) || json_integer_value(value) < 0 || json_integer_value(value) >= SC_MAX_TOKENS) {
+            return sc_error_set(error, SEMCAL_E_DATA, "id: must be an integer in [0, %d)", SC_MAX_TOKENS);
         }
         id = (int32_t)json_integer_value(value);
     }
@@ -109,6 +109,11 @@ semcal_status sc_added_finish(sc_added *added, const sc_normalizers *normalizers
                 status = sc_normalizers_apply(normalizers, &text, &spare, &at_start, error);
             }
             if (status == SEMCAL_OK) {
+                added->items[i].decoded = sc_memory_strndup(text.data, text.length, error);
+                added->items[i].decoded_length = text.length;
+                status = added->items[i].decoded != NULL ? SEMCAL_OK : SEMCAL_E_MEMORY;
+            }
+            if (status == SEMCAL_OK) {
                 status = trie_add(token->normalized ? &added->normalized : &added->raw, text.data, text.length,
                                   (uint32_t)i, error);
             }
@@ -123,6 +128,7 @@ void sc_added_free(sc_added *added)
 {
     for (size_t i = 0; i < added->n; i++) {
         free(added->items[i].content);
+        free(added->items[i].decoded);
     }
     free(added->items);
     free(added->raw.nodes);

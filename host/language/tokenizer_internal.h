@@ -10,6 +10,9 @@
 
 #include <jansson.h>
 
+/* Ids must be below this, far above any vocabulary; keeps a damaged file from asking for gigabytes. */
+#define SC_MAX_TOKENS (1 << 21)
+
 /* ---- pieces ---- */
 
 typedef struct sc_piece {
@@ -169,6 +172,8 @@ semcal_status sc_splitter_apply(const sc_splitter *splitter, const sc_pieces *in
 typedef struct sc_added_token {
     char *content;
     size_t length;
+    char *decoded; /* what decoders see: the normalized content of a normalized token, else the content */
+    size_t decoded_length;
     int32_t id;
     bool single_word, lstrip, rstrip, normalized, special;
 } sc_added_token;
@@ -261,8 +266,9 @@ semcal_status sc_array_push(void *array, size_t *n, size_t *capacity, size_t siz
 /* ---- the whole ---- */
 
 typedef struct sc_token {
-    const char *text; /* as the file spells it, NULL for a hole; owned by the model or the added tokens */
-    uint32_t length;
+    const char *text;    /* as the file spells it, NULL for a hole; owned by the model or the added tokens */
+    const char *decoded; /* what decoders see; the same but for normalized added tokens */
+    uint32_t length, decoded_length;
     uint32_t n_bytes;
     size_t bytes; /* offset in token_bytes */
     bool special;

@@ -10,8 +10,8 @@
 
 static semcal_status add_id(sc_ids *ids, const json_t *id, semcal_error *error)
 {
-    if (!json_is_integer(id) || json_integer_value(id) < 0 || json_integer_value(id) >= 1 << 24) {
-        return sc_error_set(error, SEMCAL_E_DATA, "ids: must be integers in [0, %d)", 1 << 24);
+    if (!json_is_integer(id) || json_integer_value(id) < 0 || json_integer_value(id) >= SC_MAX_TOKENS) {
+        return sc_error_set(error, SEMCAL_E_DATA, "ids: must be integers in [0, %d)", SC_MAX_TOKENS);
     }
     return sc_ids_add(ids, (int32_t)json_integer_value(id), error);
 }
@@ -133,7 +133,8 @@ static semcal_status set_token(sc_tokenizer *t, int32_t id, const char *text, si
         return sc_error_set(error, SEMCAL_E_DATA, "id %d: both \"%.40s\" and \"%.40s\"", id, token->text, text);
     }
     token->text = text;
-    token->length = (uint32_t)length;
+    token->length = token->decoded_length = (uint32_t)length;
+    token->decoded = text;
     token->special = special;
     return SEMCAL_OK;
 }
@@ -160,6 +161,8 @@ static semcal_status list_tokens(sc_tokenizer *t, semcal_error *error)
     for (size_t i = 0; i < t->added.n && status == SEMCAL_OK; i++) {
         const sc_added_token *token = &t->added.items[i];
         status = set_token(t, token->id, token->content, token->length, true, token->special, error);
+        t->tokens[token->id].decoded = token->decoded;
+        t->tokens[token->id].decoded_length = (uint32_t)token->decoded_length;
     }
     return status;
 }
@@ -177,7 +180,7 @@ static semcal_status list_bytes(sc_tokenizer *t, semcal_error *error)
         sc_pieces_clear(&pieces);
         status = sc_pieces_add(&pieces, "a", 1, 0, false, error);
         if (status == SEMCAL_OK) {
-            status = sc_pieces_add(&pieces, token->text, token->length, 0, false, error);
+            status = sc_pieces_add(&pieces, token->decoded, token->decoded_length, 0, false, error);
         }
         if (status == SEMCAL_OK) {
             status = sc_decoders_apply(&t->decoders, &pieces, &spare, true, error);
@@ -203,23 +206,23 @@ static semcal_status list_bytes(sc_tokenizer *t, semcal_error *error)
 
 /* ---- the files ---- */
 
-static semcal_status parse_file(json_t **out, char sha256[65], const char *path, semcal_error *error)
+static semcal_status parse_text(json_t **out, const char *name, const char *data, size_t length, semcal_error *error)
+{
+    json_error_t where;
+    *out = json_loadb(data, length, JSON_ALLOW_NUL, &where);
+    if (*out == NULL) {
+        return sc_error_set(error, SEMCAL_E_DATA, "%s:%d:%d: %s", name, where.line, where.column, where.text);
+    }
+    return json_is_object(*out) ? SEMCAL_OK : sc_error_set(error, SEMCAL_E_DATA, "%s: must be a JSON object", name);
+}
+
+static semcal_status parse_file(json_t **out, const char *path, semcal_error *error)
 {
     char *data = NULL;
     size_t length;
     semcal_status status = sc_file_read(&data, &length, path, error);
-    if (status != SEMCAL_OK) {
-        return status;
-    }
-    json_error_t where;
-    *out = json_loadb(data, length, JSON_ALLOW_NUL, &where);
-    if (*out == NULL) {
-        status = sc_error_set(error, SEMCAL_E_DATA, "%s:%d:%d: %s", path, where.line, where.column, where.text);
-    } else if (!json_is_object(*out)) {
-        status = sc_error_set(error, SEMCAL_E_DATA, "%s: must be a JSON object", path);
-    }
-    if (sha256 != NULL) {
-        sc_sha256_hex(sha256, data, length);
+    if (status == SEMCAL_OK) {
+        status = parse_text(out, path, data, length, error);
     }
     free(data);
     return status;
@@ -283,7 +286,7 @@ static semcal_status load_config_tokens(sc_tokenizer *t, json_t *config, semcal_
     {
         char *end;
         const long id = strtol(key, &end, 10);
-        if (*key == '\0' || *end != '\0' || id < 0 || id >= 1 << 24) {
+        if (*key == '\0' || *end != '\0' || id < 0 || id >= SC_MAX_TOKENS) {
             return sc_error_set(error, SEMCAL_E_DATA, "$.added_tokens_decoder: \"%.40s\" is no token id", key);
         }
         const semcal_status status = sc_added_read(&t->added, token, (int32_t)id, &t->bpe, error);
@@ -323,7 +326,7 @@ static semcal_status load_config(sc_tokenizer *t, const char *folder, const char
     char *jinja = sc_file_join(folder, "chat_template.jinja", error);
     semcal_status status = path != NULL && jinja != NULL ? SEMCAL_OK : SEMCAL_E_MEMORY;
     if (status == SEMCAL_OK && sc_file_exists(path)) {
-        status = parse_file(config, NULL, path, error);
+        status = parse_file(config, path, error);
         if (status == SEMCAL_OK) {
             *bos = token_name(*config, "bos_token");
             *eos = token_name(*config, "eos_token");
@@ -345,24 +348,21 @@ static semcal_status load_config(sc_tokenizer *t, const char *folder, const char
     return status;
 }
 
-semcal_status sc_tokenizer_open(sc_tokenizer **out, const char *path, semcal_error *error)
+/* Opens from the text of tokenizer.json and, when `folder` is not NULL, what lies beside it. */
+static semcal_status open_text(sc_tokenizer **out, const char *name, const char *json, size_t length,
+                               const char *folder, semcal_error *error)
 {
-    *out = NULL;
     json_t *root = NULL, *config = NULL;
     const char *bos = NULL, *eos = NULL;
-    const bool folder = sc_file_is_folder(path);
-    char *file = folder ? sc_file_join(path, "tokenizer.json", error) : sc_memory_strdup(path, error);
     sc_tokenizer *t = sc_memory_alloc(1, sizeof *t, error);
-    semcal_status status = file != NULL && t != NULL ? SEMCAL_OK : SEMCAL_E_MEMORY;
-    if (status == SEMCAL_OK) {
-        status = parse_file(&root, t->sha256, file, error);
-    }
+    semcal_status status = t != NULL ? parse_text(&root, name, json, length, error) : SEMCAL_E_MEMORY;
     if (status != SEMCAL_OK) {
         goto done;
     }
+    sc_sha256_hex(t->sha256, json, length);
     status = load_parts(t, root, error);
-    if (status == SEMCAL_OK && folder) {
-        status = load_config(t, path, &bos, &eos, &config, error);
+    if (status == SEMCAL_OK && folder != NULL) {
+        status = load_config(t, folder, &bos, &eos, &config, error);
         if (status != SEMCAL_OK) {
             goto done; /* the message names its own file */
         }
@@ -377,7 +377,7 @@ semcal_status sc_tokenizer_open(sc_tokenizer **out, const char *path, semcal_err
         status = list_bytes(t, error);
     }
     if (status != SEMCAL_OK) {
-        sc_error_where(error, "%s", file);
+        sc_error_where(error, "%s", name);
         goto done;
     }
     t->bos = bos != NULL ? sc_tokenizer_find(t, bos) : -1;
@@ -387,7 +387,29 @@ semcal_status sc_tokenizer_open(sc_tokenizer **out, const char *path, semcal_err
 done:
     json_decref(root);
     json_decref(config);
-    free(file);
     sc_tokenizer_free(t);
+    return status;
+}
+
+semcal_status sc_tokenizer_open_text(sc_tokenizer **out, const char *name, const char *json, size_t length,
+                                     semcal_error *error)
+{
+    *out = NULL;
+    return open_text(out, name, json, length, NULL, error);
+}
+
+semcal_status sc_tokenizer_open(sc_tokenizer **out, const char *path, semcal_error *error)
+{
+    *out = NULL;
+    char *data = NULL;
+    size_t length;
+    const bool folder = sc_file_is_folder(path);
+    char *file = folder ? sc_file_join(path, "tokenizer.json", error) : sc_memory_strdup(path, error);
+    semcal_status status = file != NULL ? sc_file_read(&data, &length, file, error) : SEMCAL_E_MEMORY;
+    if (status == SEMCAL_OK) {
+        status = open_text(out, file, data, length, folder ? path : NULL, error);
+    }
+    free(data);
+    free(file);
     return status;
 }

@@ -53,7 +53,7 @@ semcal_status sc_pattern_open(sc_pattern **out, const char *pattern, size_t leng
         status = sc_error_set(error, SEMCAL_E_MEMORY, "out of memory: regular expression");
         goto done;
     }
-    (void)pcre2_set_match_limit(made->context, 100000000);
+    (void)pcre2_set_match_limit(made->context, 20000000);
 done:
     sc_text_free(&translated);
     if (status != SEMCAL_OK) {

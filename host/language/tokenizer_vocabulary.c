@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_ID (1 << 24) /* far above any vocabulary; keeps a damaged file from asking for gigabytes */
-
 /* FNV-1a, 64 bits. */
 static uint64_t hash_bytes(const char *bytes, size_t length)
 {
@@ -59,9 +57,9 @@ static semcal_status load_vocabulary(sc_bpe *bpe, const json_t *model, semcal_er
     json_t *id;
     json_object_foreach(vocabulary, token, id)
     {
-        if (!json_is_integer(id) || json_integer_value(id) < 0 || json_integer_value(id) >= MAX_ID) {
+        if (!json_is_integer(id) || json_integer_value(id) < 0 || json_integer_value(id) >= SC_MAX_TOKENS) {
             return sc_error_set(error, SEMCAL_E_DATA, "vocab: id of \"%.40s\": must be an integer in [0, %d)", token,
-                                MAX_ID);
+                                SC_MAX_TOKENS);
         }
         semcal_status status =
             sc_array_push(&bpe->entries, &bpe->n_entries, &bpe->entry_capacity, sizeof *bpe->entries, error);
