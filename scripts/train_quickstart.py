@@ -25,7 +25,7 @@ sys.path.insert(0, os.path.join(HERE, "quickstart"))
 TARGET = os.path.join(HERE, "..", "configs", "quickstart")
 
 BASE_STEPS, BASE_BATCH = 2500, 64
-TUNE_STEPS, TUNE_QUESTIONS, TUNE_DRAWS = 120, 24, 16
+TUNE_STEPS, TUNE_QUESTIONS, TUNE_DRAWS = 60, 10, 8
 
 
 def log(text):

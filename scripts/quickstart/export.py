@@ -33,5 +33,7 @@ def save_model(folder, model, tok):
         "eos_token": END_OF_TEXT, "bos_token": END_OF_TEXT, "add_bos_token": False,
         "add_prefix_space": False, "clean_up_tokenization_spaces": False})
     tok.save(os.path.join(folder, "tokenizer.json"))
-    save_file({k: v.bfloat16().contiguous() for k, v in model.state_dict().items()},
-              os.path.join(folder, "model.safetensors"), metadata={"format": "pt"})
+    weights = os.path.join(folder, "model.safetensors")
+    save_file({k: v.bfloat16().contiguous() for k, v in model.state_dict().items()}, weights,
+              metadata={"format": "pt"})
+    os.chmod(weights, 0o644)                              # the library writes it 0600

@@ -41,7 +41,7 @@ def rollout(model, tok, stream, data, style, questions, draws, generator):
     return rows, reward
 
 
-def tune(model, tok, seed, steps, questions=24, draws=16, lr=2e-4, log=print):
+def tune(model, tok, seed, steps, questions=10, draws=8, lr=4e-4, log=print):
     from train import pack
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
