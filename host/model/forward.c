@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One forward pass: eight launches per layer, all enqueued, none waited for. */
+#include "model/model_internal.h"
+
+#include "abi.h"
+#include "base/memory.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+static uint32_t u32(size_t value)
+{
+    return (uint32_t)value;
+}
+
+/* The table of angles reaches at least `n_positions`; it grows by doubling, so that it is rebuilt seldom. */
+static semcal_status reach_angles(sc_model *model, size_t n_positions, semcal_error *error)
+{
+    if (n_positions <= model->n_angles) {
+        return SEMCAL_OK;
+    }
+    size_t n = model->n_angles == 0 ? 512 : model->n_angles;
+    while (n < n_positions) {
+        n *= 2;
+    }
+    n = n < model->config.n_context ? n : model->config.n_context;
+    const size_t half = model->config.head_size / 2;
+    const uint64_t bytes = (uint64_t)n * half * 2 * sizeof(float);
+    float *angle = sc_memory_alloc(n * half * 2, sizeof *angle, error);
+    double *frequency = sc_memory_alloc(half, sizeof *frequency, error);
+    semcal_status status = SEMCAL_E_MEMORY;
+    if (angle == NULL || frequency == NULL) {
+        goto done;
+    }
+    sc_rope_frequencies(frequency, &model->config.rope, model->config.head_size);
+    for (size_t t = 0; t < n; t++) {
+        for (size_t i = 0; i < half; i++) {
+            angle[(t * half + i) * 2] = (float)cos((double)t * frequency[i]);
+            angle[(t * half + i) * 2 + 1] = (float)sin((double)t * frequency[i]);
+        }
+    }
+    sc_buffer_free(model->angle);
+    model->angle = NULL;
+    model->n_angles = 0;
+    status = sc_buffer_create(&model->angle, model->device, bytes, SC_BUFFER_DEVICE, "rotary angles", error);
+    if (status == SEMCAL_OK && (status = sc_buffer_write(model->angle, 0, angle, bytes, error)) == SEMCAL_OK) {
+        model->n_angles = n;
+    }
+done:
+    free(angle);
+    free(frequency);
+    return status;
+}
+
+static semcal_status check(const sc_model *model, const sc_forward *f, size_t *n_positions, semcal_error *error)
+{
+    if (f->n_rows > model->max_rows || f->n_outputs > model->max_outputs) {
+        return sc_error_set(error, SEMCAL_E_CONFIG, "forward: %zu rows and %zu outputs, at most %zu and %zu", f->n_rows,
+                            f->n_outputs, model->max_rows, model->max_outputs);
+    }
+    *n_positions = 0;
+    for (size_t i = 0; i < f->n_rows; i++) {
+        if (f->token[i] < 0 || (size_t)f->token[i] >= model->config.n_vocabulary) {
+            return sc_error_set(error, SEMCAL_E_DATA, "token %d is outside the model's vocabulary of %zu",
+                                (int)f->token[i], model->config.n_vocabulary);
+        }
+        if (f->position[i] < 0 || (size_t)f->position[i] >= model->config.n_context) {
+            return sc_error_set(error, SEMCAL_E_DATA, "position %d is outside the model's context of %zu",
+                                (int)f->position[i], model->config.n_context);
+        }
+        const size_t need = (size_t)f->position[i] + 1;
+        *n_positions = need > *n_positions ? need : *n_positions;
+    }
+    return SEMCAL_OK;
+}
+
+static semcal_status upload(sc_model *model, const sc_forward *f, semcal_error *error)
+{
+    semcal_status status;
+    if (f->n_pages > model->pages_capacity) {
+        const size_t capacity = f->n_pages + f->n_pages / 2;
+        sc_buffer_free(model->pages);
+        model->pages = NULL;
+        model->pages_capacity = 0;
+        status = sc_buffer_create(&model->pages, model->device, capacity * sizeof(int32_t), SC_BUFFER_DEVICE,
+                                  "page lists", error);
+        if (status != SEMCAL_OK) {
+            return status;
+        }
+        model->pages_capacity = capacity;
+    }
+    const uint64_t bytes = f->n_rows * sizeof(int32_t);
+    if ((status = sc_buffer_write(model->token, 0, f->token, bytes, error)) != SEMCAL_OK ||
+        (status = sc_buffer_write(model->position, 0, f->position, bytes, error)) != SEMCAL_OK ||
+        (status = sc_buffer_write(model->table, 0, f->table, bytes, error)) != SEMCAL_OK ||
+        (status = sc_buffer_write(model->pages, 0, f->pages, f->n_pages * sizeof(int32_t), error)) != SEMCAL_OK) {
+        return status;
+    }
+    return f->n_outputs == 0 ? SEMCAL_OK
+                             : sc_buffer_write(model->output, 0, f->output, f->n_outputs * sizeof(int32_t), error);
+}
+
+static semcal_status embed(sc_model *model, size_t n_rows, semcal_error *error)
+{
+    semcal_status status = SEMCAL_OK;
+    const sc_work work = SC_WORK_1D(n_rows, model->group_size);
+    for (size_t i = 0; i < sc_matrix_n_parts(model->embedding) && status == SEMCAL_OK; i++) {
+        size_t first, n;
+        const sc_buffer *panels = sc_matrix_part(model->embedding, i, &first, &n);
+        status = sc_launch(model->embed, &work,
+                           SC_ARGS(SC_BUFFER_ARG(model->x), SC_BUFFER_ARG(model->token), SC_BUFFER_ARG(panels),
+                                   SC_U32(u32(first)), SC_U32(u32(n)), SC_U32(u32(model->config.width)),
+                                   SC_U32(sc_matrix_is_bf16(model->embedding))),
+                           error);
+    }
+    return status;
+}
+
+static semcal_status norm(sc_model *model, sc_buffer *gain, sc_buffer *index, size_t n_rows, semcal_error *error)
+{
+    const sc_work work = SC_WORK_1D(n_rows, model->group_size);
+    return sc_launch(model->norm, &work,
+                     SC_ARGS(SC_BUFFER_ARG(model->normed), SC_BUFFER_ARG(model->x), SC_BUFFER_ARG(gain),
+                             SC_BUFFER_ARG(index), SC_U32(u32(model->config.width)),
+                             SC_F32((float)model->config.norm_epsilon)),
+                     error);
+}
+
+static semcal_status attend(sc_model *model, const struct sc_model_layer *layer, size_t n_rows, semcal_error *error)
+{
+    const sc_model_config *c = &model->config;
+    const sc_work rows = SC_WORK_1D(n_rows, model->group_size);
+    semcal_status status =
+        sc_launch(model->rope_store, &rows,
+                  SC_ARGS(SC_BUFFER_ARG(model->qkv), SC_BUFFER_ARG(layer->keys), SC_BUFFER_ARG(layer->values),
+                          SC_BUFFER_ARG(model->position), SC_BUFFER_ARG(model->table), SC_BUFFER_ARG(model->pages),
+                          SC_BUFFER_ARG(model->angle)),
+                  error);
+    if (status != SEMCAL_OK) {
+        return status;
+    }
+    const sc_work heads = SC_WORK_1D(n_rows * c->n_kv_heads, model->group_size);
+    return sc_launch(model->attention, &heads,
+                     SC_ARGS(SC_BUFFER_ARG(model->mixed), SC_BUFFER_ARG(model->qkv), SC_BUFFER_ARG(layer->keys),
+                             SC_BUFFER_ARG(layer->values), SC_BUFFER_ARG(model->position), SC_BUFFER_ARG(model->table),
+                             SC_BUFFER_ARG(model->pages), SC_F32((float)(1 / sqrt((double)c->head_size)))),
+                     error);
+}
+
+static semcal_status run_layer(sc_model *model, const struct sc_model_layer *layer, size_t n_rows, semcal_error *error)
+{
+    const sc_model_config *c = &model->config;
+    const size_t qkv = (c->n_heads + 2 * c->n_kv_heads) * c->head_size;
+    semcal_status status;
+    if ((status = norm(model, layer->attention_norm, NULL, n_rows, error)) != SEMCAL_OK ||
+        (status = sc_gemm_run(model->gemm, model->qkv, qkv, SC_MODE_STORE, model->normed, layer->qkv, n_rows, error)) !=
+            SEMCAL_OK ||
+        (status = attend(model, layer, n_rows, error)) != SEMCAL_OK ||
+        (status = sc_gemm_run(model->gemm, model->x, c->width, SC_MODE_ADD, model->mixed, layer->o, n_rows, error)) !=
+            SEMCAL_OK ||
+        (status = norm(model, layer->mlp_norm, NULL, n_rows, error)) != SEMCAL_OK ||
+        (status = sc_gemm_run(model->gemm, model->activation, c->mlp_width, SC_MODE_SWIGLU, model->normed,
+                              layer->gate_up, n_rows, error)) != SEMCAL_OK) {
+        return status;
+    }
+    return sc_gemm_run(model->gemm, model->x, c->width, SC_MODE_ADD, model->activation, layer->down, n_rows, error);
+}
+
+semcal_status sc_model_forward(sc_model *model, const sc_forward *forward, semcal_error *error)
+{
+    size_t n_positions = 0;
+    semcal_status status = check(model, forward, &n_positions, error);
+    if (status != SEMCAL_OK || forward->n_rows == 0) {
+        return status;
+    }
+    if ((status = reach_angles(model, n_positions, error)) != SEMCAL_OK ||
+        (status = upload(model, forward, error)) != SEMCAL_OK ||
+        (status = embed(model, forward->n_rows, error)) != SEMCAL_OK) {
+        return status;
+    }
+    for (size_t i = 0; i < model->config.n_layers; i++) {
+        status = run_layer(model, &model->layers[i], forward->n_rows, error);
+        if (status != SEMCAL_OK) {
+            sc_error_where(error, "layer %zu", i);
+            return status;
+        }
+    }
+    if (forward->n_outputs == 0) {
+        return SEMCAL_OK;
+    }
+    status = norm(model, model->final_norm, model->output, forward->n_outputs, error);
+    return status != SEMCAL_OK ? status
+                               : sc_gemm_run(model->gemm, model->logits, model->config.n_vocabulary, SC_MODE_STORE,
+                                             model->normed, model->head, forward->n_outputs, error);
+}
+
+sc_buffer *sc_model_logits(const sc_model *model)
+{
+    return model->logits;
+}
+
+semcal_status sc_model_copy_page(sc_model *model, int32_t to, int32_t from, semcal_error *error)
+{
+    semcal_status status = SEMCAL_OK;
+    const uint64_t kb = model->key_page_bytes, vb = model->value_page_bytes, a = (uint64_t)to, b = (uint64_t)from;
+    for (size_t i = 0; i < model->config.n_layers && status == SEMCAL_OK; i++) {
+        const struct sc_model_layer *layer = &model->layers[i];
+        status = sc_buffer_copy(layer->keys, a * kb, layer->keys, b * kb, kb, error);
+        if (status == SEMCAL_OK) {
+            status = sc_buffer_copy(layer->values, a * vb, layer->values, b * vb, vb, error);
+        }
+    }
+    return status;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What model.c (opening) and forward.c share. */
+#ifndef SC_MODEL_MODEL_INTERNAL_H
+#define SC_MODEL_MODEL_INTERNAL_H
+
+#include "model/model.h"
+#include "model/weights.h"
+
+struct sc_model_layer {
+    sc_matrix *qkv, *o, *gate_up, *down;
+    sc_buffer *attention_norm, *mlp_norm;
+    sc_buffer *keys, *values; /* pages */
+};
+
+struct sc_model {
+    sc_model_config config;
+    sc_device *device;
+    sc_gemm *gemm;
+    struct sc_model_layer *layers;
+    sc_matrix *embedding, *head; /* the same when tied */
+    sc_buffer *final_norm;
+    sc_kernel *embed, *norm, *rope_store, *attention;
+    size_t group_size;
+    size_t n_pages, max_rows, max_outputs;
+    uint64_t key_page_bytes, value_page_bytes; /* of one page of one layer */
+    sc_buffer *angle;                          /* [n_angles, head size / 2] (cos, sin) */
+    size_t n_angles;
+    /* activations, sized for max_rows (logits: max_outputs) */
+    sc_buffer *x, *normed, *qkv, *mixed, *activation, *logits;
+    sc_buffer *token, *position, *table, *output, *pages;
+    size_t pages_capacity;
+    char weights_sha256[65], kernels_sha256[65];
+    const char *build_options;
+};
+
+#endif
