@@ -9,8 +9,9 @@
 /* Each subcommand's file defines one of these. Keep both lists in the order of the manual. */
 #define SC_CLI_COMMANDS(X)                                                                                             \
     X(plan, "what a configuration will run and cost; runs nothing")                                                    \
-    X(show, "devices, the keys of a configuration, what is in a file")                                                 \
+    X(calibrate, "calibration of a table of (confidence, correct) pairs")                                              \
     X(tokenize, "token ids of texts, and texts of token ids")                                                          \
+    X(show, "devices, the keys of a configuration, what is in a file")                                                 \
     X(version, "the version and the commit it was built from")
 
 #define DECLARE(name, summary) semcal_status sc_cli_##name(int argc, char **argv, semcal_error *error);
