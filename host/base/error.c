@@ -5,6 +5,16 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Texts of files end up in messages: one line, and no terminal escapes, whatever they hold. */
+static void keep_one_line(char *message)
+{
+    for (char *c = message; *c != '\0'; c++) {
+        if ((unsigned char)*c < 0x20 || *c == 0x7f) {
+            *c = ' ';
+        }
+    }
+}
+
 semcal_status sc_error_set(semcal_error *error, semcal_status status, const char *format, ...)
 {
     if (error == NULL || error->status != SEMCAL_OK) {
@@ -15,6 +25,7 @@ semcal_status sc_error_set(semcal_error *error, semcal_status status, const char
     va_start(arguments, format);
     (void)vsnprintf(error->message, sizeof error->message, format, arguments);
     va_end(arguments);
+    keep_one_line(error->message);
     return status;
 }
 
@@ -40,6 +51,7 @@ semcal_status sc_error_where(semcal_error *error, const char *format, ...)
     size_t room = sizeof error->message - used;
     /* A message too long for the buffer loses its end, never its beginning. */
     (void)snprintf(error->message + used, room, ": %.*s", (int)(room > 3 ? room - 3 : 0), old);
+    keep_one_line(error->message);
     return error->status;
 }
 

@@ -16,21 +16,17 @@
 static semcal_status fail_at(sc_config_reader *reader, const char *override, size_t line, size_t column,
                              const char *path, const char *message)
 {
-    char where[SC_CONFIG_PATH + 64];
+    char where[1024];
     if (override != NULL) {
         (void)snprintf(where, sizeof where, "--set %.200s", override);
-        if (strcmp(override, path) == 0) {
-            path = "";
-        }
-        return sc_error_set(reader->error, SEMCAL_E_CONFIG, "%s: %s%s%s", where, path, path[0] != '\0' ? ": " : "",
-                            message);
+        path = strcmp(override, path) == 0 ? "" : path;
+    } else if (line > 0) {
+        (void)snprintf(where, sizeof where, "%.900s:%zu:%zu", reader->label, line, column);
+    } else {
+        (void)snprintf(where, sizeof where, "%.900s", reader->label);
     }
-    where[0] = '\0';
-    if (line > 0) {
-        (void)snprintf(where, sizeof where, ":%zu:%zu", line, column);
-    }
-    return sc_error_set(reader->error, SEMCAL_E_CONFIG, "%.900s%s: %s%s%s", reader->label, where, path,
-                        path[0] != '\0' ? ": " : "", message);
+    return sc_error_set(reader->error, SEMCAL_E_CONFIG, "%s: %s%s%s", where, path, path[0] != '\0' ? ": " : "",
+                        message);
 }
 
 semcal_status sc_config_fail(sc_config_reader *reader, const sc_yaml_node *place, const char *path, const char *format,

@@ -28,11 +28,6 @@ static const char *shown(char out[96], const sc_yaml_node *node)
     } else {
         (void)snprintf(out, 96, "%s%.80s%s", node->quoted ? "\"" : "", node->text, node->quoted ? "\"" : "");
     }
-    for (char *c = out; *c != '\0'; c++) {
-        if (iscntrl((unsigned char)*c)) {
-            *c = ' ';
-        }
-    }
     return out;
 }
 

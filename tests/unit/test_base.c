@@ -39,6 +39,10 @@ static void error_keeps_the_first(void **state)
     sc_error_where(&error, "file.yaml:%d", 3);
     assert_string_equal(error.message, "file.yaml:3: bad 7");
     assert_int_equal(error.status, SEMCAL_E_DATA);
+    sc_error_clear(&error);
+    sc_error_set(&error, SEMCAL_E_DATA, "key 'a\nb\x1b[31m'");
+    sc_error_where(&error, "odd\tname");
+    assert_string_equal(error.message, "odd name: key 'a b [31m'");
     char huge[3 * SEMCAL_ERROR_SIZE];
     memset(huge, 'x', sizeof huge);
     huge[sizeof huge - 1] = '\0';
