@@ -2,8 +2,10 @@
 /*
  * Collapse kind `choice`: a closed list. Each choice is found by its name or aliases as whole words, and by its letter
  * when the options are lettered: all names are single letters, or carry one ("B. London", "(B) London"), or the
- * question shows them with one. A response that names none, or two different ones, is unparsed.
+ * question shows them with one. Without a list, the choices are the lettered options of the question. A response that
+ * names none, or two different ones, is unparsed.
  */
+#include "meaning/choices.h"
 #include "meaning/kinds.h"
 #include "meaning/list.h"
 #include "meaning/words.h"
@@ -103,7 +105,43 @@ static semcal_status add_choice(options *made, const sc_choice *choice, size_t i
     return status;
 }
 
-static semcal_status choice_prepare(void **data, const sc_collapse_context *context, semcal_error *error)
+/* Where option `letter` ("B. ", "B) ", "(B) ", "B: ") begins in `text`, or NULL. */
+static const char *find_option(const char *text, const char *question, char letter)
+{
+    for (const char *at = strchr(text, letter); at != NULL; at = strchr(at + 1, letter)) {
+        bool open = at > question && at[-1] == '(';
+        if ((open || at == question || !is_word(at[-1])) && behind_letter(at, letter) != NULL) {
+            return open ? at - 1 : at;
+        }
+    }
+    return NULL;
+}
+
+/* Adds the options a question lists: from A on, each to the next one or to the end of its line. */
+static semcal_status add_question_options(sc_choices *choices, const char *question, semcal_error *error)
+{
+    semcal_status status = SEMCAL_OK;
+    const char *at = question == NULL ? NULL : find_option(question, question, 'A');
+    for (char letter = 'A'; at != NULL && letter <= 'Z' && status == SEMCAL_OK; letter++) {
+        const char *next = letter < 'Z' ? find_option(at + 2, question, (char)(letter + 1)) : NULL;
+        const char *text = behind_letter(at, letter), *end = text + strcspn(text, "\n");
+        end = next != NULL && next < end ? next : end;
+        while (end > text && strchr(" \t\r,;", end[-1]) != NULL) {
+            end--;
+        }
+        sc_text name = {0};
+        status = sc_text_printf(&name, error, "%c. %.*s", letter, (int)(end - text), text);
+        if (status == SEMCAL_OK) {
+            const char *const names[] = {name.data};
+            status = sc_choices_add(choices, names, 1, error);
+        }
+        sc_text_free(&name);
+        at = next;
+    }
+    return status;
+}
+
+static semcal_status prepare_list(void **data, const sc_collapse_context *context, semcal_error *error)
 {
     options *made = sc_memory_alloc(1, sizeof *made, error);
     if (made == NULL) {
@@ -121,6 +159,28 @@ static semcal_status choice_prepare(void **data, const sc_collapse_context *cont
     }
     *data = made;
     return SEMCAL_OK;
+}
+
+static semcal_status choice_prepare(void **data, const sc_collapse_context *context, semcal_error *error)
+{
+    if (context->n_choices > 0) {
+        return prepare_list(data, context, error);
+    }
+    sc_choices found = {0};
+    semcal_status status = add_question_options(&found, context->question, error);
+    if (status == SEMCAL_OK && found.n < 2) {
+        status =
+            sc_error_set(error, SEMCAL_E_DATA,
+                         "collapse kind 'choice' needs a list of choices: there is none, and the question shows no "
+                         "options (A) and (B)");
+    }
+    if (status == SEMCAL_OK) {
+        const sc_collapse_context with = {context->question, context->answers, context->n_answers, found.items,
+                                          found.n};
+        status = prepare_list(data, &with, error);
+    }
+    sc_choices_free(&found);
+    return status;
 }
 
 /* The option that `c` is the letter of; n_letters when it is none. */

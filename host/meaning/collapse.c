@@ -83,10 +83,6 @@ semcal_status sc_collapse_question_make(sc_collapse_question **question, const s
                                         const sc_collapse_context *context, semcal_error *error)
 {
     *question = NULL;
-    if (kind->needs_choices && context->n_choices == 0) {
-        return sc_error_set(error, SEMCAL_E_DATA, "collapse kind '%s' needs a list of choices, and there is none",
-                            kind->name);
-    }
     sc_collapse_question *made = sc_memory_alloc(1, sizeof *made, error);
     if (made == NULL) {
         return SEMCAL_E_MEMORY;

@@ -36,7 +36,7 @@ typedef struct sc_collapse_context {
     const char *question;       /* may be NULL */
     const char *const *answers; /* accepted answers, or texts that hold them (a worked solution) */
     size_t n_answers;           /* may be 0: then nothing is correct */
-    const sc_choice *choices;   /* for choice (needed) and alias (other answers it can name) */
+    const sc_choice *choices;   /* for choice, and for alias the other answers a response can name */
     size_t n_choices;
 } sc_collapse_context;
 
@@ -49,7 +49,7 @@ struct sc_collapse_kind {
     const char *description; /* one line for tables */
     bool open_text;          /* a wrong answer may be any text: in sentence style, classes are strings, not meanings,
                                 which splits one meaning into many classes and looks like underconfidence */
-    bool needs_choices;      /* sc_collapse_question_make fails without choices */
+    bool needs_choices;      /* fails without choices, unless the question lists them with letters */
     semcal_status (*prepare)(void **data, const sc_collapse_context *context, semcal_error *error); /* may be NULL */
     void (*release)(void *data);                                                                    /* may be NULL */
     /* `*label` is malloc'ed, or NULL when nothing is found. */

@@ -285,6 +285,27 @@ static void choice_letters_in_question(void **state)
     CHECK("choice", &context, bare);
 }
 
+/* Without a list, the options are those the question shows. */
+static void choice_from_question(void **state)
+{
+    (void)state;
+    static const char *const answers[] = {"(B)"};
+    static const item items[] = {
+        {"B", "london", true},      {"London.", "london", true},     {"A", "paris", false},
+        {"(C)", "new york", false}, {"New York", "new york", false}, {"D", NULL, false},
+        {"B. Paris", NULL, false},  {"Rome", NULL, false},
+    };
+    static const char *const questions[] = {
+        "Which is the largest?\n(A) Paris\n(B) London\n(C) New York\nAnswer with a letter.",
+        "Which is the largest? A) Paris, B) London, C) New York",
+        "A. Paris\nB. London\nC. New York",
+    };
+    for (size_t i = 0; i < 3; i++) {
+        const sc_collapse_context context = {.question = questions[i], .answers = answers, .n_answers = 1};
+        CHECK("choice", &context, items);
+    }
+}
+
 static void bad_lists(void **state)
 {
     (void)state;
@@ -450,12 +471,12 @@ static void random_texts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(exact_strings),       cmocka_unit_test(alias_trivia),
-        cmocka_unit_test(alias_nasty),         cmocka_unit_test(alias_with_choices),
-        cmocka_unit_test(choice_words),        cmocka_unit_test(choice_letters),
-        cmocka_unit_test(choice_bare_letters), cmocka_unit_test(choice_letters_in_question),
-        cmocka_unit_test(bad_lists),           cmocka_unit_test(kinds_table),
-        cmocka_unit_test(random_texts),
+        cmocka_unit_test(exact_strings),        cmocka_unit_test(alias_trivia),
+        cmocka_unit_test(alias_nasty),          cmocka_unit_test(alias_with_choices),
+        cmocka_unit_test(choice_words),         cmocka_unit_test(choice_letters),
+        cmocka_unit_test(choice_bare_letters),  cmocka_unit_test(choice_letters_in_question),
+        cmocka_unit_test(choice_from_question), cmocka_unit_test(bad_lists),
+        cmocka_unit_test(kinds_table),          cmocka_unit_test(random_texts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
