@@ -273,6 +273,21 @@ static void drop_articles(char *words)
     *to = '\0';
 }
 
+/* Cuts the punctuation that ends a text of symbols ("---."), unless there is nothing else. */
+static void drop_stops(char *text)
+{
+    const char *end = text;
+    size_t n = 0;
+    for (const char *at = text; *at != '\0'; at += n) {
+        if (!is_outer(next_point(at, &n), true)) {
+            end = at + n;
+        }
+    }
+    if (end > text) {
+        text[end - text] = '\0';
+    }
+}
+
 semcal_status sc_words_plain(char **normal, const char *text, semcal_error *error)
 {
     char *folded = NULL, *bare = NULL, *words = NULL;
@@ -287,6 +302,9 @@ semcal_status sc_words_plain(char **normal, const char *text, semcal_error *erro
     if (status == SEMCAL_OK && words[0] == '\0') {
         free(words);
         status = rewrite(&words, bare, space_fate, error);
+        if (status == SEMCAL_OK) {
+            drop_stops(words);
+        }
     }
     if (status == SEMCAL_OK) {
         drop_articles(words);

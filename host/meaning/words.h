@@ -19,7 +19,8 @@ semcal_status sc_words_exact(char **normal, const char *text, semcal_error *erro
 /* TriviaQA's normalisation (Joshi et al. 2017, evaluation script), extended from ASCII to Unicode: NFKC case folding,
  * accents dropped from Latin letters, every punctuation mark and symbol to a space, the articles a, an and the
  * dropped, words joined by single spaces. Where that leaves nothing, what is dropped last stays: the articles ("The
- * The"), then the symbols ("!!!"). Idempotent. Empty only for blank text. */
+ * The"), then the symbols without the punctuation that ends them ("!!!", "---"). Idempotent. Empty only for blank text.
+ */
 semcal_status sc_words_plain(char **normal, const char *text, semcal_error *error);
 
 /* True when every word of a plain text is a function word (who, it, is, of, ...), which a search would find in any

@@ -123,7 +123,7 @@ static void alias_nasty(void **state)
     }
     {
         static const char *const answers[] = {"!!!", "chk chk chk"};
-        static const item items[] = {{"!!!", "!!!", true}, {"Chk, Chk, Chk", "!!!", true}, {"?", "?", false}};
+        static const item items[] = {{"!!!", "!!!", true}, {"Chk, Chk, Chk", "!!!", true}, {"?", "?", false}, {"--.", "--", false}};
         const sc_collapse_context context = {.answers = answers, .n_answers = 2};
         CHECK("alias", &context, items);
     }
