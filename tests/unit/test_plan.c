@@ -107,8 +107,8 @@ static void extra_cells(void **state)
     (void)state;
     const char *set[] = {
         "models=[{name: base, path: m}]", "styles=cot", "datasets.sums.styles=cot",
-        "extra=[{model: base, dataset: world, style: concise, temperature: [0.5, 2]},"
-        " {model: base, dataset: sums, style: cot, draws: 7, shots: 1, max_tokens: 9, estimator: exact}]"};
+        ("extra=[{model: base, dataset: world, style: concise, temperature: [0.5, 2]},"
+         " {model: base, dataset: sums, style: cot, draws: 7, shots: 1, max_tokens: 9, estimator: exact}]")};
     names_are(TEXT, set, 4,
               "base.world.cot.T1\nbase.sums.cot.T1\nbase.world.concise.T0.5\nbase.world.concise.T2\n"
               "base.sums.cot.T1.M7.exact.L9.S1\n");
