@@ -10,7 +10,6 @@
 #define SC_CLI_COMMANDS(X)                                                                                             \
     X(plan, "what a configuration will run and cost; runs nothing")                                                    \
     X(calibrate, "calibration of a table of (confidence, correct) pairs")                                              \
-    X(show, "devices, the keys of a configuration, what is in a file")                                                 \
     X(classify, "classes of responses, line by line")                                                                  \
     X(tokenize, "token ids of texts, and texts of token ids")                                                          \
     X(show, "devices, the keys of a configuration, what is in a file")                                                 \
