@@ -157,12 +157,30 @@ static semcal_status encode(sc_source *source, int32_t **ids, size_t *n_ids, con
                                : sc_tokenizer_encode(ids, n_ids, self(source)->tokenizer, text, length, special, error);
 }
 
+/* Without a tokenizer a text is its token numbers. */
+static semcal_status spell_numbers(char **text, size_t *length, const int32_t *ids, size_t n_ids, semcal_error *error)
+{
+    sc_text out = {0};
+    semcal_status status = sc_text_append(&out, "", 0, error);
+    for (size_t i = 0; i < n_ids && status == SEMCAL_OK; i++) {
+        status = sc_text_printf(&out, error, i == 0 ? "%d" : " %d", (int)ids[i]);
+    }
+    *text = out.data;
+    *length = out.length;
+    if (status != SEMCAL_OK) {
+        sc_text_free(&out);
+        *text = NULL;
+    }
+    return status;
+}
+
 static semcal_status decode(sc_source *source, char **text, size_t *length, const int32_t *ids, size_t n_ids,
                             semcal_error *error)
 {
-    semcal_status status = need_tokenizer(self(source), error);
-    return status != SEMCAL_OK ? status
-                               : sc_tokenizer_decode(text, length, self(source)->tokenizer, ids, n_ids, true, error);
+    if (self(source)->tokenizer == NULL) {
+        return spell_numbers(text, length, ids, n_ids, error);
+    }
+    return sc_tokenizer_decode(text, length, self(source)->tokenizer, ids, n_ids, true, error);
 }
 
 static void token_bytes(sc_source *source, const char **bytes, size_t *length, int32_t token)

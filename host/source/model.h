@@ -15,7 +15,7 @@
 typedef struct sc_source_model_options {
     sc_model_options model;
     bool no_prefix_sharing; /* compute every prompt in full, also when its beginning is known */
-    bool no_tokenizer;      /* for folders without one: encode and decode then fail */
+    bool no_tokenizer;      /* for folders without one: encode then fails, decode gives token numbers */
 } sc_source_model_options;
 #define SC_SOURCE_MODEL_OPTIONS_INIT                                                                                   \
     {                                                                                                                  \
