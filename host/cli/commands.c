@@ -11,6 +11,7 @@
     X(plan, "what a configuration will run and cost; runs nothing")                                                    \
     X(calibrate, "calibration of a table of (confidence, correct) pairs")                                              \
     X(classify, "classes of responses, line by line")                                                                  \
+    X(score, "log-probabilities of given texts under a model")                                                         \
     X(tokenize, "token ids of texts, and texts of token ids")                                                          \
     X(show, "devices, the keys of a configuration, what is in a file")                                                 \
     X(version, "the version and the commit it was built from")
