@@ -478,7 +478,7 @@ __kernel void rows_merge(__global const logit_t *restrict logits, const sc_rows_
     const uint row = (uint)get_group_id(0), lane = (uint)get_local_id(0);
     const int leader = lane == 0;
     __local double lanes[SC_ROWS_LANES];
-    __local int flags[SC_ROWS_LANES];
+    __local int wrongs[SC_ROWS_LANES];
 #endif
     const ulong base = (ulong)row * shape.n_padded;
     __global const ulong *parts = part + base * SC_ROWS_PARTS;
@@ -521,13 +521,13 @@ __kernel void rows_merge(__global const logit_t *restrict logits, const sc_rows_
     int bad = any(wrong);
 #else
     lanes[lane] = moment;
-    flags[lane] = wrong;
+    wrongs[lane] = wrong;
     barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
     const double row_moment = ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) +
                               ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]));
     int bad = 0;
     for (uint j = 0; j < SC_ROWS_LANES; j++) {
-        bad |= flags[j];
+        bad |= wrongs[j];
     }
 #endif
     if (leader) {
