@@ -69,7 +69,7 @@ typedef struct sc_config_model {
     char *path; /* absolute; NULL for source: toy */
     char *kind; /* "base", "instruct", ...: a label of the tables */
     sc_config_source source;
-    char *chat; /* "none", "auto" (the model's own template) or the name of a built-in template */
+    char *chat; /* "none", "auto" (the model's own) or a family of language/chat.h */
     sc_config_gemm gemm;
     int64_t kv_memory; /* bytes, SC_CONFIG_UNSET: from the free device memory */
     char *logits;      /* source: recorded; absolute path of a [N, V] file, or NULL */
@@ -90,7 +90,7 @@ typedef struct sc_config_dataset {
     sc_config_format format;  /* never AUTO after loading */
     char *question, *answers; /* fields */
     char *answers_separator;  /* splits one text into several accepted answers; NULL: does not */
-    char *id;                 /* field; NULL: the row number */
+    char *id;                 /* field; NULL: made from the text */
     char *law;                /* field with the known law {answer: probability}; NULL: none */
     sc_config_choices choices;
     char *choices_file;       /* absolute, one class per line, aliases separated by tabs; NULL: none */

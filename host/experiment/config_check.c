@@ -2,6 +2,7 @@
 /* After reading: what follows from other keys is filled in, what one key alone cannot tell is checked. */
 #include "base/nearest.h"
 #include "experiment/config_table.h"
+#include "experiment/prompt.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -78,47 +79,36 @@ static semcal_status require_style(sc_config_reader *reader, const char *name, c
     return status;
 }
 
-static bool has_placeholder(const char *text, const char *name)
+static semcal_status check_template(sc_config_reader *reader, const char *text, bool is_shot, const char *path)
 {
-    char wanted[32];
-    (void)snprintf(wanted, sizeof wanted, "{%s}", name);
-    return strstr(text, wanted) != NULL;
-}
-
-/* Braces around anything else are plain text, but {qestion} is a slip. */
-static semcal_status check_template(sc_config_reader *reader, const char *text, bool answer, const char *path)
-{
-    static const char *const names[] = {"question", "answer"};
-    for (const char *open = strchr(text, '{'); open != NULL; open = strchr(open + 1, '{')) {
-        size_t n = strcspn(open + 1, "{}");
-        char name[32];
-        if (open[n + 1] != '}' || n == 0 || n >= sizeof name) {
-            continue;
-        }
-        memcpy(name, open + 1, n);
-        name[n] = '\0';
-        const char *near = sc_nearest_name(name, names, 2);
-        if (near != NULL && strcmp(near, name) != 0) {
-            return sc_config_fail_later(reader, path, "'{%s}' stands for nothing, did you mean '{%s}'?", name, near);
-        }
-    }
-    if (!has_placeholder(text, "question")) {
-        return sc_config_fail_later(reader, path, "must contain {question}");
-    }
-    if (answer != has_placeholder(text, "answer")) {
-        return sc_config_fail_later(reader, path, answer ? "must contain {answer}" : "must not contain {answer}");
+    semcal_error slip = SEMCAL_ERROR_INIT;
+    if (sc_prompt_check(text, is_shot, &slip) != SEMCAL_OK) {
+        return sc_config_fail_later(reader, path, "%s", slip.message);
     }
     return SEMCAL_OK;
+}
+
+/* The example that looks like the prompt with its answer: the prompt without {shots}, a space, {answer}. */
+static char *shot_like(const char *prompt, semcal_error *error)
+{
+    static const char mark[] = "{shots}";
+    sc_text shot = {0};
+    const char *at = strstr(prompt, mark);
+    size_t before = at != NULL ? (size_t)(at - prompt) : strlen(prompt);
+    const char *rest = at != NULL ? at + strlen(mark) : "";
+    if (sc_text_printf(&shot, error, "%.*s%s {answer}", (int)before, prompt, rest) != SEMCAL_OK) {
+        sc_text_free(&shot);
+    }
+    return shot.data;
 }
 
 static semcal_status finish_style(sc_config_reader *reader, sc_config_style *style)
 {
     if (style->shot == NULL) {
-        sc_text shot = {0};
-        if (sc_text_printf(&shot, reader->error, "%s {answer}", style->prompt) != SEMCAL_OK) {
+        style->shot = shot_like(style->prompt, reader->error);
+        if (style->shot == NULL) {
             return SEMCAL_E_MEMORY;
         }
-        style->shot = shot.data;
     }
     for (size_t i = 0; i < style->stop.n; i++) {
         if (style->stop.at[i][0] == '\0') {

@@ -13,6 +13,7 @@
 #define OPTIONAL .standard = "null", .optional = true
 
 static const char *const source_words[] = {"model", "toy", "recorded", NULL};
+static const char *const chat_words[] = {"none", "auto", "chatml", "llama2", "llama3", NULL};
 static const char *const gemm_words[] = {"auto", "own", "clblast", NULL};
 static const char *const format_words[] = {"jsonl", "csv", "auto", NULL};
 static const char *const estimator_words[] = {"tree", "chain", "exact", "hybrid", NULL};
@@ -32,9 +33,8 @@ static const sc_config_key model_keys[] = {
     {"source", SC_KEY_WORD, AT(sc_config_model, source), .standard = "model", .words = source_words,
      .help = "where next-token laws come from: a model on the device, toy (the law is written in "
              "the question), a recorded file of logits"},
-    {"chat", SC_KEY_NAME, AT(sc_config_model, chat), .standard = "none",
-     .help = "chat template around the prompt: none, auto (the model's own) or the name of a built-in one, e.g. "
-             "chatml"},
+    {"chat", SC_KEY_NAME, AT(sc_config_model, chat), .standard = "none", .words = chat_words,
+     .help = "chat template around the prompt: none, auto (the one the model folder names), or a family"},
     {"gemm", SC_KEY_WORD, AT(sc_config_model, gemm), .standard = "auto", .words = gemm_words,
      .help = "matrix products: auto (the faster that keeps results bit-identical), own, clblast"},
     {"kv_memory", SC_KEY_BYTES, AT(sc_config_model, kv_memory), OPTIONAL, RANGE(1, 9e18), .unit = "bytes",
@@ -56,8 +56,9 @@ static const sc_config_key shots_keys[] = {
     {"answers", SC_KEY_TEXT, AT(sc_config_shots, answers), OPTIONAL,
      .help = "field with the accepted answers; null: the dataset's"},
     {"responses", SC_KEY_PAIRS, AT(sc_config_shots, responses), .standard = "{}",
-     .help = "style: field with the example's response in that style, e.g. {cot: solution}; styles not named show the "
-             "first accepted answer"},
+     .help =
+         "style: field with the example's response in that style, e.g. {cot: solution}; styles not named make "
+         "theirs from the first accepted answer: cot as it stands, sentence in a sentence, others what follows ####"},
 };
 static const sc_config_section shots_section = {sizeof(sc_config_shots), shots_keys, COUNT(shots_keys)};
 
@@ -73,7 +74,7 @@ static const sc_config_key dataset_keys[] = {
     {"answers_separator", SC_KEY_TEXT, AT(sc_config_dataset, answers_separator), OPTIONAL,
      .help = "splits one text into several accepted answers, e.g. \"; \"; null: one text is one answer"},
     {"id", SC_KEY_TEXT, AT(sc_config_dataset, id), OPTIONAL,
-     .help = "field with a unique name of the question, which keys its random numbers; null: the row number"},
+     .help = "field with a unique name of the question, which keys its random numbers; null: from its text"},
     {"law", SC_KEY_TEXT, AT(sc_config_dataset, law), OPTIONAL,
      .help = "field with the known law {answer: probability}: smECE is then also shown without label noise"},
     {"choices", SC_KEY_CHOICES, AT(sc_config_dataset, choices), OPTIONAL,
@@ -121,7 +122,9 @@ static const sc_config_key style_keys[] = {
     {"system", SC_KEY_TEXT, AT(sc_config_style, system), OPTIONAL,
      .help = "system message, for models with a chat template"},
     {"prompt", SC_KEY_TEXT, AT(sc_config_style, prompt), .standard = "\"Question: {question}\\nAnswer:\"",
-     .help = "what the model reads last; {question} stands for the question"},
+     .help =
+         "what the model reads last; {question} stands for the question, {shots} for the examples if they shall not "
+         "stand in front; {{ and }} are braces"},
     {"shot", SC_KEY_TEXT, AT(sc_config_style, shot), OPTIONAL,
      .help = "one example; {answer} stands for its response; null: the prompt, a space and the response"},
     {"separator", SC_KEY_TEXT, AT(sc_config_style, separator), .standard = "\"\\n\\n\"", .help = "behind each example"},

@@ -158,7 +158,7 @@ static char *read_text(sc_config_reader *reader, const sc_config_key *key, const
         }
         return sc_file_join(reader->folder, text, reader->error);
     }
-    if (key->type == SC_KEY_TEXTS && key->words != NULL) {
+    if (key->words != NULL) {
         int64_t unused;
         if (read_word(reader, &unused, key, value, place, path) != SEMCAL_OK) {
             return NULL;

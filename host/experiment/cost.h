@@ -2,9 +2,9 @@
 /*
  * What a plan will cost, guessed from file sizes and headers; nothing runs.
  *
- * Exact: questions, draws, weights, bytes of keys and values per token. Guessed: tokens of a prompt (from its bytes and
- * the vocabulary's size), tokens of a response, how much draws share, time. The guesses are constants in cost.c and
- * told by sc_cost_assumptions.
+ * Exact: questions, draws, weights, bytes of keys and values per token. Measured on some questions: tokens of a prompt
+ * (without a tokenizer guessed from its bytes). Guessed: tokens of a response, how much draws share, time. The guesses
+ * are constants in cost.c and told by sc_cost_assumptions.
  */
 #ifndef SC_EXPERIMENT_COST_H
 #define SC_EXPERIMENT_COST_H
@@ -41,9 +41,10 @@ typedef struct sc_cost_cell {
 typedef struct sc_cost {
     sc_cost_dataset *datasets; /* by index in the configuration */
     sc_cost_model *models;
-    sc_cost_cell *cells; /* [plan.n_cells] */
-    sc_cost_cell total;  /* sums; device_bytes is the largest */
-    unsigned n_threads;  /* cores the time is guessed for */
+    sc_cost_cell *cells;   /* [plan.n_cells] */
+    double *prompt_tokens; /* [plan.n_cells] measured, 0: not known; may be NULL */
+    sc_cost_cell total;    /* sums; device_bytes is the largest */
+    unsigned n_threads;    /* cores the time is guessed for */
 } sc_cost;
 
 /* Opens the datasets and the headers of the models. SEMCAL_E_DATA when one of them cannot be read. Free with

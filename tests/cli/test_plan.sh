@@ -49,17 +49,26 @@ fails 2 "semcal show: cannot show 'confg'; usage: semcal show config" show confg
 fails 3 "semcal plan: nowhere.yaml: cannot open: No such file or directory" plan nowhere.yaml
 fails 3 "semcal plan: dataset 'sums': $PWD/none.jsonl: cannot open: No such file or directory" \
   plan plan.yaml --set datasets.sums.path=none.jsonl
-fails 3 "semcal plan: dataset 'sums': $PWD/questions.jsonl:1: no field 'prompt'" \
+fails 3 "semcal plan: dataset 'sums': $PWD/questions.jsonl:1: field 'prompt' missing; fields here: id, question, answers" \
   plan plan.yaml --set datasets.sums.question=prompt
-fails 3 "semcal plan: dataset 'sums': $PWD/shots.csv: 3 examples are wanted, it holds 2" \
+fails 3 "semcal plan: dataset 'sums': $PWD/shots.csv: 2 rows, but shots.n is 3" \
   plan plan.yaml --set datasets.sums.shots.n=3
 fails 3 "semcal plan: model 'qwen': $PWD/nothing/config.json: cannot open: No such file or directory" \
   plan plan.yaml --set models.qwen.path=nothing
 : > "$work/empty.jsonl"
-fails 3 "semcal plan: dataset 'sums': $work/empty.jsonl: holds no question" \
+fails 3 "semcal plan: dataset 'sums': $work/empty.jsonl: no rows, a dataset needs at least one question" \
   plan plan.yaml --set "datasets.sums.path=$work/empty.jsonl"
 fails 2 "semcal plan: plan.yaml: extra[0]: two cells are called 'llama.sums.cot.T1': extra repeats a cell that is already planned" \
   plan plan.yaml --set extra[0].temperature=1
+
+# With a tokenizer the tokens of a prompt are counted: as `semcal tokenize` counts them.
+model="$SEMCAL_SOURCE/configs/quickstart/models/base"
+printf '{"question": "Who?", "answers": "Ann"}\n' > "$work/one.jsonl"
+printf '%s\n' 'name: one' "models: [{name: m, path: $model}]" 'datasets: [{name: d, path: one.jsonl, shots: {path: one.jsonl, n: 1}}]' \
+  'styles: [s]' 'style: {s: {prompt: "Q: {question} A:", shot: "{question} {answer}", separator: " | "}}' > "$work/one.yaml"
+counted=$("$SEMCAL" plan "$work/one.yaml" --json | sed -nE 's/.*"prompt_tokens": ([0-9]+)\.0.*/\1/p')
+ids=$(echo 'Who? Ann | Q: Who? A:' | "$SEMCAL" tokenize "$model" --special | wc -w)
+[ -n "$counted" ] && [ "$counted" = "$ids" ] || complain "plan counts '$counted' tokens, tokenize $ids"
 
 # Every configuration of the repository is one: it parses, and its cells are named.
 for config in "$SEMCAL_SOURCE"/configs/*.yaml; do

@@ -173,13 +173,13 @@ static void templates(void **state)
     refused(HEAD "style: {cot: {prompt: 'Q:'}}\n", "c.yaml:4:15: style.cot.prompt: must contain {question}");
     refused(HEAD "style: {cot: {shot: 'Q: {question}'}}\n", "c.yaml:4:15: style.cot.shot: must contain {answer}");
     refused(HEAD "style: {cot: {prompt: '{question} {answer}'}}\n",
-            "c.yaml:4:15: style.cot.prompt: must not contain {answer}");
+            "c.yaml:4:15: style.cot.prompt: '{answer}' stands for nothing here, there are {question} and {shots}");
     refused(HEAD "style: {cot: {stop: ['']}}\n", "c.yaml:4:15: style.cot.stop: an empty text stops everything");
     semcal_error error = SEMCAL_ERROR_INIT;
-    sc_config *config = parse(HEAD "style: {cot: {prompt: 'In \\boxed{} or {x}: {question}'}}\n", NULL, 0, &error);
+    sc_config *config = parse(HEAD "style: {cot: {prompt: '{shots}In \\boxed{{}}: {question}'}}\n", NULL, 0, &error);
     assert_string_equal(error.message, "");
     const sc_config_style *style = sc_config_find_style(config, "cot");
-    assert_string_equal(style->shot, "In \\boxed{} or {x}: {question} {answer}");
+    assert_string_equal(style->shot, "In \\boxed{{}}: {question} {answer}");
     sc_config_free(config);
 }
 
