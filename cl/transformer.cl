@@ -127,6 +127,7 @@ __kernel void rope_store(__global float *qkv, __global float *keys, __global flo
 #if LSZ == 1
 
 #define VECTORS (HEAD_PAD / 16)
+#define UNROLL __attribute__((opencl_unroll_hint))
 /* Independent chains, so that short loops do not wait for one fma after the other. */
 #define K_CHAINS (GROUP >= 4 ? 1 : HEAD % 4 == 0 ? 4 : 2)
 #define V_CHAINS (GROUP * VECTORS >= 8 ? 1 : GROUP * VECTORS >= 4 ? 2 : 4)
@@ -157,11 +158,13 @@ __kernel void attention(__global float *out, __global const float *qkv, __global
     float q[GROUP][HEAD];
     float16 sum[GROUP][VECTORS];
     float peak[GROUP], mass[GROUP];
+    UNROLL
     for (uint g = 0; g < GROUP; g++) {
         __global const float *from = qkv + (size_t)row * QKV + (head * GROUP + g) * HEAD;
         for (uint d = 0; d < HEAD; d++) {
             q[g][d] = from[d] * scale;
         }
+        UNROLL
         for (uint v = 0; v < VECTORS; v++) {
             sum[g][v] = 0.0f;
         }
@@ -176,28 +179,35 @@ __kernel void attention(__global float *out, __global const float *qkv, __global
         for (uint p = 0; p < here; p++) {
             __global const float16 *k = (__global const float16 *)(keys + ((size_t)list[first + p] * KV_HEADS + head) * (HEAD * SC_PAGE));
             float16 chain[GROUP][K_CHAINS];
+            UNROLL
             for (uint g = 0; g < GROUP; g++) {
+                UNROLL
                 for (uint c = 0; c < K_CHAINS; c++) {
                     chain[g][c] = 0.0f;
                 }
             }
             for (uint d = 0; d < HEAD; d += K_CHAINS) {
+                UNROLL
                 for (uint c = 0; c < K_CHAINS; c++) {
                     const float16 key = k[d + c];
+                    UNROLL
                     for (uint g = 0; g < GROUP; g++) {
                         chain[g][c] = fma((float16)(q[g][d + c]), key, chain[g][c]);
                     }
                 }
             }
             const int left = (int)last - (int)((first + p) * SC_PAGE);
+            UNROLL
             for (uint g = 0; g < GROUP; g++) {
                 float16 score = chain[g][0];
+                UNROLL
                 for (uint c = 1; c < K_CHAINS; c++) {
                     score += chain[g][c];
                 }
                 weight[g][p] = lane > left ? (float16)(-INFINITY) : score;
             }
         }
+        UNROLL
         for (uint g = 0; g < GROUP; g++) {
             float16 top = weight[g][0];
             for (uint p = 1; p < here; p++) {
@@ -214,6 +224,7 @@ __kernel void attention(__global float *out, __global const float *qkv, __global
             if (first > 0) {
                 const float shrink = sc_exp(peak[g] - best);
                 mass[g] *= shrink;
+                UNROLL
                 for (uint v = 0; v < VECTORS; v++) {
                     sum[g][v] *= shrink;
                 }
@@ -222,8 +233,11 @@ __kernel void attention(__global float *out, __global const float *qkv, __global
             peak[g] = best;
         }
         float16 part[GROUP][V_CHAINS][VECTORS];
+        UNROLL
         for (uint g = 0; g < GROUP; g++) {
+            UNROLL
             for (uint c = 0; c < V_CHAINS; c++) {
+                UNROLL
                 for (uint v = 0; v < VECTORS; v++) {
                     part[g][c][v] = 0.0f;
                 }
@@ -233,31 +247,28 @@ __kernel void attention(__global float *out, __global const float *qkv, __global
             __global const float16 *value = (__global const float16 *)(values + ((size_t)list[first + p] * KV_HEADS + head) * (HEAD_PAD * SC_PAGE));
             const float *w0 = (const float *)&weight[0][p];
             const uint count = min((uint)SC_PAGE, last - (first + p) * SC_PAGE + 1);
-            if (count == SC_PAGE) {
-                for (uint s = 0; s < SC_PAGE; s += V_CHAINS) {
-                    for (uint c = 0; c < V_CHAINS; c++) {
+            for (uint s = 0; s < count; s += V_CHAINS) {
+                UNROLL
+                for (uint c = 0; c < V_CHAINS; c++) {
+                    if (s + c < count) { /* slots past the row's position hold anything */
+                        UNROLL
                         for (uint v = 0; v < VECTORS; v++) {
                             const float16 x = value[(s + c) * VECTORS + v];
+                            UNROLL
                             for (uint g = 0; g < GROUP; g++) {
                                 part[g][c][v] = fma((float16)(w0[g * SC_ATTENTION_PAGES * 16 + s + c]), x, part[g][c][v]);
                             }
                         }
                     }
                 }
-            } else { /* slots past the row's position hold anything */
-                for (uint s = 0; s < count; s++) {
-                    for (uint v = 0; v < VECTORS; v++) {
-                        const float16 x = value[s * VECTORS + v];
-                        for (uint g = 0; g < GROUP; g++) {
-                            part[g][s % V_CHAINS][v] = fma((float16)(w0[g * SC_ATTENTION_PAGES * 16 + s]), x, part[g][s % V_CHAINS][v]);
-                        }
-                    }
-                }
             }
         }
+        UNROLL
         for (uint g = 0; g < GROUP; g++) {
+            UNROLL
             for (uint v = 0; v < VECTORS; v++) {
                 float16 together = part[g][0][v];
+                UNROLL
                 for (uint c = 1; c < V_CHAINS; c++) {
                     together += part[g][c][v];
                 }
@@ -265,6 +276,7 @@ __kernel void attention(__global float *out, __global const float *qkv, __global
             }
         }
     }
+    UNROLL
     for (uint g = 0; g < GROUP; g++) {
         __global float *to = out + (size_t)row * (HEADS * HEAD) + (head * GROUP + g) * HEAD;
         const float *from = (const float *)sum[g];
