@@ -238,6 +238,13 @@ void sc_decoders_free(sc_decoders *decoders);
 semcal_status sc_decoders_apply(const sc_decoders *decoders, sc_pieces *pieces, sc_pieces *spare, bool raw,
                                 semcal_error *error);
 
+/* ---- older Unicode tables (tokenizer_tables.c) ---- */
+
+/* Normal forms leave the character alone, and it stops reordering and composition. */
+bool sc_table_is_inert(uint32_t codepoint);
+bool sc_table_is_mark(uint32_t codepoint);
+bool sc_table_is_punctuation(uint32_t codepoint);
+
 /* ---- the byte-level alphabet (tokenizer_bytes.c) ---- */
 
 /* The visible character that stands for `byte`. */

@@ -143,7 +143,7 @@ static semcal_status strip_accents(sc_text *out, const sc_text *text, semcal_err
         uint32_t codepoint = 0;
         size_t step = sc_utf8_decode(&codepoint, text->data + at, text->length - at);
         step = step > 0 ? step : 1;
-        if (!sc_utf8_is_mark(codepoint)) {
+        if (!sc_table_is_mark(codepoint)) {
             status = sc_text_append(out, text->data + at, step, error);
         }
         at += step;
@@ -151,18 +151,39 @@ static semcal_status strip_accents(sc_text *out, const sc_text *text, semcal_err
     return status;
 }
 
+/* A normal form, run by run between the characters that are inert. */
+static semcal_status normal_form(sc_text *out, const sc_text *text, sc_utf8_form form, semcal_error *error)
+{
+    semcal_status status = SEMCAL_OK;
+    size_t done = 0;
+    for (size_t at = 0; at < text->length && status == SEMCAL_OK;) {
+        uint32_t codepoint = 0;
+        size_t step = sc_utf8_decode(&codepoint, text->data + at, text->length - at);
+        step = step > 0 ? step : 1;
+        if (sc_table_is_inert(codepoint)) {
+            status = sc_utf8_normalize(out, text->data + done, at - done, form, error);
+            if (status == SEMCAL_OK) {
+                status = sc_text_append(out, text->data + at, step, error);
+            }
+            done = at + step;
+        }
+        at += step;
+    }
+    return status == SEMCAL_OK ? sc_utf8_normalize(out, text->data + done, text->length - done, form, error) : status;
+}
+
 static semcal_status apply(const sc_normalizer *normalizer, sc_text *out, const sc_text *text, bool *at_start,
                            semcal_error *error)
 {
     switch (normalizer->kind) {
     case SC_NORMALIZER_NFC:
-        return sc_utf8_normalize(out, text->data, text->length, SC_UTF8_NFC, error);
+        return normal_form(out, text, SC_UTF8_NFC, error);
     case SC_NORMALIZER_NFD:
-        return sc_utf8_normalize(out, text->data, text->length, SC_UTF8_NFD, error);
+        return normal_form(out, text, SC_UTF8_NFD, error);
     case SC_NORMALIZER_NFKC:
-        return sc_utf8_normalize(out, text->data, text->length, SC_UTF8_NFKC, error);
+        return normal_form(out, text, SC_UTF8_NFKC, error);
     case SC_NORMALIZER_NFKD:
-        return sc_utf8_normalize(out, text->data, text->length, SC_UTF8_NFKD, error);
+        return normal_form(out, text, SC_UTF8_NFKD, error);
     case SC_NORMALIZER_LOWERCASE:
         return sc_utf8_lower(out, text->data, text->length, error);
     case SC_NORMALIZER_STRIP:

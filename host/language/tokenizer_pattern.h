@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Patterns of tokenizer.json: literal strings and regular expressions. The expressions are written for Oniguruma in
- * its Ruby syntax; they are translated so that PCRE2 finds the same matches. */
+ * its Ruby syntax; they are translated so that PCRE2 finds the same matches (for
+ * characters both know: their Unicode versions differ). */
 #ifndef SC_LANGUAGE_TOKENIZER_PATTERN_H
 #define SC_LANGUAGE_TOKENIZER_PATTERN_H
 

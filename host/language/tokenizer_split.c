@@ -51,33 +51,6 @@ static semcal_status cut_pattern(parts *list, sc_search *search, const char *tex
     }
 }
 
-/* Marks that Hugging Face's table, older than today's Unicode, does not call punctuation, and two that are no longer.
- */
-static bool is_punctuation(uint32_t c)
-{
-    static const uint32_t later[][2] = {
-        {0x61D, 0x61D},     {0x9FD, 0x9FD},     {0xA76, 0xA76},     {0xC77, 0xC77},     {0xC84, 0xC84},
-        {0x1B4E, 0x1B4F},   {0x1B7D, 0x1B7F},   {0x2E43, 0x2E4F},   {0x2E52, 0x2E5D},   {0x10EAD, 0x10EAD},
-        {0x10F55, 0x10F59}, {0x10F86, 0x10F89}, {0x1144B, 0x1144F}, {0x1145A, 0x1145B}, {0x1145D, 0x1145D},
-        {0x11660, 0x1166C}, {0x116B9, 0x116B9}, {0x1183B, 0x1183B}, {0x11944, 0x11946}, {0x119E2, 0x119E2},
-        {0x11A3F, 0x11A46}, {0x11A9A, 0x11A9C}, {0x11A9E, 0x11AA2}, {0x11B00, 0x11B09}, {0x11C41, 0x11C45},
-        {0x11C70, 0x11C71}, {0x11EF7, 0x11EF8}, {0x11F43, 0x11F4F}, {0x11FFF, 0x11FFF}, {0x12FF1, 0x12FF2},
-        {0x16E97, 0x16E9A}, {0x16FE2, 0x16FE2}, {0x1E95E, 0x1E95F},
-    };
-    if (c < 0x80) {
-        return (c >= '!' && c <= '/') || (c >= ':' && c <= '@') || (c >= '[' && c <= '`') || (c >= '{' && c <= '~');
-    }
-    if (c == 0x166D || c == 0x111C9) {
-        return true;
-    }
-    for (size_t i = 0; i < sizeof later / sizeof *later; i++) {
-        if (c >= later[i][0] && c <= later[i][1]) {
-            return false;
-        }
-    }
-    return sc_utf8_is_punctuation(c);
-}
-
 /* Cuts by character class; `run` keeps neighbours of one class together. Class 0 lies between the matches. */
 static semcal_status cut_classes(parts *list, int (*class_of)(uint32_t), bool run, const char *text, size_t length,
                                  semcal_error *error)
@@ -109,7 +82,7 @@ static int number_class(uint32_t c)
 
 static int punctuation_class(uint32_t c)
 {
-    return is_punctuation(c);
+    return sc_table_is_punctuation(c);
 }
 
 static int space_class(uint32_t c)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Tokenizers against Hugging Face `tokenizers`: fixtures of scripts/fixtures/make_tokenizer_fixtures.py. */
+#include "base/file.h"
 #include "base/memory.h"
 #include "base/parallel.h"
 #include "check.h"
@@ -9,6 +10,7 @@
 
 #include <jansson.h>
 #include <time.h>
+#include <unistd.h>
 
 #define FOLDER SEMCAL_FIXTURES "/tokenizers/"
 
@@ -291,7 +293,7 @@ static double seconds(void)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-/* One word, or one run of white space, of a million characters: a quadratic step would take minutes. */
+/* One word, or one run of white space, of 200,000 bytes: a quadratic step would take minutes. */
 static void long_inputs_are_not_quadratic(void **state)
 {
     (void)state;
@@ -405,6 +407,59 @@ static void bad_text_is_an_error(void **state)
     sc_tokenizer_free(t);
 }
 
+/* ---- tokenizer_config.json ---- */
+
+static void write_file(const char *folder, const char *name, const char *content)
+{
+    char *path = sc_file_join(folder, name, &error);
+    check_ok(sc_file_write_atomic(path, content, strlen(content), &error), error);
+    free(path);
+}
+
+static void config_names_tokens_and_template(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/semcal-tokenizer-XXXXXX";
+    assert_non_null(mkdtemp(folder));
+    write_file(folder, "tokenizer.json",
+               "{" MODEL ",\"added_tokens\":[{\"id\":3,\"content\":\"<s>\",\"special\":true}]}");
+    write_file(
+        folder, "tokenizer_config.json",
+        "{\"bos_token\":\"<s>\",\"eos_token\":{\"content\":\"</s>\"},\"added_tokens_decoder\":{"
+        "\"3\":{\"content\":\"<s>\",\"special\":true},\"5\":{\"content\":\"</s>\",\"special\":true}},"
+        "\"chat_template\":[{\"name\":\"tools\",\"template\":\"t\"},{\"name\":\"default\",\"template\":\"d\"}]}");
+    sc_tokenizer *t;
+    check_ok(sc_tokenizer_open(&t, folder, &error), error);
+    assert_int_equal(sc_tokenizer_bos(t), 3);
+    assert_int_equal(sc_tokenizer_eos(t), 5);
+    assert_int_equal(sc_tokenizer_n_vocabulary(t), 6);
+    assert_null(sc_tokenizer_token(t, 4));
+    assert_string_equal(sc_tokenizer_chat_template(t), "d");
+    int32_t *ids;
+    size_t n;
+    check_ok(sc_tokenizer_encode(&ids, &n, t, "ab</s>a", 7, true, &error), error);
+    assert_int_equal(n, 3);
+    assert_int_equal(ids[1], 5);
+    free(ids);
+    sc_tokenizer_free(t);
+    write_file(folder, "tokenizer_config.json", "{}");
+    write_file(folder, "chat_template.jinja", "{{ j }}");
+    check_ok(sc_tokenizer_open(&t, folder, &error), error);
+    assert_int_equal(sc_tokenizer_eos(t), -1);
+    assert_string_equal(sc_tokenizer_chat_template(t), "{{ j }}");
+    sc_tokenizer_free(t);
+    write_file(folder, "tokenizer_config.json", "{\"added_tokens_decoder\":{\"x\":{\"content\":\"y\"}}}");
+    check_error(sc_tokenizer_open(&t, folder, &error), error, SEMCAL_E_DATA,
+                "tokenizer_config.json: $.added_tokens_decoder");
+    static const char *const names[] = {"tokenizer.json", "tokenizer_config.json", "chat_template.jinja"};
+    for (size_t i = 0; i < 3; i++) {
+        char *path = sc_file_join(folder, names[i], &error);
+        (void)remove(path);
+        free(path);
+    }
+    (void)rmdir(folder);
+}
+
 /* ---- the pattern translation, by itself ---- */
 
 static size_t count_matches(const char *pattern, const char *text)
@@ -467,6 +522,7 @@ int main(void)
         cmocka_unit_test(threads_share_a_tokenizer),
         cmocka_unit_test(long_inputs_are_not_quadratic),
         cmocka_unit_test(bad_files_are_named),
+        cmocka_unit_test(config_names_tokens_and_template),
         cmocka_unit_test(bad_text_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
