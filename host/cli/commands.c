@@ -14,6 +14,7 @@
     X(score, "log-probabilities of given texts under a model")                                                         \
     X(tokenize, "token ids of texts, and texts of token ids")                                                          \
     X(show, "devices, the keys of a configuration, what is in a file")                                                 \
+    X(bench, "achieved rates against the measured ceiling of the device")                                              \
     X(version, "the version and the commit it was built from")
 
 #define DECLARE(name, summary) semcal_status sc_cli_##name(int argc, char **argv, semcal_error *error);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/show.h"
 #include "cli/cli.h"
 #include "experiment/config.h"
 
@@ -8,8 +9,9 @@
 
 semcal_status sc_cli_show(int argc, char **argv, semcal_error *error);
 
-static const sc_cli_usage usage = {"show", "config", "every key of a configuration, with type, default and meaning",
-                                   1,      1,        NULL};
+static const sc_cli_usage usage = {
+    "show", "config|devices", "every key of a configuration with type, default and meaning; every OpenCL device", 1, 1,
+    NULL};
 
 static semcal_status show_config(bool json, semcal_error *error)
 {
@@ -34,8 +36,9 @@ semcal_status sc_cli_show(int argc, char **argv, semcal_error *error)
     semcal_status status = sc_cli_parse(&n_operands, operands, &help, &usage, options, sizeof options / sizeof *options,
                                         argc, argv, error);
     if (status == SEMCAL_OK && !help) {
-        status = strcmp(operands[0], "config") == 0
-                     ? show_config(json, error)
+        status = strcmp(operands[0], "config") == 0 ? show_config(json, error)
+                 : strcmp(operands[0], "devices") == 0
+                     ? sc_cli_show_devices(json, error)
                      : sc_error_set(error, SEMCAL_E_CONFIG, "cannot show '%s'; usage: semcal show %s", operands[0],
                                     usage.operands);
     }

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * bench_sum: reads x[n_groups, chunk] once and adds it up: what a kernel that does nothing else can read.
+ * Shapes: out [n_groups * LSZ], one partial sum per work-item; chunk is a multiple of 4*LSZ*VW.
+ * Work-groups: one group of LSZ items per chunk. Precision: fp32, order by item. C reference: a plain loop in the test.
+ */
+#define CAT_(a, b) a##b
+#define CAT(a, b) CAT_(a, b)
+#define FLOATV CAT(float, VW)
+#define LOADV(p) CAT(vload, VW)(0, p)
+
+__kernel __attribute__((reqd_work_group_size(LSZ, 1, 1))) void bench_sum(__global const float *restrict x,
+                                                                         const ulong chunk,
+                                                                         __global float *restrict out)
+{
+    const ulong lid = get_local_id(0), step = LSZ * VW;
+    __global const float *p = x + get_group_id(0) * chunk + lid * VW;
+    FLOATV a = (FLOATV)(0.0f), b = a, c = a, d = a;
+    for (ulong i = 0; i < chunk; i += 4 * step) {
+        a += LOADV(p + i);
+        b += LOADV(p + i + step);
+        c += LOADV(p + i + 2 * step);
+        d += LOADV(p + i + 3 * step);
+    }
+    float lanes[VW], sum = 0.0f;
+    CAT(vstore, VW)((a + b) + (c + d), 0, lanes);
+    for (int v = 0; v < VW; v++) {
+        sum += lanes[v];
+    }
+    out[get_global_id(0)] = sum;
+}

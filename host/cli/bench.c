@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/bench.h"
+#include "cli/cli.h"
+
+#include "base/memory.h"
+#include "base/numeric.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+semcal_status sc_cli_bench(int argc, char **argv, semcal_error *error);
+
+/* What can be measured, and which suites belong to it, in the order of the table. */
+static const struct {
+    const char *what;
+    semcal_status (*suite)(sc_bench *bench, semcal_error *error);
+} suites[] = {
+    {"kernels", sc_bench_rows},
+};
+
+static double now(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static double median(double *values, size_t n)
+{
+    qsort(values, n, sizeof *values, sc_compare_doubles);
+    return sc_quantile_sorted(values, n, 0.5);
+}
+
+/* seconds is [n_cases, n_rounds]; scratch [n_rounds]. */
+static sc_bench_entry make_entry(const sc_bench_case *cases, size_t i, const double *seconds, size_t n_rounds,
+                                 double *scratch)
+{
+    const sc_bench_case *c = &cases[i];
+    const double *mine = seconds + i * n_rounds;
+    sc_bench_entry entry = {.unit = c->unit, .rate = (double)NAN, .ratio = (double)NAN};
+    (void)snprintf(entry.name, sizeof entry.name, "%s", c->name);
+    if (c->minus >= 0) {
+        const double *less = seconds + (size_t)c->minus * n_rounds, *of = seconds + (size_t)c->of * n_rounds;
+        for (size_t r = 0; r < n_rounds; r++) {
+            scratch[r] = (mine[r] - less[r]) / of[r];
+        }
+        entry.ratio = median(scratch, n_rounds);
+        (void)snprintf(entry.ceiling, sizeof entry.ceiling, "time of %s", cases[c->of].name);
+    } else {
+        for (size_t r = 0; r < n_rounds; r++) {
+            scratch[r] = c->work / mine[r] / 1e9;
+        }
+        entry.rate = median(scratch, n_rounds);
+        if (c->ceiling >= 0) {
+            const double *limit = seconds + (size_t)c->ceiling * n_rounds;
+            for (size_t r = 0; r < n_rounds; r++) {
+                scratch[r] = c->work / mine[r] / (cases[c->ceiling].work / limit[r]);
+            }
+            entry.ratio = median(scratch, n_rounds);
+            (void)snprintf(entry.ceiling, sizeof entry.ceiling, "%s", cases[c->ceiling].name);
+        }
+    }
+    memcpy(scratch, mine, n_rounds * sizeof *scratch);
+    entry.median_s = median(scratch, n_rounds);
+    return entry;
+}
+
+semcal_status sc_bench_measure(sc_bench *bench, const sc_bench_case *cases, size_t n_cases, semcal_error *error)
+{
+    size_t n_rounds = bench->n_rounds;
+    semcal_status status = SEMCAL_OK;
+    double *seconds = sc_memory_alloc((n_cases + 1) * n_rounds, sizeof *seconds, error);
+    if (seconds == NULL) {
+        return SEMCAL_E_MEMORY;
+    }
+    for (size_t r = 0; status == SEMCAL_OK && r <= n_rounds; r++) {
+        for (size_t i = 0; status == SEMCAL_OK && i < n_cases; i++) {
+            double start = now();
+            status = cases[i].body(cases[i].payload, error);
+            if (r > 0) { /* round 0 warms up */
+                seconds[i * n_rounds + r - 1] = now() - start;
+            }
+        }
+    }
+    if (status == SEMCAL_OK) {
+        status = sc_memory_grow(&bench->entries, &bench->capacity, bench->n + n_cases, sizeof *bench->entries, error);
+    }
+    for (size_t i = 0; status == SEMCAL_OK && i < n_cases; i++) {
+        bench->entries[bench->n++] = make_entry(cases, i, seconds, n_rounds, seconds + n_cases * n_rounds);
+    }
+    free(seconds);
+    return status;
+}
+
+/* ---- printing ---- */
+
+static void print_text(const sc_bench *bench)
+{
+    const sc_device_info *facts = sc_device_facts(bench->device);
+    printf("device %u:%u  %s, driver %s\n", facts->platform, facts->index, facts->name, facts->driver);
+    printf("medians of %zu rounds\n\n%-34s %10s %10s %-8s %7s  %s\n", bench->n_rounds, "what", "ms", "rate", "unit",
+           "ratio", "relative to");
+    for (size_t i = 0; i < bench->n; i++) {
+        const sc_bench_entry *e = &bench->entries[i];
+        printf("%-34s %10.3f ", e->name, e->median_s * 1e3);
+        if (isnan(e->rate)) {
+            printf("%10s %-8s ", "", "");
+        } else {
+            printf("%10.2f %-8s ", e->rate, e->unit);
+        }
+        if (isnan(e->ratio)) {
+            printf("\n");
+        } else {
+            printf("%7.3f  %s\n", e->ratio, e->ceiling);
+        }
+    }
+}
+
+static json_t *number(double value)
+{
+    return isnan(value) ? json_null() : json_real(value);
+}
+
+static semcal_status print_json(const sc_bench *bench, semcal_error *error)
+{
+    const sc_device_info *facts = sc_device_facts(bench->device);
+    json_t *results = json_array();
+    for (size_t i = 0; i < bench->n; i++) {
+        const sc_bench_entry *e = &bench->entries[i];
+        (void)json_array_append_new(results, json_pack("{s:s, s:f, s:o, s:s, s:o, s:s}", "name", e->name, "median_s",
+                                                       e->median_s, "rate", number(e->rate), "unit", e->unit, "ratio",
+                                                       number(e->ratio), "relative_to", e->ceiling));
+    }
+    json_t *root = json_pack("{s:s, s:s, s:I, s:s, s:s, s:o}", "device", facts->name, "driver", facts->driver, "rounds",
+                             (json_int_t)bench->n_rounds, "version", semcal_version(), "commit", semcal_commit(),
+                             "results", results);
+    char *text = root == NULL ? NULL : json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
+    json_decref(root);
+    if (text == NULL) {
+        return sc_error_set(error, SEMCAL_E_MEMORY, "out of memory");
+    }
+    puts(text);
+    free(text);
+    return SEMCAL_OK;
+}
+
+semcal_status sc_cli_bench(int argc, char **argv, semcal_error *error)
+{
+    static const sc_cli_usage usage = {
+        "bench",
+        "kernels",
+        "achieved rates, and the ratio to the device's measured ceiling",
+        1,
+        1,
+        "Ceilings are measured on the same device in the same process: reading and copying the same memory."};
+    bool json = false, help;
+    const char *selector = NULL;
+    long n_rounds = 15, n_rows = 256, n_vocabulary = 151936;
+    const sc_cli_option options[] = {
+        {"json", 0, SC_CLI_FLAG, &json, NULL, "print JSON"},
+        {"device", 'd', SC_CLI_TEXT, &selector, "P:D|NAME", "OpenCL device (default: the best one)"},
+        {"rounds", 0, SC_CLI_INT, &n_rounds, "N", "rounds to take medians over (15)"},
+        {"rows", 0, SC_CLI_INT, &n_rows, "N", "rows of logits (256)"},
+        {"vocabulary", 0, SC_CLI_INT, &n_vocabulary, "V", "logits per row (151936)"},
+    };
+    const char **operands = sc_memory_alloc((size_t)argc, sizeof *operands, error);
+    if (operands == NULL) {
+        return SEMCAL_E_MEMORY;
+    }
+    sc_bench bench = {0};
+    int n_operands;
+    semcal_status status = sc_cli_parse(&n_operands, operands, &help, &usage, options, sizeof options / sizeof *options,
+                                        argc, argv, error);
+    if (status != SEMCAL_OK || help) {
+        goto done;
+    }
+    if (n_rounds < 1 || n_rounds > 10000 || n_rows < 1 || n_rows > 1000000 || n_vocabulary < 1024 ||
+        n_vocabulary > 524288) {
+        status =
+            sc_error_set(error, SEMCAL_E_CONFIG, "rounds 1 to 10000, rows 1 to 1000000, vocabulary 1024 to 524288");
+        goto done;
+    }
+    sc_device_options device_options = SC_DEVICE_OPTIONS_INIT;
+    device_options.selector = selector;
+    bench.n_rounds = (size_t)n_rounds;
+    bench.n_rows = (size_t)n_rows;
+    bench.n_vocabulary = (size_t)n_vocabulary;
+    bool found = false;
+    for (size_t i = 0; status == SEMCAL_OK && i < sizeof suites / sizeof *suites; i++) {
+        if (strcmp(suites[i].what, operands[0]) != 0) {
+            continue;
+        }
+        found = true;
+        if (bench.device == NULL) {
+            status = sc_device_open(&bench.device, &device_options, error);
+        }
+        if (status == SEMCAL_OK) {
+            status = suites[i].suite(&bench, error);
+        }
+    }
+    if (status == SEMCAL_OK && !found) {
+        status = sc_error_set(error, SEMCAL_E_CONFIG, "cannot measure '%s'; usage: semcal bench %s", operands[0],
+                              usage.operands);
+    }
+    if (status == SEMCAL_OK && json) {
+        status = print_json(&bench, error);
+    } else if (status == SEMCAL_OK) {
+        print_text(&bench);
+    }
+done:
+    sc_device_close(bench.device);
+    free(bench.entries);
+    free(operands);
+    return status;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Measuring: cases of one suite run in turn, round after round, so that what disturbs the machine disturbs all alike;
+ * medians over the rounds, ratios within each round. One file per suite, one line in bench.c. */
+#ifndef SC_CLI_BENCH_H
+#define SC_CLI_BENCH_H
+
+#include "device/device.h"
+
+typedef semcal_status (*sc_bench_body)(void *payload, semcal_error *error);
+
+/* One thing to measure. */
+typedef struct sc_bench_case {
+    const char *name;
+    sc_bench_body body; /* does the work once, completely (waits for the device) */
+    void *payload;
+    double work;      /* bytes or floating-point operations of one run */
+    const char *unit; /* "GB/s" or "GFLOP/s": rate = work / seconds / 1e9 */
+    int ceiling;      /* case whose rate is the limit; -1: none */
+    int minus, of;    /* report (seconds - seconds of `minus`) / seconds of `of` instead; -1: rate */
+} sc_bench_case;
+#define SC_BENCH_CASE_INIT                                                                                             \
+    {                                                                                                                  \
+        NULL, NULL, NULL, 0, "GB/s", -1, -1, -1                                                                        \
+    }
+
+/* One line of the result. */
+typedef struct sc_bench_entry {
+    char name[80], ceiling[80]; /* what `ratio` is relative to; "" for none */
+    const char *unit;
+    double median_s, rate, ratio; /* rate and ratio NaN where they mean nothing */
+} sc_bench_entry;
+
+typedef struct sc_bench {
+    sc_device *device;
+    size_t n_rounds;
+    size_t n_rows, n_vocabulary; /* of the row kernels */
+    sc_bench_entry *entries;
+    size_t n, capacity;
+} sc_bench;
+
+/* Runs every case once to warm up, then n_rounds rounds, and appends the entries. */
+semcal_status sc_bench_measure(sc_bench *bench, const sc_bench_case *cases, size_t n_cases, semcal_error *error);
+
+/* Suites. */
+semcal_status sc_bench_rows(sc_bench *bench, semcal_error *error);
+
+#endif

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Things `semcal show` can show, one file each. */
+#ifndef SC_CLI_SHOW_H
+#define SC_CLI_SHOW_H
+
+#include "base/error.h"
+
+#include <stdbool.h>
+
+/* Every OpenCL device (show_devices.c). */
+semcal_status sc_cli_show_devices(bool json, semcal_error *error);
+
+#endif
