@@ -27,7 +27,8 @@ typedef struct sc_bench_case {
 typedef struct sc_bench_entry {
     char name[80], ceiling[80]; /* what `ratio` is relative to; "" for none */
     const char *unit;
-    double median_s, rate, ratio; /* rate and ratio NaN where they mean nothing */
+    double median_s, best_s;
+    double rate, ratio; /* medians; NaN where they mean nothing */
 } sc_bench_entry;
 
 typedef struct sc_bench {

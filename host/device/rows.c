@@ -204,17 +204,20 @@ static size_t rows_per_pass(const sc_rows *rows, const sc_rows_input *input)
     if (!facts->is_cpu) {
         return 8192;
     }
-    size_t n = ((size_t)16 << 20) / (4 * input->n_vocabulary);
-    size_t least = 8 * (size_t)facts->compute_units;
+    size_t n = ((size_t)40 << 20) / (4 * input->n_vocabulary);
+    size_t least = 32 * (size_t)facts->compute_units;
     return n < least ? least : n > 4096 ? 4096 : n;
 }
 
+/* Many small pieces: a CPU shared with other programs finishes its last piece late, however fast the others are. */
 static size_t items_per_row(const sc_rows *rows, size_t n_rows, size_t n_blocks)
 {
     const sc_device_info *facts = sc_device_facts(rows->device);
-    size_t wanted = (size_t)facts->compute_units * (rows->group == 1 ? 4 : 32);
+    size_t wanted = (size_t)facts->compute_units * (rows->group == 1 ? 256 : 32);
     size_t n = rows->options.items_per_row != 0 ? rows->options.items_per_row : (wanted + n_rows - 1) / n_rows;
-    return n > n_blocks ? n_blocks : n;
+    size_t most = rows->group == 1 ? (n_blocks + 7) / 8 : n_blocks; /* a piece begins with a pass for its maximum */
+    most = rows->options.items_per_row != 0 ? n_blocks : most;
+    return n > most ? most : n;
 }
 
 /* ---- enqueueing ---- */
