@@ -57,6 +57,7 @@ grep -q "no OpenCL device on this machine" "$folder/err" || fail "without a driv
 mkdir "$folder/cl"
 sed 's/rows_merge(/rows_merge( oops/' "$SEMCAL_SOURCE/cl/rows.cl" >"$folder/cl/rows.cl"
 refuses 4 "build log in $folder/cache/" env SEMCAL_CL_DIR="$folder/cl" "$SEMCAL" bench kernels --rows 2
-[ "$(wc -l <"$folder/err")" -eq 1 ] || fail "the message is not one line: $(cat "$folder/err")"
+# The driver's compiler may write its own count of errors beside it.
+[ "$(grep -vc 'errors\? generated' "$folder/err")" -eq 1 ] || fail "the message is not one line: $(cat "$folder/err")"
 grep -q "oops" "$folder"/cache/*.log || fail "the log does not show the error"
 exit $failed
