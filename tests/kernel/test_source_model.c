@@ -231,8 +231,12 @@ static void refusals(void **state)
     check_ok(ask(laws, source, &more, none, 1), error);
     char *text;
     size_t length;
-    check_error(source->functions->decode(source, &text, &length, ids, 1, &error), error, SEMCAL_E_CONFIG,
+    int32_t *encoded;
+    check_error(source->functions->encode(source, &encoded, &length, "a", 1, true, &error), error, SEMCAL_E_CONFIG,
                 "without a tokenizer");
+    check_ok(source->functions->decode(source, &text, &length, ids, 4, &error), error);
+    assert_string_equal(text, "0 0 0 93");
+    free(text);
     assert_true(source->functions->is_end(source, 2));
     assert_false(source->functions->is_end(source, 3));
     source->functions->close(source);
