@@ -20,6 +20,7 @@ static const struct {
     semcal_status (*suite)(sc_bench *bench, semcal_error *error);
 } suites[] = {
     {"kernels", sc_bench_rows},
+    {"kernels", sc_bench_gemm},
 };
 
 static double now(void)

@@ -1,129 +1,87 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "cli/bench_gemm.h"
+/* Matrix products of the Qwen2.5-0.5B shape, every method against sgemm of OpenBLAS in the same process. */
+#include "cli/bench.h"
 
 #include "base/memory.h"
-#include "base/numeric.h"
 #include "device/gemm.h"
 
 #include <dlfcn.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-/* What the products of a Qwen2.5-0.5B layer and its head are: [n, k]. */
+/* The products of a layer and the output head: [n, k]. */
 static const struct {
     const char *name;
     size_t n, k;
 } shapes[] = {{"qkv", 1152, 896},
-              {"attention output", 896, 896},
-              {"gate and up", 9728, 896},
+              {"attention out", 896, 896},
+              {"gate+up", 9728, 896},
               {"down", 896, 4864},
               {"head", 151936, 896}};
 static const size_t row_counts[] = {1, 8, 50, 510};
 
-enum { N_SHAPES = sizeof shapes / sizeof *shapes, N_COUNTS = sizeof row_counts / sizeof *row_counts };
+enum {
+    N_SHAPES = sizeof shapes / sizeof *shapes,
+    N_LAYER = N_SHAPES - 1,
+    MOST_ROWS = 510,
+    MOST_K = 4864,
+    N_KINDS = SC_GEMM_N_METHODS * 2 + 1 /* OpenBLAS, then methods by weights */
+};
 
 /* cblas_sgemm(order, transposeA, transposeB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc); loaded when it is there, as
  * the program itself has no use for it. */
 typedef void (*sgemm_function)(int, int, int, int, int, int, float, const float *, int, const float *, int, float,
                                float *, int);
 
-struct bench {
+/* Everything the cases share. */
+typedef struct workplace {
     sc_device *device;
     sgemm_function sgemm;
-    size_t n_rounds;
-    float *a, *w, *c; /* [510, 4864], [151936, 896] or [9728, 896], [510, n] */
+    sc_gemm *own, *clblast;
+    float *a, *w[N_SHAPES], *c;
     sc_buffer *device_a, *device_c;
-    sc_bench_gemm_row *rows;
-    size_t n_rows, capacity;
-};
+    sc_matrix *bf16[N_SHAPES], *fp32[N_SHAPES], *plain[N_SHAPES];
+} workplace;
 
-static double seconds_now(void)
+/* One case: the products first .. last of one kind. */
+typedef struct product {
+    workplace *place;
+    sc_gemm *gemm; /* NULL: OpenBLAS */
+    sc_gemm_method method;
+    sc_matrix *const *matrix; /* by shape */
+    size_t m, first, last;
+} product;
+
+static semcal_status run_product(void *payload, semcal_error *error)
 {
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+    const product *p = payload;
+    workplace *place = p->place;
+    semcal_status status = SEMCAL_OK;
+    for (size_t i = p->first; i <= p->last && status == SEMCAL_OK; i++) {
+        const size_t n = shapes[i].n, k = shapes[i].k;
+        if (p->gemm == NULL) {
+            place->sgemm(101, 111, 112, (int)p->m, (int)n, (int)k, 1, place->a, (int)k, place->w[i], (int)k, 0,
+                         place->c, (int)n);
+        } else {
+            status = sc_gemm_run_method(p->gemm, p->method, place->device_c, n, SC_MODE_STORE, place->device_a,
+                                        p->matrix[i], p->m, error);
+        }
+    }
+    return status == SEMCAL_OK && p->gemm != NULL ? sc_device_finish(place->device, error) : status;
 }
 
-struct source {
+/* ---- preparing ---- */
+
+struct rows {
     const float *w;
     size_t k;
 };
 
 static void copy_row(float *row, size_t i, void *payload)
 {
-    const struct source *source = payload;
-    memcpy(row, source->w + i * source->k, source->k * sizeof *row);
-}
-
-static double median(double *times, size_t n)
-{
-    qsort(times, n, sizeof *times, sc_compare_doubles);
-    return sc_quantile_sorted(times, n, 0.5);
-}
-
-/* One method on one matrix and row count, each round followed by one of BLAS: both see the same machine. */
-static semcal_status measure(struct bench *b, sc_gemm *gemm, sc_gemm_method method, const sc_matrix *matrix,
-                             size_t shape, bool bf16, size_t m, semcal_error *error)
-{
-    const size_t n = shapes[shape].n, k = shapes[shape].k;
-    double own[64], blas[64];
-    semcal_status status = sc_memory_grow(&b->rows, &b->capacity, b->n_rows + 1, sizeof *b->rows, error);
-    for (size_t i = 0; i <= b->n_rounds && status == SEMCAL_OK; i++) { /* the first round warms up */
-        const size_t at = i > 0 ? i - 1 : 0;
-        double start = seconds_now();
-        status = sc_gemm_run_method(gemm, method, b->device_c, n, SC_MODE_STORE, b->device_a, matrix, m, error);
-        if (status == SEMCAL_OK) {
-            status = sc_device_finish(b->device, error);
-        }
-        own[at] = seconds_now() - start;
-        if (b->sgemm != NULL) {
-            start = seconds_now();
-            b->sgemm(101, 111, 112, (int)m, (int)n, (int)k, 1, b->a, (int)k, b->w, (int)k, 0, b->c, (int)n);
-            blas[at] = seconds_now() - start;
-        }
-    }
-    if (status != SEMCAL_OK) {
-        return status;
-    }
-    const double seconds = median(own, b->n_rounds), other = b->sgemm != NULL ? median(blas, b->n_rounds) : 0;
-    b->rows[b->n_rows++] = (sc_bench_gemm_row){.matrix = shapes[shape].name,
-                                               .weights = bf16 ? "bf16" : "fp32",
-                                               .method = sc_gemm_method_name(method),
-                                               .m = m,
-                                               .n = n,
-                                               .k = k,
-                                               .seconds = seconds,
-                                               .gflops = 2e-9 * (double)m * (double)n * (double)k / seconds,
-                                               .weight_rate = (double)n * (double)k * (bf16 ? 2 : 4) / seconds,
-                                               .blas_seconds = other,
-                                               .ratio = other / seconds};
-    return SEMCAL_OK;
-}
-
-static semcal_status measure_matrix(struct bench *b, sc_gemm *gemm, size_t shape, bool bf16, bool clblast,
-                                    semcal_error *error)
-{
-    sc_matrix *matrix;
-    struct source source = {b->w, shapes[shape].k};
-    semcal_status status = sc_matrix_pack(&matrix, gemm, shapes[shape].n, shapes[shape].k, bf16, false, copy_row, NULL,
-                                          "benchmark weights", &source, error);
-    if (status != SEMCAL_OK) {
-        return status;
-    }
-    for (int method = 0; method < SC_GEMM_N_METHODS && status == SEMCAL_OK; method++) {
-        if ((method == SC_GEMM_METHOD_CLBLAST) != clblast || !sc_gemm_supports(gemm, (sc_gemm_method)method, matrix)) {
-            continue;
-        }
-        for (size_t i = 0; i < N_COUNTS && status == SEMCAL_OK; i++) {
-            const bool slow = method == SC_GEMM_METHOD_CLBLAST && sc_device_facts(b->device)->is_cpu;
-            if (!slow || row_counts[i] <= 50) { /* CLBlast on a CPU takes seconds at 510 rows */
-                status = measure(b, gemm, (sc_gemm_method)method, matrix, shape, bf16, row_counts[i], error);
-            }
-        }
-    }
-    sc_matrix_free(matrix);
-    return status;
+    const struct rows *rows = payload;
+    memcpy(row, rows->w + i * rows->k, rows->k * sizeof *row);
 }
 
 /* Irregular values with few bits: exact in bf16, so that every method computes the same products. */
@@ -135,68 +93,133 @@ static void fill(float *values, size_t n, uint32_t seed)
     }
 }
 
-static semcal_status prepare(struct bench *b, size_t n_shapes, semcal_error *error)
+static semcal_status pack(sc_matrix **matrix, sc_gemm *gemm, const workplace *place, size_t i, bool bf16,
+                          semcal_error *error)
 {
-    const size_t most = row_counts[N_COUNTS - 1];
-    size_t w = 0, k = 0, n = 0;
-    for (size_t i = 0; i < n_shapes; i++) {
-        w = shapes[i].n * shapes[i].k > w ? shapes[i].n * shapes[i].k : w;
-        k = shapes[i].k > k ? shapes[i].k : k;
-        n = shapes[i].n > n ? shapes[i].n : n;
-    }
-    b->a = sc_memory_alloc(most * k, sizeof *b->a, error);
-    b->w = sc_memory_alloc(w, sizeof *b->w, error);
-    b->c = sc_memory_alloc(most * n, sizeof *b->c, error);
-    if (b->a == NULL || b->w == NULL || b->c == NULL) {
-        return SEMCAL_E_MEMORY;
-    }
-    fill(b->a, most * k, 1);
-    fill(b->w, w, 2);
-    semcal_status status =
-        sc_buffer_create(&b->device_a, b->device, most * k * sizeof(float), SC_BUFFER_DEVICE, "benchmark rows", error);
-    if (status == SEMCAL_OK) {
-        status = sc_buffer_create(&b->device_c, b->device, most * n * sizeof(float), SC_BUFFER_DEVICE,
-                                  "benchmark results", error);
-    }
-    return status == SEMCAL_OK ? sc_buffer_write(b->device_a, 0, b->a, most * k * sizeof(float), error) : status;
+    struct rows rows = {place->w[i], shapes[i].k};
+    return sc_matrix_pack(matrix, gemm, shapes[i].n, shapes[i].k, bf16, false, copy_row, NULL, "benchmark weights",
+                          &rows, error);
 }
 
-semcal_status sc_bench_gemm(sc_bench_gemm_row **rows, size_t *n_rows, sc_device *device, size_t n_rounds, bool quick,
-                            bool clblast, semcal_error *error)
+static semcal_status prepare(workplace *place, semcal_error *error)
 {
-    struct bench b = {.device = device, .n_rounds = n_rounds < 1 ? 1 : n_rounds > 64 ? 64 : n_rounds};
-    const size_t n_shapes = quick ? N_SHAPES - 1 : N_SHAPES;
-    sc_gemm *gemm = NULL, *other = NULL;
+    const uint64_t a_bytes = sizeof(float) * MOST_ROWS * MOST_K, c_bytes = sizeof(float) * MOST_ROWS * shapes[2].n;
+    const uint64_t head_bytes = sizeof(float) * 50 * shapes[N_LAYER].n,
+                   most = c_bytes > head_bytes ? c_bytes : head_bytes;
     void *library = dlopen("libopenblas.so.0", RTLD_NOW | RTLD_LOCAL);
     if (library != NULL) {
         void *symbol = dlsym(library, "cblas_sgemm");
-        memcpy(&b.sgemm, &symbol, sizeof b.sgemm); /* POSIX promises that this is a function pointer */
+        memcpy(&place->sgemm, &symbol, sizeof place->sgemm); /* POSIX promises that it is a function pointer */
     }
-    semcal_status status = prepare(&b, n_shapes, error);
-    if (status == SEMCAL_OK && (status = sc_gemm_open(&gemm, device, SC_GEMM_OWN, error)) == SEMCAL_OK && clblast) {
-        status = sc_gemm_open(&other, device, SC_GEMM_CLBLAST, error);
+    place->a = sc_memory_alloc((size_t)a_bytes, 1, error);
+    place->c = sc_memory_alloc((size_t)most, 1, error);
+    if (place->a == NULL || place->c == NULL) {
+        return SEMCAL_E_MEMORY;
     }
-    for (size_t i = 0; i < n_shapes && status == SEMCAL_OK; i++) {
-        status = measure_matrix(&b, gemm, i, true, false, error);
-        if (status == SEMCAL_OK) {
-            status = measure_matrix(&b, gemm, i, false, false, error);
-        }
-        if (status == SEMCAL_OK && clblast) {
-            status = measure_matrix(&b, other, i, false, true, error);
-        }
-    }
-    sc_buffer_free(b.device_a);
-    sc_buffer_free(b.device_c);
-    sc_gemm_close(gemm);
-    sc_gemm_close(other);
-    free(b.a);
-    free(b.w);
-    free(b.c);
-    if (status != SEMCAL_OK) {
-        free(b.rows);
+    fill(place->a, MOST_ROWS * MOST_K, 1);
+    semcal_status status;
+    if ((status = sc_buffer_create(&place->device_a, place->device, a_bytes, SC_BUFFER_DEVICE, "rows", error)) !=
+            SEMCAL_OK ||
+        (status = sc_buffer_create(&place->device_c, place->device, most, SC_BUFFER_DEVICE, "products", error)) !=
+            SEMCAL_OK ||
+        (status = sc_buffer_write(place->device_a, 0, place->a, a_bytes, error)) != SEMCAL_OK ||
+        (status = sc_gemm_open(&place->own, place->device, SC_GEMM_OWN, error)) != SEMCAL_OK ||
+        (status = sc_gemm_open(&place->clblast, place->device, SC_GEMM_CLBLAST, error)) != SEMCAL_OK) {
         return status;
     }
-    *rows = b.rows;
-    *n_rows = b.n_rows;
-    return SEMCAL_OK;
+    for (size_t i = 0; i < N_SHAPES && status == SEMCAL_OK; i++) {
+        place->w[i] = sc_memory_alloc(shapes[i].n * shapes[i].k, sizeof(float), error);
+        if (place->w[i] == NULL) {
+            return SEMCAL_E_MEMORY;
+        }
+        fill(place->w[i], shapes[i].n * shapes[i].k, (uint32_t)i + 2);
+        if ((status = pack(&place->bf16[i], place->own, place, i, true, error)) == SEMCAL_OK) {
+            status = pack(&place->fp32[i], place->own, place, i, false, error);
+        }
+        if (status == SEMCAL_OK && i < N_LAYER) {
+            status = pack(&place->plain[i], place->clblast, place, i, false, error);
+        }
+    }
+    return status;
+}
+
+static void dismantle(workplace *place)
+{
+    for (size_t i = 0; i < N_SHAPES; i++) {
+        sc_matrix_free(place->bf16[i]);
+        sc_matrix_free(place->fp32[i]);
+        sc_matrix_free(place->plain[i]);
+        free(place->w[i]);
+    }
+    sc_buffer_free(place->device_a);
+    sc_buffer_free(place->device_c);
+    sc_gemm_close(place->own);
+    sc_gemm_close(place->clblast);
+    free(place->a);
+    free(place->c);
+}
+
+/* ---- measuring ---- */
+
+/* All kinds for one row count and the shapes first .. last, relative to OpenBLAS. */
+static semcal_status measure(sc_bench *bench, workplace *place, const char *name, size_t m, size_t first, size_t last,
+                             semcal_error *error)
+{
+    product products[N_KINDS];
+    sc_bench_case cases[N_KINDS];
+    char names[N_KINDS][80];
+    size_t n = 0;
+    double flops = 0;
+    for (size_t i = first; i <= last; i++) {
+        flops += 2.0 * (double)m * (double)shapes[i].n * (double)shapes[i].k;
+    }
+    if (place->sgemm != NULL) {
+        (void)snprintf(names[n], sizeof names[n], "%s m=%zu OpenBLAS", name, m);
+        products[n++] = (product){.place = place, .m = m, .first = first, .last = last};
+    }
+    for (int method = 0; method < SC_GEMM_N_METHODS; method++) {
+        for (int bf16 = 1; bf16 >= 0; bf16--) {
+            const bool clblast = method == SC_GEMM_METHOD_CLBLAST;
+            sc_matrix *const *matrix = clblast ? place->plain : bf16 != 0 ? place->bf16 : place->fp32;
+            sc_gemm *gemm = clblast ? place->clblast : place->own;
+            /* CLBlast on a CPU takes seconds for many rows; one by one is enough */
+            const bool skip =
+                clblast && (bf16 != 0 || first != last || (m > 50 && sc_device_facts(place->device)->is_cpu));
+            if (skip || matrix[last] == NULL || !sc_gemm_supports(gemm, (sc_gemm_method)method, matrix[last])) {
+                continue;
+            }
+            (void)snprintf(names[n], sizeof names[n], "%s m=%zu %s %s", name, m,
+                           sc_gemm_method_name((sc_gemm_method)method), bf16 != 0 ? "bf16" : "fp32");
+            products[n++] = (product){place, gemm, (sc_gemm_method)method, matrix, m, first, last};
+        }
+    }
+    for (size_t i = 0; i < n; i++) {
+        cases[i] = (sc_bench_case)SC_BENCH_CASE_INIT;
+        cases[i].name = names[i];
+        cases[i].body = run_product;
+        cases[i].payload = &products[i];
+        cases[i].work = flops;
+        cases[i].unit = "GFLOP/s";
+        cases[i].ceiling = place->sgemm != NULL && i > 0 ? 0 : -1;
+    }
+    return sc_bench_measure(bench, cases, n, error);
+}
+
+semcal_status sc_bench_gemm(sc_bench *bench, semcal_error *error)
+{
+    workplace place = {.device = bench->device};
+    semcal_status status = prepare(&place, error);
+    for (size_t c = 0; c < sizeof row_counts / sizeof *row_counts && status == SEMCAL_OK; c++) {
+        for (size_t i = 0; i < N_LAYER && status == SEMCAL_OK; i++) {
+            status = measure(bench, &place, shapes[i].name, row_counts[c], i, i, error);
+        }
+        if (status == SEMCAL_OK) {
+            status = measure(bench, &place, "whole layer", row_counts[c], 0, N_LAYER - 1, error);
+        }
+        if (status == SEMCAL_OK && row_counts[c] <= 50) {
+            status = measure(bench, &place, shapes[N_LAYER].name, row_counts[c], N_LAYER, N_LAYER, error);
+        }
+    }
+    dismantle(&place);
+    return status;
 }
