@@ -14,7 +14,7 @@ enum { N_TYPES = 3 };
 
 /* The kernels for one type of logits. */
 typedef struct kernels {
-    sc_program *program;
+    sc_program *program, *pick;
     sc_kernel *law, *loss, *law_rank, *merge, *top, *draw;
 } kernels;
 
@@ -118,6 +118,19 @@ void sc_rows_free(sc_rows *rows)
     free(rows);
 }
 
+semcal_status sc_rows_program(sc_program **program, sc_rows *rows, const char *file, sc_rows_type type,
+                              semcal_error *error)
+{
+    sc_text options = {0};
+    const char *space = rows->build_options[0] == '\0' ? "" : " ";
+    semcal_status status = sc_text_printf(&options, error, "-DROWS_TYPE=%d%s%s", (int)type, space, rows->build_options);
+    if (status == SEMCAL_OK) {
+        status = sc_program_get(program, rows->device, file, options.data, error);
+    }
+    sc_text_free(&options);
+    return status;
+}
+
 static semcal_status get_kernels(kernels **out, sc_rows *rows, sc_rows_type type, semcal_error *error)
 {
     kernels *k = &rows->kernels[type];
@@ -125,22 +138,37 @@ static semcal_status get_kernels(kernels **out, sc_rows *rows, sc_rows_type type
     if (k->draw != NULL) {
         return SEMCAL_OK;
     }
-    sc_text options = {0};
-    const char *space = rows->build_options[0] == '\0' ? "" : " ";
-    semcal_status status = sc_text_printf(&options, error, "-DROWS_TYPE=%d%s%s", (int)type, space, rows->build_options);
+    semcal_status status = sc_rows_program(&k->program, rows, "rows.cl", type, error);
     if (status == SEMCAL_OK) {
-        status = sc_program_get(&k->program, rows->device, "rows.cl", options.data, error);
+        status = sc_rows_program(&k->pick, rows, "rows_pick.cl", type, error);
     }
-    sc_text_free(&options);
+    if (status != SEMCAL_OK) {
+        return status;
+    }
     const struct {
         sc_kernel **kernel;
+        sc_program *program;
         const char *name;
-    } wanted[] = {{&k->law, "rows_law"},     {&k->loss, "rows_loss"}, {&k->law_rank, "rows_law_rank"},
-                  {&k->merge, "rows_merge"}, {&k->top, "rows_top"},   {&k->draw, "rows_draw"}};
+    } wanted[] = {{&k->law, k->program, "rows_law"},
+                  {&k->loss, k->program, "rows_loss"},
+                  {&k->law_rank, k->program, "rows_law_rank"},
+                  {&k->merge, k->program, "rows_merge"},
+                  {&k->top, k->pick, "rows_top"},
+                  {&k->draw, k->pick, "rows_draw"}};
     for (size_t i = 0; status == SEMCAL_OK && i < sizeof wanted / sizeof *wanted; i++) {
-        status = sc_kernel_get(wanted[i].kernel, k->program, wanted[i].name, error);
+        status = sc_kernel_get(wanted[i].kernel, wanted[i].program, wanted[i].name, error);
     }
     return status;
+}
+
+sc_device *sc_rows_device(const sc_rows *rows)
+{
+    return rows->device;
+}
+
+size_t sc_rows_group(const sc_rows *rows)
+{
+    return rows->group;
 }
 
 const char *sc_rows_kernels_sha256(const sc_rows *rows)
@@ -178,7 +206,7 @@ static semcal_status ensure(sc_rows *rows, int which, uint64_t bytes, const char
     return status;
 }
 
-static sc_rows_shape make_shape(const sc_rows_input *input, double temperature, size_t n_top)
+sc_rows_shape sc_rows_make_shape(const sc_rows_input *input, double temperature, size_t n_top)
 {
     sc_rows_shape shape;
     memset(&shape, 0, sizeof shape);
@@ -331,7 +359,7 @@ static semcal_status launch_pass(sc_rows *rows, const kernels *k, const pass *p,
     bool with_target = request->target != NULL, with_rank = with_target && rows->result.target_rank != NULL;
     semcal_status status = SEMCAL_OK;
     if (request->temperature != 1) {
-        sc_rows_shape raw = make_shape(&rows->input, 1, request->n_top);
+        sc_rows_shape raw = sc_rows_make_shape(&rows->input, 1, request->n_top);
         raw.offset = p->shape.offset;
         raw.n_rows = p->shape.n_rows;
         raw.n_items = p->shape.n_items;
@@ -425,7 +453,7 @@ semcal_status sc_rows_enqueue(sc_rows *rows, const sc_rows_input *input, const s
     kernels *k = NULL;
     size_t step = rows_per_pass(rows, input), n = input->n_rows;
     size_t n_draws = request->first_draw == NULL ? 0 : request->first_draw[n];
-    sc_rows_shape shape = make_shape(input, request->temperature, request->n_top);
+    sc_rows_shape shape = sc_rows_make_shape(input, request->temperature, request->n_top);
     status = get_kernels(&k, rows, input->type, error);
     if (status == SEMCAL_OK) {
         status = prepare(rows, &shape, step < n ? step : n, error);

@@ -21,7 +21,7 @@
 #include "device/device.h"
 
 #define SC_ROWS_MAX_VOCABULARY 524288 /* V at most: sums stay below 2^64 */
-#define SC_ROWS_MAX_TOP 256   /* SC_ROWS_TOP of abi.h */
+#define SC_ROWS_MAX_TOP 256           /* SC_ROWS_TOP of abi.h */
 
 typedef enum sc_rows_type { SC_ROWS_F32, SC_ROWS_F16, SC_ROWS_BF16 } sc_rows_type;
 

@@ -22,4 +22,14 @@ semcal_status sc_rows_check(const sc_rows_request *request, size_t n_rows, size_
 semcal_status sc_rows_name_bad(sc_rows_result *result, size_t i, const void *logits, sc_rows_type type,
                                size_t n_vocabulary, const sc_rows_request *request, semcal_error *error);
 
+/* The weight of a logit below a maximum, relative to the maximum's: 2^-45 times the integer returned. */
+uint64_t sc_rows_weight(float logit, float max, double temperature);
+
+/* For further kernels over the same rows. */
+sc_device *sc_rows_device(const sc_rows *rows);
+size_t sc_rows_group(const sc_rows *rows);
+sc_rows_shape sc_rows_make_shape(const sc_rows_input *input, double temperature, size_t n_top);
+semcal_status sc_rows_program(sc_program **program, sc_rows *rows, const char *file, sc_rows_type type,
+                              semcal_error *error);
+
 #endif

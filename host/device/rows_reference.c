@@ -60,6 +60,12 @@ static uint64_t quantize(float w)
     return (uint64_t)llrint((double)w * 0x1p45);
 }
 
+uint64_t sc_rows_weight(float logit, float max, double temperature)
+{
+    float c = (float)(LOG2E / temperature);
+    return quantize(weight(logit, max, c, (float)(-100.0 / (double)c)));
+}
+
 /* 2^x for -200 <= x <= 0 as a fraction of 2^62 and a shift: 2^x = fraction 2^-62 2^-shift. */
 static uint64_t octaves(double x, unsigned *shift, double *value)
 {
