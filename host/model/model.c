@@ -221,10 +221,9 @@ static semcal_status build_kernels(sc_model *model, semcal_error *error)
         (status = sc_kernel_get(&model->attention, program, "attention", error)) != SEMCAL_OK) {
         return status;
     }
-    char joined[129];
-    memcpy(joined, sc_gemm_sha256(model->gemm), 64);
-    memcpy(joined + 64, sc_program_sha256(program), 64);
-    sc_sha256_hex(model->kernels_sha256, joined, 128);
+    char joined[160];
+    const int length = snprintf(joined, sizeof joined, "%s%s", sc_gemm_sha256(model->gemm), sc_program_sha256(program));
+    sc_sha256_hex(model->kernels_sha256, joined, (size_t)length);
     model->build_options = sc_program_options(program);
     return SEMCAL_OK;
 }

@@ -271,6 +271,19 @@ static semcal_status allocate(sc_source_model *s, semcal_error *error)
                : SEMCAL_E_MEMORY;
 }
 
+/* The row kernels are compiled with their first use; one row of zeros makes that now, so that facts can name them. */
+static semcal_status try_rows(sc_source_model *s, semcal_error *error)
+{
+    const size_t V = sc_model_shape(s->model)->n_vocabulary;
+    const float zero = 0;
+    double log_normalizer = 0;
+    const sc_rows_request request = SC_ROWS_REQUEST_INIT;
+    const sc_rows_input input = {sc_model_logits(s->model), SC_ROWS_F32, 1, V, V, 0};
+    sc_rows_result result = {.log_normalizer = &log_normalizer};
+    semcal_status status = sc_buffer_fill(input.logits, 0, V * sizeof zero, &zero, sizeof zero, error);
+    return status != SEMCAL_OK ? status : sc_rows_evaluate(s->rows, &input, &request, &result, error);
+}
+
 static void fill_facts(sc_source_model *s)
 {
     const sc_model_config *c = sc_model_shape(s->model);
@@ -280,10 +293,10 @@ static void fill_facts(sc_source_model *s)
         "%s, %zu layers of width %zu, %zu heads (%zu of keys and values), vocabulary %zu, %.1f MB of weights",
         c->architecture, c->n_layers, c->width, c->n_heads, c->n_kv_heads, c->n_vocabulary,
         (double)sc_model_weight_bytes(s->model) / 1e6);
-    char joined[129];
-    memcpy(joined, sc_model_kernels_hash(s->model), 64);
-    memcpy(joined + 64, sc_rows_kernels_sha256(s->rows), 64);
-    sc_sha256_hex(s->kernels_sha256, joined, 128);
+    char joined[160];
+    const int length =
+        snprintf(joined, sizeof joined, "%s%s", sc_model_kernels_hash(s->model), sc_rows_kernels_sha256(s->rows));
+    sc_sha256_hex(s->kernels_sha256, joined, (size_t)length);
     (void)snprintf(s->build_options, sizeof s->build_options, "%s | %s", sc_model_build_options(s->model),
                    sc_rows_build_options(s->rows));
     s->base.facts = (sc_source_facts){.kind = "model",
@@ -318,7 +331,7 @@ semcal_status sc_source_model_open(sc_source **source, const char *folder, sc_de
     if (status != SEMCAL_OK ||
         (status = sc_model_open(&s->model, folder, device, &options->model, error)) != SEMCAL_OK ||
         (status = sc_rows_create(&s->rows, device, NULL, error)) != SEMCAL_OK ||
-        (status = allocate(s, error)) != SEMCAL_OK) {
+        (status = allocate(s, error)) != SEMCAL_OK || (status = try_rows(s, error)) != SEMCAL_OK) {
         close_source(&s->base);
         return status;
     }
