@@ -194,7 +194,8 @@ void sc_sha256_hex(char hex[65], const void *data, size_t length)
     hex_of(hex, digest);
 }
 
-semcal_status sc_file_sha256(char hex[65], const char *path, semcal_error *error)
+/* `length` UINT64_MAX: to the end. */
+static semcal_status hash_file(char hex[65], const char *path, uint64_t length, semcal_error *error)
 {
     hex[0] = '\0';
     FILE *file = fopen(path, "rb");
@@ -209,12 +210,18 @@ semcal_status sc_file_sha256(char hex[65], const char *path, semcal_error *error
         goto done;
     }
     (void)EVP_DigestInit_ex(context, EVP_sha256(), NULL);
+    uint64_t left = length;
     size_t n;
-    while ((n = fread(buffer, 1, 1 << 20, file)) > 0) {
+    while (left > 0 && (n = fread(buffer, 1, left < (1 << 20) ? (size_t)left : 1 << 20, file)) > 0) {
         (void)EVP_DigestUpdate(context, buffer, n);
+        left -= n;
     }
     if (ferror(file)) {
         status = file_error(error, path, "cannot read");
+        goto done;
+    }
+    if (length != UINT64_MAX && left > 0) {
+        status = sc_error_set(error, SEMCAL_E_DATA, "%s: ends %llu bytes early", path, (unsigned long long)left);
         goto done;
     }
     unsigned char digest[EVP_MAX_MD_SIZE] = {0};
@@ -225,6 +232,16 @@ done:
     EVP_MD_CTX_free(context);
     (void)fclose(file);
     return status;
+}
+
+semcal_status sc_file_sha256(char hex[65], const char *path, semcal_error *error)
+{
+    return hash_file(hex, path, UINT64_MAX, error);
+}
+
+semcal_status sc_file_sha256_part(char hex[65], const char *path, uint64_t length, semcal_error *error)
+{
+    return hash_file(hex, path, length, error);
 }
 
 static int compare_names(const void *a, const void *b)

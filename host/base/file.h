@@ -28,6 +28,8 @@ char *sc_file_join(const char *folder, const char *name, semcal_error *error);
 
 /* Lower-case hexadecimal SHA-256 (64 characters and a NUL). */
 semcal_status sc_file_sha256(char hex[65], const char *path, semcal_error *error);
+/* The same of the first `length` bytes; SEMCAL_E_DATA when there are fewer. */
+semcal_status sc_file_sha256_part(char hex[65], const char *path, uint64_t length, semcal_error *error);
 void sc_sha256_hex(char hex[65], const void *data, size_t length);
 
 /* Names in `folder` that end in `suffix`, sorted; free with sc_file_list_free. */

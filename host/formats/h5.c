@@ -14,8 +14,17 @@
 /* The one piece of global state: distributions ship HDF5 with and without thread safety. */
 static pthread_mutex_t h5_lock = PTHREAD_MUTEX_INITIALIZER;
 
+/* A file that could not be closed (disk full) stays in HDF5's tables, and its exit handler crashes on it (1.10.8).
+ * Everything is closed explicitly here, so nothing is left for that handler to do. */
+static void no_exit_handler(void)
+{
+    (void)H5dont_atexit();
+}
+
 void sc_h5_enter(sc_h5_guard *guard)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    (void)pthread_once(&once, no_exit_handler);
     (void)pthread_mutex_lock(&h5_lock);
     (void)H5Eget_auto2(H5E_DEFAULT, &guard->print, &guard->payload);
     (void)H5Eset_auto2(H5E_DEFAULT, NULL, NULL);

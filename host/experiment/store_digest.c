@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Content digests. Canonical bytes: for each variable of the table that is content, its name, the number of values and
+ * the values, little-endian, in the precision stored; texts with their lengths; node indices within the question; every
+ * NaN the same. What scheduling decides is left out, so the digest is that of the data alone.
+ */
+#include "base/file.h"
+#include "experiment/store_internal.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static semcal_status put_number(sc_text *out, uint64_t bits, size_t size, semcal_error *error)
+{
+    char bytes[8];
+    for (size_t i = 0; i < size; i++) {
+        bytes[i] = (char)(unsigned char)(bits >> (8 * i) & 255);
+    }
+    return sc_text_append(out, bytes, size, error);
+}
+
+static uint64_t bits_of_double(double value)
+{
+    uint64_t bits;
+    value = isnan(value) ? (double)NAN : value;
+    memcpy(&bits, &value, sizeof bits);
+    return isnan(value) ? UINT64_C(0x7ff8000000000000) : bits;
+}
+
+static uint64_t bits_of_float(float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return isnan(value) ? UINT32_C(0x7fc00000) : bits;
+}
+
+static semcal_status put_value(sc_text *out, sc_h5_type memory, sc_h5_type stored, const void *values, size_t i,
+                               semcal_error *error)
+{
+    switch (memory) {
+    case SC_H5_F64: {
+        double value = ((const double *)values)[i];
+        return stored == SC_H5_F32 ? put_number(out, bits_of_float((float)value), 4, error)
+                                   : put_number(out, bits_of_double(value), 8, error);
+    }
+    case SC_H5_F32:
+        return put_number(out, bits_of_float(((const float *)values)[i]), 4, error);
+    case SC_H5_I64:
+        return put_number(out, ((const uint64_t *)values)[i], 8, error);
+    case SC_H5_I32:
+        return put_number(out, ((const uint32_t *)values)[i], 4, error);
+    case SC_H5_U8:
+        return put_number(out, ((const uint8_t *)values)[i], 1, error);
+    case SC_H5_TEXT:
+        break;
+    }
+    const char *text = ((char *const *)values)[i];
+    text = text != NULL ? text : "";
+    semcal_status status = put_number(out, strlen(text), 8, error);
+    return status == SEMCAL_OK ? sc_text_append(out, text, strlen(text), error) : status;
+}
+
+semcal_status sc_store_digest_put(sc_text *out, const char *name, sc_h5_type memory, sc_h5_type stored,
+                                  const void *values, size_t n, semcal_error *error)
+{
+    semcal_status status = sc_text_append(out, name, strlen(name) + 1, error);
+    if (status == SEMCAL_OK) {
+        status = put_number(out, n, 8, error);
+    }
+    for (size_t i = 0; i < n && status == SEMCAL_OK; i++) {
+        status = put_value(out, memory, stored, values, i, error);
+    }
+    return status;
+}
+
+static bool is_content(const sc_store_variable *v, const sc_store_sizes *sizes)
+{
+    bool stored = (v->role != SC_ROLE_RAW || sizes->raw) && (!v->top || sizes->n_top > 0);
+    return stored && (v->role == SC_ROLE_PLAIN || v->role == SC_ROLE_RAW || v->role == SC_ROLE_NODE);
+}
+
+semcal_status sc_store_digest_record(char hex[65], const sc_store_record *record, const sc_store_sizes *sizes,
+                                     semcal_error *error)
+{
+    sc_text bytes = {0};
+    semcal_status status = SEMCAL_OK;
+    for (size_t i = 0; i < sc_store_n_variables && status == SEMCAL_OK; i++) {
+        const sc_store_variable *v = &sc_store_variables[i];
+        if (!is_content(v, sizes)) {
+            continue;
+        }
+        size_t n = sc_store_rows_of(record, v->rows) * sc_store_width(v, sizes);
+        status = sc_store_digest_put(&bytes, v->name, v->memory, v->stored, sc_store_values(record, v), n, error);
+    }
+    if (status == SEMCAL_OK) {
+        sc_sha256_hex(hex, bytes.data, bytes.length);
+    }
+    sc_text_free(&bytes);
+    return status;
+}
+
+semcal_status sc_store_digest_file(char hex[65], char *const *questions, size_t n, const sc_store_sizes *sizes,
+                                   semcal_error *error)
+{
+    sc_text bytes = {0};
+    semcal_status status =
+        sc_text_printf(&bytes, error, "%s %d questions %zu draws %zu top %zu raw %d\n", SC_STORE_FORMAT,
+                       SC_STORE_FORMAT_VERSION, n, sizes->n_draws, sizes->n_top, (int)sizes->raw);
+    for (size_t i = 0; i < n && status == SEMCAL_OK; i++) {
+        status = sc_text_printf(&bytes, error, "%s\n", questions[i]);
+    }
+    if (status == SEMCAL_OK) {
+        sc_sha256_hex(hex, bytes.data, bytes.length);
+    }
+    sc_text_free(&bytes);
+    return status;
+}
