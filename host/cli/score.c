@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 
 #include "base/memory.h"
+#include "experiment/score.h"
 #include "formats/json.h"
 #include "source/model.h"
 
@@ -133,59 +134,13 @@ static semcal_status print_line(const int32_t *tokens, const double *logprobs, s
     return SEMCAL_OK;
 }
 
-/* Log-probability of token i of the gathered ones at logprobs[i] (not for the first of a line). */
-static semcal_status evaluate(struct scorer *s, double *logprobs, semcal_error *error)
-{
-    const size_t n = s->n_tokens - s->n_lines; /* laws asked for: after every token but a line's last */
-    sc_node *nodes = sc_memory_alloc(n, sizeof *nodes, error);
-    int32_t *targets = sc_memory_alloc(n, sizeof *targets, error);
-    size_t *place = sc_memory_alloc(n, sizeof *place, error),
-           *no_draws = sc_memory_alloc(n + 1, sizeof *no_draws, error);
-    double *numbers = sc_memory_alloc(3 * n, sizeof *numbers, error);
-    const sc_source_functions *f = s->source->functions;
-    size_t made = 0;
-    semcal_status status = SEMCAL_E_MEMORY;
-    if (nodes == NULL || targets == NULL || place == NULL || no_draws == NULL || numbers == NULL) {
-        goto done;
-    }
-    status = SEMCAL_OK;
-    for (size_t line = 0; line < s->n_lines && status == SEMCAL_OK; line++) {
-        for (size_t i = s->first[line]; i + 1 < s->first[line + 1] && status == SEMCAL_OK; i++) {
-            if (i == s->first[line]) {
-                status = f->open(s->source, &nodes[made], 1, (const size_t[]){0, 1}, &s->tokens[i], error);
-            } else {
-                status = f->extend(s->source, &nodes[made], 1, &nodes[made - 1], &s->tokens[i], error);
-            }
-            targets[made] = s->tokens[i + 1];
-            place[made] = i + 1;
-            made += status == SEMCAL_OK;
-        }
-    }
-    if (status == SEMCAL_OK && n > 0) {
-        const sc_law_request request = {n, nodes, no_draws, NULL, targets, 1.0, 0};
-        sc_law_result result = {.log_normalizer = numbers, .entropy = numbers + n, .target_logprob = numbers + 2 * n};
-        status = f->laws(s->source, &request, &result, error);
-        for (size_t i = 0; i < n && status == SEMCAL_OK; i++) {
-            logprobs[place[i]] = result.target_logprob[i];
-        }
-    }
-done:
-    if (nodes != NULL) {
-        f->release(s->source, made, nodes);
-    }
-    free(nodes);
-    free(targets);
-    free(place);
-    free(no_draws);
-    free(numbers);
-    return status;
-}
-
 /* Scores and prints the gathered lines. */
 static semcal_status score_gathered(struct scorer *s, semcal_error *error)
 {
     double *logprobs = sc_memory_alloc(s->n_tokens, sizeof *logprobs, error);
-    semcal_status status = logprobs != NULL ? evaluate(s, logprobs, error) : SEMCAL_E_MEMORY;
+    semcal_status status = logprobs == NULL
+                               ? SEMCAL_E_MEMORY
+                               : sc_score_tokens(logprobs, s->source, s->tokens, s->first, s->n_lines, error);
     for (size_t i = 0; i < s->n_lines && status == SEMCAL_OK; i++) {
         status = print_line(s->tokens + s->first[i], logprobs + s->first[i], s->first[i + 1] - s->first[i], error);
     }

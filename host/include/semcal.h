@@ -4,13 +4,30 @@
  *
  * This is the only public header. Conventions that hold for every function here:
  *   - 0 (SEMCAL_OK) is success; everything else is a semcal_status.
- *   - out-parameters come first, option structs have an initializer, `semcal_error *` comes last and may be NULL.
- *   - logarithms are natural, losses and log-probabilities are in nats.
- *   - the library never prints, never exits and keeps no global state.
+ *   - out-parameters come first, option structs have an initializer and NULL means it, `semcal_error *` comes last and
+ *     may be NULL. After a failure out-parameters hold nothing to free.
+ *   - what a function hands out through a pointer to a pointer is the caller's: free() for texts and arrays, the
+ *     `_free` function of its type for handles (NULL is fine there).
+ *   - logarithms are natural, losses and log-probabilities are in nats; texts are UTF-8, NUL-terminated unless a length
+ *     stands beside them.
+ *   - the library never prints, never exits and keeps no global state. One handle is used by one thread at a time;
+ *     a tokenizer by any number of them.
+ *
+ * Until version 1.0 members may be added at the end of structs: recompile when the version changes.
+ *
+ * THEORY.md explains every quantity. A first program:
+ *
+ *     semcal_error error = SEMCAL_ERROR_INIT;
+ *     semcal_calibration result;
+ *     if (semcal_calibration_compute(&result, confidence, correct, n, NULL, &error) != SEMCAL_OK) {
+ *         fprintf(stderr, "%s\n", error.message);
+ *     }
+ *     printf("smECE %.3f, of which label noise %.3f\n", result.smece, result.smece_floor);
  */
 #ifndef SEMCAL_H
 #define SEMCAL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -53,6 +70,118 @@ const char *semcal_version(void);
 
 /* The git commit this library was built from, or "unknown". */
 const char *semcal_commit(void);
+
+/* ---- calibration of pairs (confidence, correctness) -------------------------------------------------------- */
+
+typedef struct semcal_calibration_options {
+    uint64_t seed;      /* of resampling */
+    const char *name;   /* of the random streams, so that two samples under one seed differ */
+    size_t n_bootstrap; /* replicates of the intervals; 0: none */
+    size_t n_floor;     /* redraws of the noise floor; 0: none */
+    size_t n_draws;     /* M behind each confidence, for log_loss_smoothed; 0: unknown */
+    unsigned n_threads; /* 0: as many as the machine has. Results do not depend on it. */
+} semcal_calibration_options;
+
+#define SEMCAL_CALIBRATION_OPTIONS_INIT                                                                                \
+    {                                                                                                                  \
+        1, "", 1000, 400, 0, 0                                                                                         \
+    }
+
+/* What a sample of pairs says. A number that was not asked for or cannot be had is NaN. Intervals are basic bootstrap
+ * intervals over pairs, 95 %. */
+typedef struct semcal_calibration {
+    size_t n;
+    double accuracy, accuracy_ci[2];
+    double mean_confidence;
+    double overconfidence, overconfidence_ci[2]; /* mean confidence minus accuracy */
+    double smece, smece_ci[2];                   /* SmoothECE, exact definition, at its own width */
+    double smece_sigma;                          /* that width */
+    double smece_005;                            /* SmoothECE at width .05 */
+    double smece_floor, smece_floor_95;          /* of a calibrated model with these confidences: mean, 95 % point */
+    double smece_relplot;                        /* as the Python package relplot 1.0.3 prints it */
+    double ece_10, brier, auroc;
+    double log_loss;          /* nats; +inf when an outcome had confidence 0, then ... */
+    size_t log_loss_infinite; /* ... this many had */
+    double log_loss_smoothed; /* at (M c + 1/2) / (M + 1) */
+} semcal_calibration;
+
+/* confidence[n] in [0, 1]; correct[n] is 0 or 1, or the known probability of being right. n >= 1.
+ * SEMCAL_E_NUMERIC naming the pair that is out of range. */
+semcal_status semcal_calibration_compute(semcal_calibration *out, const double *confidence, const double *correct,
+                                         size_t n, const semcal_calibration_options *options, semcal_error *error);
+
+/* SmoothECE alone (Blasiok and Nakkiran, ICLR 2024), near linear in n, to 1e-5: at its fixed point; at a given width
+ * (>= 2^-17); and as relplot prints it (`width`, may be NULL, receives the width it chose). Same arguments, same
+ * errors.
+ */
+semcal_status semcal_smece_exact(double *smece, const double *confidence, const double *correct, size_t n,
+                                 semcal_error *error);
+semcal_status semcal_smece_at(double *smece, double width, const double *confidence, const double *correct, size_t n,
+                              semcal_error *error);
+semcal_status semcal_smece_relplot(double *smece, double *width, const double *confidence, const double *correct,
+                                   size_t n, semcal_error *error);
+
+/* ---- from a response to the class of its meaning ----------------------------------------------------------- */
+
+/* What is known about the question beside the response. */
+typedef struct semcal_collapse_context {
+    const char *question;       /* may be NULL */
+    const char *const *answers; /* [n_answers] accepted answers */
+    size_t n_answers;           /* 0: nothing is correct */
+    const char *const *choices; /* [n_choices] a closed list; aliases follow the name behind tabs: "yes\tyeah\tyep" */
+    size_t n_choices;
+} semcal_collapse_context;
+
+#define SEMCAL_COLLAPSE_CONTEXT_INIT                                                                                   \
+    {                                                                                                                  \
+        NULL, NULL, 0, NULL, 0                                                                                         \
+    }
+
+typedef struct semcal_class {
+    char *label;  /* free(); equal labels, equal class; "" for the class `unparsed` */
+    bool parsed;  /* something was found */
+    bool correct; /* the class of an accepted answer */
+} semcal_class;
+
+/* The class of `response` under the collapse `kind` ("exact", "numeric", "alias", "choice"). `context` may be NULL.
+ * SEMCAL_E_CONFIG: no such kind (the message names the nearest); SEMCAL_E_DATA: choices missing, blank or ambiguous. */
+semcal_status semcal_collapse_classify(semcal_class *out, const char *kind, const semcal_collapse_context *context,
+                                       const char *response, semcal_error *error);
+
+/* ---- text and tokens --------------------------------------------------------------------------------------- */
+
+typedef struct semcal_tokenizer semcal_tokenizer;
+
+/* Opens a model folder that holds tokenizer.json (Hugging Face), or that file. SEMCAL_E_DATA names what is wrong. */
+semcal_status semcal_tokenizer_open(semcal_tokenizer **out, const char *path, semcal_error *error);
+void semcal_tokenizer_free(semcal_tokenizer *tokenizer);
+
+/* `length` bytes of UTF-8 to `*n_ids` ids; `special` puts the tokenizer's own special tokens around them.
+ * SEMCAL_E_DATA with the byte offset when the text is not UTF-8. */
+semcal_status semcal_tokenizer_encode(int32_t **ids, size_t *n_ids, const semcal_tokenizer *tokenizer, const char *text,
+                                      size_t length, bool special, semcal_error *error);
+
+/* Ids to valid UTF-8 (ill-formed parts become U+FFFD), one NUL more than `*length`. */
+semcal_status semcal_tokenizer_decode(char **text, size_t *length, const semcal_tokenizer *tokenizer,
+                                      const int32_t *ids, size_t n_ids, bool skip_special, semcal_error *error);
+
+/* ---- a model on an OpenCL device --------------------------------------------------------------------------- */
+
+typedef struct semcal_model semcal_model;
+
+/* Opens a Hugging Face folder (config.json, *.safetensors; Llama and Qwen2 architectures). `device` is "P:D" or part of
+ * a device's name, NULL for the best one. SEMCAL_E_DATA, SEMCAL_E_DEVICE. */
+semcal_status semcal_model_open(semcal_model **out, const char *folder, const char *device, semcal_error *error);
+void semcal_model_free(semcal_model *model);
+
+/* One more than the largest token id; longest sequence, 0 when there is no limit. */
+size_t semcal_model_vocabulary(const semcal_model *model);
+size_t semcal_model_context(const semcal_model *model);
+
+/* Teacher forcing: logprobs[i] = log-probability, nats, of tokens[i + 1] after tokens[0..i], for i = 0 .. n-2.
+ * n >= 1. SEMCAL_E_DATA: a token out of range, more tokens than the context. */
+semcal_status semcal_model_score(semcal_model *model, double *logprobs, const int32_t *tokens, size_t n,
+                                 semcal_error *error);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The public header alone: what it promises, through its functions only. */
+#include "check.h"
+
+static void calibration(void **state)
+{
+    (void)state;
+    /* 100 pairs at c = 1 and 100 at c = .5, half of each right: by definition smECE is .25, relplot prints .168 */
+    double c[200], a[200];
+    for (size_t i = 0; i < 200; i++) {
+        c[i] = i < 100 ? 1 : .5;
+        a[i] = (double)(i % 2);
+    }
+    semcal_error error = SEMCAL_ERROR_INIT;
+    semcal_calibration r;
+    check_ok(semcal_calibration_compute(&r, c, a, 200, NULL, &error), error);
+    assert_int_equal(r.n, 200);
+    check_close(r.accuracy, .5, 1e-12);
+    check_close(r.mean_confidence, .75, 1e-12);
+    check_close(r.overconfidence, .25, 1e-12);
+    check_close(r.smece, .25, 1e-4);
+    check_close(r.smece_relplot, .168, 5e-4);
+    check_close(r.brier, .375, 1e-12);
+    assert_int_equal(r.log_loss_infinite, 50);
+    assert_true(isinf(r.log_loss) && isnan(r.log_loss_smoothed));
+    assert_true(r.smece_ci[0] <= r.smece && r.smece <= r.smece_ci[1] + 1e-9);
+    assert_true(0 < r.smece_floor && r.smece_floor < r.smece_floor_95 && r.smece_floor_95 < .25);
+
+    semcal_calibration_options quick = SEMCAL_CALIBRATION_OPTIONS_INIT;
+    quick.n_bootstrap = quick.n_floor = 0;
+    quick.n_draws = 50;
+    check_ok(semcal_calibration_compute(&r, c, a, 200, &quick, &error), error);
+    assert_true(isnan(r.smece_ci[0]) && isnan(r.smece_floor));
+    assert_true(r.log_loss_smoothed > 1 && r.log_loss_smoothed < 3);
+
+    double smece, width;
+    check_ok(semcal_smece_exact(&smece, c, a, 200, &error), error);
+    check_close(smece, r.smece, 1e-12);
+    check_ok(semcal_smece_at(&smece, .05, c, a, 200, &error), error);
+    check_close(smece, r.smece_005, 1e-12);
+    check_ok(semcal_smece_relplot(&smece, &width, c, a, 200, &error), error);
+    check_close(smece, r.smece_relplot, 1e-12);
+    check_error(semcal_smece_at(&smece, 0, c, a, 200, &error), error, SEMCAL_E_CONFIG, "width");
+    c[3] = NAN;
+    check_error(semcal_calibration_compute(&r, c, a, 200, &quick, &error), error, SEMCAL_E_NUMERIC, "3");
+    assert_int_equal(semcal_smece_exact(&smece, c, a, 200, NULL), SEMCAL_E_NUMERIC);
+}
+
+static void collapse(void **state)
+{
+    (void)state;
+    semcal_error error = SEMCAL_ERROR_INIT;
+    semcal_class class;
+    const char *answers[] = {"#### 1,200"};
+    semcal_collapse_context context = SEMCAL_COLLAPSE_CONTEXT_INIT;
+    context.answers = answers;
+    context.n_answers = 1;
+    check_ok(semcal_collapse_classify(&class, "numeric", &context, "So the answer is 1200.", &error), error);
+    assert_true(class.parsed && class.correct);
+    free(class.label);
+    check_ok(semcal_collapse_classify(&class, "numeric", NULL, "no idea", &error), error);
+    assert_true(!class.parsed && !class.correct);
+    assert_string_equal(class.label, "");
+    free(class.label);
+
+    const char *choices[] = {"yes\tyeah\tyep", "no"}, *yes[] = {"yes"};
+    context = (semcal_collapse_context){.answers = yes, .n_answers = 1, .choices = choices, .n_choices = 2};
+    check_ok(semcal_collapse_classify(&class, "choice", &context, "Yep!", &error), error);
+    assert_true(class.correct);
+    free(class.label);
+    check_error(semcal_collapse_classify(&class, "numric", &context, "1", &error), error, SEMCAL_E_CONFIG, "numeric");
+    check_error(semcal_collapse_classify(&class, "choice", NULL, "1", &error), error, SEMCAL_E_DATA, "choice");
+}
+
+static void tokenizer(void **state)
+{
+    (void)state;
+    semcal_error error = SEMCAL_ERROR_INIT;
+    semcal_tokenizer *tokenizer;
+    const char *folder = getenv("SEMCAL_SOURCE");
+    if (folder == NULL) {
+        skip();
+    }
+    char path[4096];
+    (void)snprintf(path, sizeof path, "%s/configs/quickstart/models/base", folder);
+    check_ok(semcal_tokenizer_open(&tokenizer, path, &error), error);
+    const char text[] = "The answer is 42.";
+    int32_t *ids;
+    size_t n_ids, length;
+    char *back;
+    check_ok(semcal_tokenizer_encode(&ids, &n_ids, tokenizer, text, strlen(text), false, &error), error);
+    assert_true(n_ids > 0);
+    check_ok(semcal_tokenizer_decode(&back, &length, tokenizer, ids, n_ids, true, &error), error);
+    assert_string_equal(back, text);
+    free(ids);
+    free(back);
+    check_error(semcal_tokenizer_encode(&ids, &n_ids, tokenizer, "a\xff", 2, false, &error), error, SEMCAL_E_DATA, "1");
+    semcal_tokenizer_free(tokenizer);
+    semcal_tokenizer_free(NULL);
+    check_error(semcal_tokenizer_open(&tokenizer, "/nonexistent", &error), error, SEMCAL_E_DATA, "/nonexistent");
+    assert_null(tokenizer);
+}
+
+static void model(void **state)
+{
+    (void)state;
+    semcal_error error = SEMCAL_ERROR_INIT;
+    semcal_model *model;
+    check_error(semcal_model_open(&model, "/nonexistent", "no such device", &error), error, SEMCAL_E_DEVICE, "");
+    assert_null(model);
+    semcal_status status = semcal_model_open(&model, SEMCAL_FIXTURES "/models/llama_bf16_tied", NULL, &error);
+    if (status == SEMCAL_E_DEVICE) {
+        print_message("skipped: %s\n", error.message);
+        skip();
+    }
+    check_ok(status, error);
+    assert_true(semcal_model_vocabulary(model) > 5 && semcal_model_context(model) > 5);
+    const int32_t tokens[] = {1, 5, 2, 4};
+    double whole[3], part[1], sum = 0;
+    check_ok(semcal_model_score(model, whole, tokens, 4, &error), error);
+    check_ok(semcal_model_score(model, part, tokens, 2, &error), error);
+    check_close(part[0], whole[0], 0);
+    check_ok(semcal_model_score(model, whole, tokens, 1, &error), error);
+    for (int32_t v = 0; v < (int32_t)semcal_model_vocabulary(model); v++) {
+        const int32_t pair[] = {3, v};
+        check_ok(semcal_model_score(model, part, pair, 2, &error), error);
+        sum += exp(part[0]);
+    }
+    check_close(sum, 1, 1e-5);
+    const int32_t bad[] = {1, (int32_t)semcal_model_vocabulary(model)};
+    check_error(semcal_model_score(model, part, bad, 2, &error), error, SEMCAL_E_DATA, "token");
+    check_error(semcal_model_score(model, part, bad, 0, &error), error, SEMCAL_E_DATA, "no tokens");
+    semcal_model_free(model);
+    semcal_model_free(NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(calibration), cmocka_unit_test(collapse),
+                                       cmocka_unit_test(tokenizer), cmocka_unit_test(model)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
