@@ -18,7 +18,7 @@ static const char *const gemm_words[] = {"auto", "own", "clblast", NULL};
 static const char *const format_words[] = {"jsonl", "csv", "auto", NULL};
 static const char *const estimator_words[] = {"tree", "chain", "exact", "hybrid", NULL};
 /* The kinds of meaning/collapse.h, in its order; a test compares. */
-const char *const sc_config_collapse_words[] = {"exact", "numeric", "alias", "choice", NULL};
+const char *const sc_config_collapse_words[] = {"exact", "numeric", "math", "alias", "choice", NULL};
 
 _Static_assert(sizeof(sc_config_source) == sizeof(unsigned) && sizeof(sc_config_gemm) == sizeof(unsigned) &&
                    sizeof(sc_config_format) == sizeof(unsigned),

@@ -10,6 +10,10 @@
 /* Bytes between "answer" and the verb or colon that may still belong together: "answer to the question above is". */
 enum { PHRASE_REACH = 80 };
 
+/* Statements are looked for in this many bytes at the end: an answer stands there, and a stuck model that writes one
+ * mark a hundred thousand times must not cost the square of that. */
+enum { SEARCHED = 16384 };
+
 static bool is_blank(char c)
 {
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
@@ -195,7 +199,8 @@ semcal_status sc_answer_find(sc_answer_span **spans, size_t *n_spans, const char
 {
     list found = {0};
     semcal_status status = SEMCAL_OK;
-    for (const char *at = text; at < end && status == SEMCAL_OK; at++) {
+    const char *start = end - text > SEARCHED ? end - SEARCHED : text;
+    for (const char *at = start; at < end && status == SEMCAL_OK; at++) {
         const char *begin, *stop;
         if (*at == '\\' && find_boxed(&begin, &stop, at, end)) {
             status = add(&found, SC_ANSWER_BOXED, begin, stop, end, error);

@@ -23,7 +23,8 @@ typedef struct sc_answer_span {
     bool last_line; /* nothing but blanks follows the line where the statement ends */
 } sc_answer_span;
 
-/* All statements in [text, end), ordered by where they begin. `*spans` is malloc'ed. */
+/* All statements in [text, end), of which the last 16 KiB are searched, ordered by where they begin. `*spans` is
+ * malloc'ed. */
 semcal_status sc_answer_find(sc_answer_span **spans, size_t *n_spans, const char *text, const char *end,
                              semcal_error *error);
 

@@ -18,6 +18,7 @@ struct sc_collapse_question {
 const sc_collapse_kind *const sc_collapse_kinds[] = {
     &sc_collapse_exact,
     &sc_collapse_numeric,
+    &sc_collapse_math,
     &sc_collapse_alias,
     &sc_collapse_choice,
 };
@@ -42,7 +43,7 @@ semcal_status sc_collapse_find(const sc_collapse_kind **kind, const char *name, 
         return sc_error_set(error, SEMCAL_E_CONFIG, "unknown collapse kind '%s', did you mean '%s'?", name, near);
     }
     return sc_error_set(error, SEMCAL_E_CONFIG,
-                        "unknown collapse kind '%s'; there are exact, numeric, alias and choice", name);
+                        "unknown collapse kind '%s'; there are exact, numeric, math, alias and choice", name);
 }
 
 static bool find_reference(const sc_collapse_question *question, const char *label)

@@ -7,6 +7,7 @@
 
 extern const sc_collapse_kind sc_collapse_exact;
 extern const sc_collapse_kind sc_collapse_numeric;
+extern const sc_collapse_kind sc_collapse_math;
 extern const sc_collapse_kind sc_collapse_alias;
 extern const sc_collapse_kind sc_collapse_choice;
 

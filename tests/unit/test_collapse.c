@@ -123,7 +123,8 @@ static void alias_nasty(void **state)
     }
     {
         static const char *const answers[] = {"!!!", "chk chk chk"};
-        static const item items[] = {{"!!!", "!!!", true}, {"Chk, Chk, Chk", "!!!", true}, {"?", "?", false}, {"--.", "--", false}};
+        static const item items[] = {
+            {"!!!", "!!!", true}, {"Chk, Chk, Chk", "!!!", true}, {"?", "?", false}, {"--.", "--", false}};
         const sc_collapse_context context = {.answers = answers, .n_answers = 2};
         CHECK("alias", &context, items);
     }
@@ -468,6 +469,37 @@ static void random_texts(void **state)
     }
 }
 
+/* A stuck model: half a megabyte of one mark is read in time about linear in its length. */
+static void stuck_texts(void **state)
+{
+    (void)state;
+    static const char *const marks[] = {"\\boxed{", "the answer is ", "A: \n",   "#### ", "<<1",    "{",
+                                        "(",        "\\frac",         "$",       "1,",    "Paris ", "3/",
+                                        "-",        "one ",           "\\text{", "and "};
+    static const char *const answers[] = {"Paris"};
+    static const sc_choice choices[] = {{"A. Paris", NULL, 0}, {"B. 18", NULL, 0}};
+    const sc_collapse_context context = {.answers = answers, .n_answers = 1, .choices = choices, .n_choices = 2};
+    semcal_error error = SEMCAL_ERROR_INIT;
+    const size_t length = 500000;
+    char *text = malloc(length + 16);
+    assert_non_null(text);
+    for (size_t m = 0; m < sizeof marks / sizeof *marks; m++) {
+        size_t n = strlen(marks[m]), used = 0;
+        for (; used < length; used += n) {
+            memcpy(text + used, marks[m], n + 1);
+        }
+        for (size_t k = 0; k < sc_collapse_n_kinds; k++) {
+            sc_collapse_question *question;
+            sc_collapse_class class;
+            check_ok(sc_collapse_question_make(&question, sc_collapse_kinds[k], &context, &error), error);
+            check_ok(sc_collapse_classify(&class, question, text, &error), error);
+            free(class.label);
+            sc_collapse_question_free(question);
+        }
+    }
+    free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -477,6 +509,7 @@ int main(void)
         cmocka_unit_test(choice_bare_letters),  cmocka_unit_test(choice_letters_in_question),
         cmocka_unit_test(choice_from_question), cmocka_unit_test(bad_lists),
         cmocka_unit_test(kinds_table),          cmocka_unit_test(random_texts),
+        cmocka_unit_test(stuck_texts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
