@@ -207,8 +207,9 @@ static bool is_end(sc_source *source, int32_t token)
 static void limits(sc_source *source, size_t n_positions, size_t *live_nodes, size_t *batch_nodes)
 {
     const sc_source_model *s = self(source);
-    const size_t each = (n_positions + SC_PAGE - 1) / SC_PAGE;
-    *live_nodes = sc_pages_total(s->pages) / (each == 0 ? 1 : each);
+    /* one page more than the positions fill: a fork copies its last page while the original is still held */
+    const size_t each = (n_positions + SC_PAGE - 1) / SC_PAGE + 1;
+    *live_nodes = sc_pages_total(s->pages) / each;
     *live_nodes = *live_nodes == 0 ? 1 : *live_nodes;
     *batch_nodes = sc_model_max_outputs(s->model);
 }
