@@ -9,6 +9,9 @@
 /* Each subcommand's file defines one of these. Keep both lists in the order of the manual. */
 #define SC_CLI_COMMANDS(X)                                                                                             \
     X(plan, "what a configuration will run and cost; runs nothing")                                                    \
+    X(run, "draws answers for every cell of a configuration; resumes by default")                                      \
+    X(analyze, "calibration of the stored cells of a run")                                                             \
+    X(collapse, "applies another collapse to a stored run")                                                            \
     X(calibrate, "calibration of a table of (confidence, correct) pairs")                                              \
     X(classify, "classes of responses, line by line")                                                                  \
     X(score, "log-probabilities of given texts under a model")                                                         \

@@ -189,7 +189,7 @@ semcal_status sc_store_record_check(sc_store_record *record, const sc_store_size
         status = check_ends(record->found_leaf, record->found_logprob, sizes->raw ? record->found_logprob_raw : NULL,
                             record->found_finish, record->n_found, "response", tree->n_nodes, error);
     }
-    if (status == SEMCAL_OK && isinf(tree->logprob_reference)) {
+    if (status == SEMCAL_OK && tree->logprob_reference > 0) {
         status =
             sc_error_set(error, SEMCAL_E_NUMERIC, "log-probability of the reference is %g", tree->logprob_reference);
     }

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/cli.h"
+
+#include "base/memory.h"
+#include "experiment/analyze.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+semcal_status sc_cli_analyze(int argc, char **argv, semcal_error *error);
+
+/* ".123", "-.045", "1.00", "-" for NaN: three digits are what a thousand questions can bear. */
+static const char *share(char text[16], double value)
+{
+    if (!isfinite(value)) {
+        return "-";
+    }
+    (void)snprintf(text, 16, "%.3f", value);
+    char *zero = strchr(text, '0');
+    if (zero != NULL && zero[1] == '.' && (zero == text || (zero == text + 1 && text[0] == '-'))) {
+        memmove(zero, zero + 1, strlen(zero));
+    }
+    return text;
+}
+
+static void print_row(const sc_analysis_cell *cell, size_t width)
+{
+    const sc_analysis_row *f = &cell->rows[SC_ANALYSIS_FREQUENCY], *s = &cell->rows[SC_ANALYSIS_SPLIT];
+    char t[14][16];
+    bool has_split = s->calibration.n > 0;
+    printf("%-*s %6zu %5s %5s %6s  %5s [%5s %5s] %5s %5s  %5s [%5s %5s] %5s", (int)width, cell->name, cell->n_questions,
+           share(t[0], f->calibration.accuracy), share(t[1], f->calibration.mean_confidence),
+           share(t[2], f->calibration.overconfidence), share(t[3], f->calibration.smece),
+           share(t[4], f->calibration.smece_ci[0]), share(t[5], f->calibration.smece_ci[1]),
+           share(t[6], f->calibration.smece_floor), share(t[7], f->model_floor.mean),
+           has_split ? share(t[8], s->calibration.smece) : "-",
+           has_split ? share(t[9], s->calibration.smece_ci[0]) : "-",
+           has_split ? share(t[10], s->calibration.smece_ci[1]) : "-",
+           has_split ? share(t[11], s->model_floor.mean) : "-");
+    printf("  %5s", share(t[0], cell->smece_known));
+    printf("  %5s %5s %6.2f%s\n", share(t[12], cell->truncated), share(t[13], cell->unparsed), cell->draws_per_forward,
+           cell->flagged ? "  ! cut or unparsed" : "");
+}
+
+static void print_table(const sc_analysis *analysis)
+{
+    size_t width = 4;
+    for (size_t i = 0; i < analysis->n_cells; i++) {
+        size_t n = strlen(analysis->cells[i].name);
+        width = n > width ? n : width;
+    }
+    printf("%-*s %6s %5s %5s %6s  %-27s %5s  %-27s %5s\n", (int)width, "", "", "", "", "", "frequency (M draws)",
+           "model", "split (no selection bias)", "model");
+    printf("%-*s %6s %5s %5s %6s  %-19s %5s %5s  %-19s %5s  %5s  %5s %5s %6s\n", (int)width, "cell", "n", "acc", "conf",
+           "over", "smECE [95 %]", "noise", "floor", "smECE [95 %]", "floor", "known", "cut", "unp", "dr/fwd");
+    for (size_t i = 0; i < analysis->n_cells; i++) {
+        print_row(&analysis->cells[i], width);
+    }
+    printf(
+        "\nacc: accuracy of the most drawn meaning. conf: mean semantic confidence. over: conf - acc, above 0 is\n"
+        "overconfident. noise, floor: smECE of a perfectly calibrated model with these confidences, without and with\n"
+        "the bias of M draws; a value near its floor shows no miscalibration. known: smECE against the known\n"
+        "probability of being right, where the data law is known. cut, unp: shares of draws cut at max_tokens and\n"
+        "without an answer. dr/fwd: tokens drawn per forward pass.\n");
+    for (size_t i = 0; i < analysis->n_missing; i++) {
+        printf("not finished: %s\n", analysis->missing[i]);
+    }
+}
+
+semcal_status sc_cli_analyze(int argc, char **argv, semcal_error *error)
+{
+    bool json = false;
+    sc_analyze_options options = {.collapse = NULL};
+    static const sc_cli_usage usage = {
+        "analyze", "RUN", "calibration of every finished cell of a run: RUN/analysis.h5 and a table", 1, 1, NULL};
+    const sc_cli_option table[] = {
+        {"json", 0, SC_CLI_FLAG, &json, NULL, "print every number as JSON"},
+        {"collapse", 0, SC_CLI_TEXT, &options.collapse, "KIND",
+         "which of the stored collapses (default: the active one)"},
+    };
+    const char *operands[64];
+    int n_operands;
+    bool help;
+    semcal_status status =
+        sc_cli_parse(&n_operands, operands, &help, &usage, table, sizeof table / sizeof *table, argc, argv, error);
+    if (status != SEMCAL_OK || help) {
+        return status;
+    }
+    sc_analysis analysis;
+    status = sc_analyze(&analysis, operands[0], &options, error);
+    if (status != SEMCAL_OK) {
+        return status;
+    }
+    if (json) {
+        sc_text text = {0};
+        status = sc_analysis_json(&text, &analysis, error);
+        (void)fputs(text.data != NULL ? text.data : "", stdout);
+        sc_text_free(&text);
+    } else {
+        print_table(&analysis);
+    }
+    sc_analysis_free(&analysis);
+    return status;
+}

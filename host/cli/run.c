@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/cli.h"
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "cli/shard.h"
+#include "cli/terminal.h"
+#include "experiment/run.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+semcal_status sc_cli_run(int argc, char **argv, semcal_error *error);
+
+/* Set by Ctrl-C; the run stops after its next device call and commits. A second one ends the process at once. */
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int number)
+{
+    if (interrupted) {
+        (void)signal(number, SIG_DFL);
+        (void)raise(number);
+    }
+    interrupted = 1;
+}
+
+static bool stopped(void *payload)
+{
+    (void)payload;
+    return interrupted != 0;
+}
+
+static void show_progress(const sc_progress_counters *counters, bool last, void *payload)
+{
+    sc_terminal *terminal = payload;
+    sc_terminal_progress(terminal, counters, last);
+}
+
+static void show_line(sc_log_level level, const char *line, void *payload)
+{
+    sc_terminal *terminal = payload;
+    sc_terminal_line(terminal, sc_log_level_name(level), line);
+}
+
+static semcal_status run_config(const sc_config *config, const char *config_text, sc_run_options *options,
+                                semcal_error *error)
+{
+    sc_terminal terminal;
+    sc_terminal_init(&terminal);
+    struct sigaction action, old_int, old_term;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = on_signal;
+    (void)sigaction(SIGINT, &action, &old_int);
+    (void)sigaction(SIGTERM, &action, &old_term);
+    options->config_text = config_text;
+    options->stopped = stopped;
+    options->progress = show_progress;
+    options->sink = show_line;
+    options->payload = &terminal;
+    sc_run_summary summary;
+    semcal_status status = sc_run(&summary, config, options, error);
+    (void)sigaction(SIGINT, &old_int, NULL);
+    (void)sigaction(SIGTERM, &old_term, NULL);
+    if (status == SEMCAL_INTERRUPTED) {
+        (void)sc_error_set(error, status, "stopped; everything finished is committed, the same command goes on");
+    }
+    if (status == SEMCAL_OK || status == SEMCAL_PARTIAL || status == SEMCAL_INTERRUPTED) {
+        char line[512];
+        double ratio = summary.forward_tokens > 0 ? (double)summary.draw_tokens / (double)summary.forward_tokens : 0;
+        (void)snprintf(line, sizeof line,
+                       "%zu of %zu cells done (%zu of them before), %llu questions in %.1f s; %llu tokens drawn with "
+                       "%llu run through models (%.2f draws per forward); results in %s",
+                       summary.n_finished, summary.n_cells, summary.n_already, (unsigned long long)summary.n_questions,
+                       summary.wall_s, (unsigned long long)summary.draw_tokens,
+                       (unsigned long long)summary.forward_tokens, ratio, options->folder);
+        sc_terminal_line(&terminal, "", line);
+    }
+    return status;
+}
+
+semcal_status sc_cli_run(int argc, char **argv, semcal_error *error)
+{
+    sc_run_options options = SC_RUN_OPTIONS_INIT;
+    sc_cli_list set = {.n = 0};
+    const char *shard = NULL;
+    static const sc_cli_usage usage = {
+        "run",
+        "CONFIG",
+        "draws answers for every cell of a configuration and stores them; resumes by default",
+        1,
+        1,
+        "Stops cleanly on Ctrl-C: everything finished is committed (exit 130). The same command goes on where it was."};
+    const sc_cli_option table[] = {
+        {"output", 'o', SC_CLI_TEXT, &options.folder, "DIR",
+         "folder of the run (default: results/<name of the config>)"},
+        {"set", 0, SC_CLI_LIST, &set, "KEY=VALUE", "overrides a key of the config; may be repeated"},
+        {"device", 0, SC_CLI_TEXT, &options.device, "P:D|NAME", "OpenCL device (see 'semcal show devices')"},
+        {"shard", 0, SC_CLI_TEXT, &shard, "I/N|auto", "do shard I of N only; auto: from the batch system's variables"},
+        {"fresh", 0, SC_CLI_FLAG, &options.fresh, NULL, "forget what the folder holds and start again"},
+    };
+    const char *operands[64];
+    int n_operands;
+    bool help;
+    semcal_status status =
+        sc_cli_parse(&n_operands, operands, &help, &usage, table, sizeof table / sizeof *table, argc, argv, error);
+    if (status != SEMCAL_OK || help) {
+        return status;
+    }
+    sc_config *config = NULL;
+    char *text = NULL, *folder = NULL;
+    size_t length;
+    status = sc_cli_shard(&options.shard, &options.n_shards, shard, error);
+    if (status == SEMCAL_OK) {
+        status = sc_config_load(&config, operands[0], set.items, set.n, error);
+    }
+    if (status == SEMCAL_OK) {
+        status = sc_file_read(&text, &length, operands[0], error);
+    }
+    if (status == SEMCAL_OK && options.folder == NULL) {
+        folder = sc_file_join("results", config->name, error);
+        options.folder = folder;
+        status = folder == NULL ? SEMCAL_E_MEMORY : SEMCAL_OK;
+    }
+    if (status == SEMCAL_OK) {
+        status = run_config(config, text, &options, error);
+    }
+    sc_config_free(config);
+    free(text);
+    free(folder);
+    return status;
+}

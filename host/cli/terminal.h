@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Lines for people on stderr, sharing it with a progress line. */
+#ifndef SC_CLI_TERMINAL_H
+#define SC_CLI_TERMINAL_H
+
+#include "experiment/progress.h"
+
+typedef struct sc_terminal {
+    sc_progress progress;
+    bool is_terminal;
+    double began_s;
+} sc_terminal;
+
+void sc_terminal_init(sc_terminal *terminal);
+/* Shows the progress line when one is due. */
+void sc_terminal_progress(sc_terminal *terminal, const sc_progress_counters *counters, bool last);
+/* Shows "semcal: <label>: line" ("" for no label) above the progress line. */
+void sc_terminal_line(sc_terminal *terminal, const char *label, const char *line);
+
+#endif

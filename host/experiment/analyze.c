@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "experiment/analyze.h"
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "base/numeric.h"
+#include "experiment/plan.h"
+#include "experiment/run_folder.h"
+#include "experiment/store.h"
+#include "statistics/binned.h"
+#include "statistics/classwise.h"
+#include "statistics/smece.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Question-level columns an analysis reads. */
+enum column {
+    CONFIDENCE_FREQUENCY,
+    CORRECT,
+    CONFIDENCE_SPLIT,
+    CORRECT_SPLIT,
+    CONFIDENCE_MASS,
+    CORRECT_MASS,
+    MASS_FOUND,
+    CORRECT_KNOWN,
+    TRUNCATED,
+    UNPARSED,
+    ENTROPY,
+    ENTROPY_COUNTS,
+    TOKENS_DRAWN,
+    N_READ
+};
+static const char *const column_names[N_READ] = {"confidence_frequency",
+                                                 "correct",
+                                                 "confidence_split",
+                                                 "correct_split",
+                                                 "confidence_mass",
+                                                 "correct_mass",
+                                                 "mass_found",
+                                                 "correct_known",
+                                                 "truncated",
+                                                 "unparsed",
+                                                 "semantic_entropy",
+                                                 "semantic_entropy_counts",
+                                                 "tokens_drawn"};
+
+typedef struct reading {
+    const sc_config *config;
+    const sc_cell *cell;
+    sc_store_cell *file;
+    sc_store_products products;
+    double *columns[N_READ];
+    size_t n;
+    double *c, *a; /* pairs of the estimator at hand */
+    size_t n_pairs;
+} reading;
+
+const char *sc_analysis_estimator_name(int estimator)
+{
+    static const char *const names[SC_ANALYSIS_N_ESTIMATORS] = {"frequency", "split", "mass"};
+    return names[estimator];
+}
+
+static double mean_of(const double *x, size_t n)
+{
+    sc_sum sum = {0, 0};
+    size_t used = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (isfinite(x[i])) {
+            sc_sum_add(&sum, x[i]);
+            used++;
+        }
+    }
+    return used > 0 ? sc_sum_value(&sum) / (double)used : NAN;
+}
+
+static double sd_of(const double *x, size_t n)
+{
+    double mean = mean_of(x, n);
+    sc_sum sum = {0, 0};
+    for (size_t i = 0; i < n; i++) {
+        sc_sum_add(&sum, (x[i] - mean) * (x[i] - mean));
+    }
+    return n > 1 ? sqrt(sc_sum_value(&sum) / (double)(n - 1)) : NAN;
+}
+
+/* A column that a file lacks (another version, an optional one) is all NaN. */
+static semcal_status read_column(reading *r, double **column, const char *name, semcal_error *error)
+{
+    for (size_t i = 0; i < r->products.n_columns; i++) {
+        const sc_store_column *from = &r->products.columns[i];
+        if (strcmp(from->name, name) == 0 && from->kind == SC_STORE_REAL) {
+            *column = sc_memory_alloc(r->n, sizeof **column, error);
+            if (*column == NULL) {
+                return SEMCAL_E_MEMORY;
+            }
+            memcpy(*column, from->reals, r->n * sizeof **column);
+            return SEMCAL_OK;
+        }
+    }
+    return sc_error_set(error, SEMCAL_E_DATA, "the collapse '%s' has no '%s'; apply it again with 'semcal collapse'",
+                        r->products.collapse, name);
+}
+
+/* Pairs of an estimator: those it has, and for mass only where enough was found. */
+static void choose_pairs(reading *r, int estimator)
+{
+    static const enum column confidence[] = {CONFIDENCE_FREQUENCY, CONFIDENCE_SPLIT, CONFIDENCE_MASS};
+    static const enum column correct[] = {CORRECT, CORRECT_SPLIT, CORRECT_MASS};
+    const double *c = r->columns[confidence[estimator]], *a = r->columns[correct[estimator]];
+    r->n_pairs = 0;
+    for (size_t i = 0; i < r->n; i++) {
+        bool reliable = estimator != SC_ANALYSIS_MASS || r->columns[MASS_FOUND][i] >= r->config->analyze.reliable_mass;
+        if (reliable && isfinite(c[i]) && isfinite(a[i])) {
+            r->c[r->n_pairs] = c[i] > 1 ? 1 : c[i];
+            r->a[r->n_pairs++] = a[i];
+        }
+    }
+}
+
+static semcal_status model_floor(sc_floor *floor, const reading *r, int estimator, const char *stream,
+                                 semcal_error *error)
+{
+    const sc_store_products *p = &r->products;
+    size_t n_classes = p->first_class[r->n];
+    double *probability = sc_memory_alloc(n_classes, sizeof *probability, error);
+    bool *never = sc_memory_alloc(n_classes, sizeof *never, error);
+    semcal_status status = probability == NULL || never == NULL ? SEMCAL_E_MEMORY : SEMCAL_OK;
+    for (size_t k = 0; k < n_classes && status == SEMCAL_OK; k++) {
+        probability[k] = (double)p->class_count[k] / (double)p->n_draws;
+        never[k] = p->class_label[k][0] == '\0';
+    }
+    if (status == SEMCAL_OK) {
+        const sc_class_laws laws = {r->n, p->first_class, probability, never};
+        const sc_floor_options options = {
+            .seed = (uint64_t)r->config->seed, .name = stream, .n_redraws = (size_t)r->config->analyze.floor_redraws};
+        status = sc_floors_model(floor, NULL, &laws, p->n_draws,
+                                 estimator == SC_ANALYSIS_SPLIT ? SC_FLOOR_SPLIT : SC_FLOOR_FREQUENCY, &options, error);
+    }
+    free(probability);
+    free(never);
+    return status;
+}
+
+static void row_unknown(sc_analysis_row *row)
+{
+    *row = (sc_analysis_row){.model_floor = {NAN, NAN, NAN}};
+    for (size_t i = 0; i < SC_ANALYSIS_CURVE; i++) {
+        row->curve[i] = row->density[i] = NAN;
+    }
+}
+
+static semcal_status analyze_row(sc_analysis_row *row, reading *r, int estimator, semcal_error *error)
+{
+    row_unknown(row);
+    choose_pairs(r, estimator);
+    if (r->n_pairs == 0) {
+        return SEMCAL_OK;
+    }
+    const sc_config_analyze *settings = &r->config->analyze;
+    sc_calibration_options options = SC_CALIBRATION_OPTIONS_INIT;
+    options.seed = (uint64_t)r->config->seed;
+    options.name = r->cell->name;
+    options.n_bootstrap = (size_t)settings->bootstrap;
+    options.n_floor = (size_t)settings->floor_redraws;
+    options.n_draws = r->products.n_draws;
+    semcal_status status = sc_calibration_compute(&row->calibration, r->c, r->a, r->n_pairs, &options, error);
+    if (status != SEMCAL_OK) {
+        return status;
+    }
+    row->confidence_sd = sd_of(r->c, r->n_pairs);
+    if (settings->floor_redraws > 0 && estimator != SC_ANALYSIS_MASS && r->products.n_draws > 1) {
+        status = model_floor(&row->model_floor, r, estimator, r->cell->name, error);
+    }
+    if (status == SEMCAL_OK) {
+        double t[SC_ANALYSIS_CURVE], width = row->calibration.smece_sigma;
+        for (size_t i = 0; i < SC_ANALYSIS_CURVE; i++) {
+            t[i] = (double)i / (SC_ANALYSIS_CURVE - 1);
+        }
+        status = sc_smece_curve(row->curve, row->density, t, SC_ANALYSIS_CURVE, width > .01 ? width : .01, r->c, r->a,
+                                NULL, r->n_pairs, error);
+    }
+    return status;
+}
+
+/* Against the known law: the label noise is gone, what remains is the model's. */
+static semcal_status analyze_known(sc_analysis_cell *out, reading *r, semcal_error *error)
+{
+    const double *c = r->columns[CONFIDENCE_FREQUENCY], *known = r->columns[CORRECT_KNOWN];
+    out->accuracy_known = out->smece_known = out->overconfidence_known = NAN;
+    r->n_pairs = 0;
+    for (size_t i = 0; i < r->n; i++) {
+        if (isfinite(known[i])) {
+            r->c[r->n_pairs] = c[i];
+            r->a[r->n_pairs++] = known[i];
+        }
+    }
+    if (r->n_pairs < r->n || r->n == 0) {
+        return SEMCAL_OK;
+    }
+    out->accuracy_known = mean_of(r->a, r->n);
+    out->overconfidence_known = mean_of(r->c, r->n) - out->accuracy_known;
+    return sc_smece_exact(&out->smece_known, r->c, r->a, NULL, r->n, error);
+}
+
+static semcal_status analyze_classes(sc_analysis_cell *out, const reading *r, semcal_error *error)
+{
+    const sc_store_products *p = &r->products;
+    size_t n_classes = p->first_class[r->n];
+    double *probability = sc_memory_alloc(n_classes, sizeof *probability, error);
+    int32_t *reference = sc_memory_alloc(r->n, sizeof *reference, error);
+    semcal_status status = probability == NULL || reference == NULL ? SEMCAL_E_MEMORY : SEMCAL_OK;
+    for (size_t q = 0; q < r->n && status == SEMCAL_OK; q++) {
+        reference[q] = -1;
+        for (size_t k = p->first_class[q]; k < p->first_class[q + 1]; k++) {
+            probability[k] = (double)p->class_count[k] / (double)p->n_draws;
+            if (p->class_correct[k] && reference[q] < 0) {
+                reference[q] = (int32_t)(k - p->first_class[q]);
+            }
+        }
+    }
+    if (status == SEMCAL_OK) {
+        status = sc_classwise_smece(&out->smece_classwise, r->n, p->first_class, probability, reference, error);
+    }
+    free(probability);
+    free(reference);
+    return status;
+}
+
+static semcal_status sum_column(double *sum, sc_store_cell *file, const char *name, size_t n, semcal_error *error)
+{
+    double *values = NULL;
+    *sum = NAN;
+    semcal_status status = sc_store_cell_column(&values, file, name, error);
+    if (status == SEMCAL_OK) {
+        sc_sum total = {0, 0};
+        for (size_t i = 0; i < n; i++) {
+            sc_sum_add(&total, values[i]);
+        }
+        *sum = sc_sum_value(&total);
+    }
+    free(values);
+    return status;
+}
+
+/* What the draws cost, and the reference's log-probability. */
+static semcal_status analyze_cost(sc_analysis_cell *out, const reading *r, semcal_error *error)
+{
+    double *logprob = NULL;
+    out->draw_tokens = mean_of(r->columns[TOKENS_DRAWN], r->n) * (double)r->n;
+    semcal_status status = sum_column(&out->forward_tokens, r->file, "forward_tokens", r->n, error);
+    if (status == SEMCAL_OK) {
+        out->draws_per_forward = out->draw_tokens / out->forward_tokens;
+        status = sc_store_cell_column(&logprob, r->file, "logprob_reference", error);
+    }
+    if (status == SEMCAL_OK) {
+        out->logprob_reference = mean_of(logprob, r->n);
+    }
+    free(logprob);
+    return status;
+}
+
+static semcal_status describe(sc_analysis_cell *out, const reading *r, semcal_error *error)
+{
+    const sc_cell *cell = r->cell;
+    out->name = sc_memory_strdup(cell->name, error);
+    out->model = sc_memory_strdup(cell->model->name, error);
+    out->model_kind = sc_memory_strdup(cell->model->kind != NULL ? cell->model->kind : "", error);
+    out->dataset = sc_memory_strdup(cell->dataset->name, error);
+    out->style = sc_memory_strdup(cell->style->name, error);
+    out->collapse = sc_memory_strdup(r->products.collapse, error);
+    out->temperature = cell->temperature;
+    out->draws = (int64_t)r->products.n_draws;
+    out->n_questions = r->n;
+    bool complete = out->name && out->model && out->model_kind && out->dataset && out->style && out->collapse;
+    return complete ? SEMCAL_OK : SEMCAL_E_MEMORY;
+}
+
+static semcal_status analyze_numbers(sc_analysis_cell *out, reading *r, semcal_error *error)
+{
+    out->truncated = mean_of(r->columns[TRUNCATED], r->n);
+    out->unparsed = mean_of(r->columns[UNPARSED], r->n);
+    out->flagged = out->truncated > r->config->analyze.flag_share || out->unparsed > r->config->analyze.flag_share;
+    out->semantic_entropy = mean_of(r->columns[ENTROPY], r->n);
+    out->semantic_entropy_counts = mean_of(r->columns[ENTROPY_COUNTS], r->n);
+    out->mass_found = mean_of(r->columns[MASS_FOUND], r->n);
+    size_t reliable = 0;
+    for (size_t i = 0; i < r->n; i++) {
+        reliable += r->columns[MASS_FOUND][i] >= r->config->analyze.reliable_mass;
+    }
+    out->mass_reliable = r->n > 0 ? (double)reliable / (double)r->n : NAN;
+    semcal_status status = analyze_cost(out, r, error);
+    if (status == SEMCAL_OK) {
+        status = analyze_classes(out, r, error);
+    }
+    if (status == SEMCAL_OK) {
+        status = analyze_known(out, r, error);
+    }
+    if (status == SEMCAL_OK) {
+        /* AUROC needs a score in [0, 1] that rises with confidence: exp(-entropy). */
+        for (size_t i = 0; i < r->n; i++) {
+            r->c[i] = exp(-r->columns[ENTROPY_COUNTS][i]);
+        }
+        status = sc_binned_auroc(&out->auroc_entropy, r->c, r->columns[CORRECT], r->n, error);
+    }
+    for (int e = 0; e < SC_ANALYSIS_N_ESTIMATORS && status == SEMCAL_OK; e++) {
+        status = analyze_row(&out->rows[e], r, e, error);
+        if (status != SEMCAL_OK) {
+            sc_error_where(error, "estimator %s", sc_analysis_estimator_name(e));
+        }
+    }
+    return status;
+}
+
+static semcal_status analyze_cell(sc_analysis_cell *out, const sc_config *config, const sc_cell *cell, const char *path,
+                                  const char *collapse, semcal_error *error)
+{
+    reading r = {.config = config, .cell = cell};
+    semcal_status status = sc_store_cell_open(&r.file, path, error);
+    if (status == SEMCAL_OK) {
+        r.n = (size_t)sc_store_cell_facts(r.file)->n_questions;
+        status = sc_store_read_products(&r.products, r.file, collapse, error);
+    }
+    for (size_t i = 0; i < N_READ && status == SEMCAL_OK; i++) {
+        status = read_column(&r, &r.columns[i], column_names[i], error);
+    }
+    if (status == SEMCAL_OK) {
+        r.c = sc_memory_alloc(r.n, sizeof *r.c, error);
+        r.a = sc_memory_alloc(r.n, sizeof *r.a, error);
+        status = r.c == NULL || r.a == NULL ? SEMCAL_E_MEMORY : describe(out, &r, error);
+    }
+    if (status == SEMCAL_OK) {
+        status = analyze_numbers(out, &r, error);
+    }
+    if (status != SEMCAL_OK) {
+        sc_error_where(error, "%s", path);
+    }
+    for (size_t i = 0; i < N_READ; i++) {
+        free(r.columns[i]);
+    }
+    free(r.c);
+    free(r.a);
+    sc_store_products_free(&r.products);
+    sc_store_cell_close(&r.file);
+    return status;
+}
+
+static void cell_free(sc_analysis_cell *cell)
+{
+    free(cell->name);
+    free(cell->model);
+    free(cell->model_kind);
+    free(cell->dataset);
+    free(cell->style);
+    free(cell->collapse);
+}
+
+void sc_analysis_free(sc_analysis *analysis)
+{
+    for (size_t i = 0; analysis->cells != NULL && i < analysis->n_cells; i++) {
+        cell_free(&analysis->cells[i]);
+    }
+    free(analysis->cells);
+    sc_file_list_free(analysis->missing, analysis->n_missing);
+    *analysis = (sc_analysis){0};
+}
+
+static semcal_status analyze_cells(sc_analysis *analysis, const sc_config *config, const sc_plan *plan,
+                                   const char *folder, const sc_analyze_options *options, semcal_error *error)
+{
+    const sc_run_folder run = {.path = (char *)(uintptr_t)folder, .lock = -1};
+    analysis->cells = sc_memory_alloc(plan->n_cells, sizeof *analysis->cells, error);
+    analysis->missing = sc_memory_alloc(plan->n_cells, sizeof *analysis->missing, error);
+    semcal_status status = analysis->cells == NULL || analysis->missing == NULL ? SEMCAL_E_MEMORY : SEMCAL_OK;
+    for (size_t i = 0; i < plan->n_cells && status == SEMCAL_OK; i++) {
+        const sc_cell *cell = &plan->cells[i];
+        char *path = sc_run_folder_cell(&run, cell->name, error);
+        if (path == NULL) {
+            status = SEMCAL_E_MEMORY;
+        } else if (!sc_file_exists(path)) {
+            analysis->missing[analysis->n_missing] = sc_memory_strdup(cell->name, error);
+            status = analysis->missing[analysis->n_missing] == NULL ? SEMCAL_E_MEMORY : SEMCAL_OK;
+            analysis->n_missing += status == SEMCAL_OK;
+        } else {
+            status = analyze_cell(&analysis->cells[analysis->n_cells], config, cell, path,
+                                  options != NULL ? options->collapse : NULL, error);
+            if (status == SEMCAL_OK) {
+                analysis->n_cells++;
+            } else {
+                cell_free(&analysis->cells[analysis->n_cells]);
+            }
+        }
+        free(path);
+    }
+    return status;
+}
+
+semcal_status sc_analyze(sc_analysis *analysis, const char *folder, const sc_analyze_options *options,
+                         semcal_error *error)
+{
+    *analysis = (sc_analysis){0};
+    sc_config *config = NULL;
+    sc_plan plan = {0};
+    char *path = NULL;
+    semcal_status status = sc_run_folder_config(&config, folder, error);
+    if (status == SEMCAL_OK) {
+        status = sc_plan_make(&plan, config, error);
+    }
+    if (status == SEMCAL_OK) {
+        status = analyze_cells(analysis, config, &plan, folder, options, error);
+    }
+    if (status == SEMCAL_OK && analysis->n_cells == 0) {
+        status =
+            sc_error_set(error, SEMCAL_E_DATA, "%s: none of its %zu cells is finished; 'semcal run' goes on with them",
+                         folder, plan.n_cells);
+    }
+    if (status == SEMCAL_OK) {
+        path = sc_file_join(folder, "analysis.h5", error);
+        status = path == NULL ? SEMCAL_E_MEMORY : sc_analysis_write(path, analysis, error);
+    }
+    free(path);
+    sc_plan_free(&plan);
+    sc_config_free(config);
+    if (status != SEMCAL_OK) {
+        sc_analysis_free(analysis);
+    }
+    return status;
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the stored cells of a run say about calibration: every number of a cell's row, for each estimator of confidence.
+ *
+ * The three estimators are those of statistics/estimators.h: `frequency` (the paper's), `split` (without selection
+ * bias) and `mass` (only questions whose responses found carry enough probability). Two floors stand beside every
+ * smECE: the noise floor, and the model floor, which carries the estimator's own bias.
+ */
+#ifndef SC_EXPERIMENT_ANALYZE_H
+#define SC_EXPERIMENT_ANALYZE_H
+
+#include "base/log.h"
+#include "experiment/config.h"
+#include "statistics/calibration.h"
+#include "statistics/floors.h"
+
+enum { SC_ANALYSIS_FREQUENCY, SC_ANALYSIS_SPLIT, SC_ANALYSIS_MASS, SC_ANALYSIS_N_ESTIMATORS };
+enum { SC_ANALYSIS_CURVE = 201 }; /* points of the reliability curve, 0, .005, ..., 1 */
+
+/* One estimator of one cell. calibration.n = 0: it could not be had, and no other number means anything. */
+typedef struct sc_analysis_row {
+    sc_calibration calibration;
+    sc_floor model_floor;
+    double confidence_sd; /* standard deviation of the confidences */
+    double curve[SC_ANALYSIS_CURVE], density[SC_ANALYSIS_CURVE];
+} sc_analysis_row;
+
+typedef struct sc_analysis_cell {
+    char *name, *model, *model_kind, *dataset, *style, *collapse;
+    double temperature;
+    int64_t draws; /* M */
+    size_t n_questions;
+    double truncated, unparsed; /* shares of all draws */
+    bool flagged;               /* one of them passes analyze.flag_share */
+    double draw_tokens, forward_tokens, draws_per_forward;
+    double mass_found;    /* mean over questions */
+    double mass_reliable; /* share of questions whose mass found passes analyze.reliable_mass */
+    double semantic_entropy_counts, semantic_entropy; /* means, nats */
+    double auroc_entropy;     /* how well low semantic entropy (by counts) tells right answers from wrong */
+    double logprob_reference; /* mean teacher-forced log-probability of the reference, nats; NaN: none */
+    double smece_classwise;   /* full calibration: all classes pooled, by frequency */
+    /* With the known law of answers in place of one drawn answer (no label noise); NaN: unknown. */
+    double accuracy_known, smece_known, overconfidence_known;
+    sc_analysis_row rows[SC_ANALYSIS_N_ESTIMATORS];
+} sc_analysis_cell;
+
+typedef struct sc_analysis {
+    sc_analysis_cell *cells;
+    size_t n_cells;
+    char **missing; /* cells of the plan that are not finished */
+    size_t n_missing;
+} sc_analysis;
+
+typedef struct sc_analyze_options {
+    const char *collapse; /* which collapse of the cells; NULL: the active one */
+    sc_log_sink sink;
+    void *payload;
+} sc_analyze_options;
+
+/* Analyses every finished cell of the run folder and writes RUN/analysis.h5. SEMCAL_E_DATA when there is none. */
+semcal_status sc_analyze(sc_analysis *analysis, const char *folder, const sc_analyze_options *options,
+                         semcal_error *error);
+void sc_analysis_free(sc_analysis *analysis);
+
+const char *sc_analysis_estimator_name(int estimator);
+
+/* ---- the numbers by name, for tables, JSON and HDF5 ---- */
+
+typedef struct sc_analysis_field {
+    const char *name, *long_name, *units;
+    double (*of_cell)(const sc_analysis_cell *cell); /* per cell, or NULL */
+    double (*of_row)(const sc_analysis_row *row);    /* per cell and estimator */
+} sc_analysis_field;
+
+extern const sc_analysis_field sc_analysis_fields[];
+extern const size_t sc_analysis_n_fields;
+
+/* Writes an analysis as HDF5 (dimensions cell, estimator, curve). */
+semcal_status sc_analysis_write(const char *path, const sc_analysis *analysis, semcal_error *error);
+
+/* The analysis as JSON text: {"cells": [{...}], "missing": [...]}; numbers that are not finite are null. */
+semcal_status sc_analysis_json(sc_text *json, const sc_analysis *analysis, semcal_error *error);
+
+#endif

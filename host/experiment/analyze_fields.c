@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The numbers of an analysis by name: one row here is one column of tables, one JSON key, one HDF5 variable. A row
+ * without questions has no numbers: NaN, null. */
+#include "experiment/analyze.h"
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "formats/h5.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CELL(member)                                                                                                   \
+    static double cell_##member(const sc_analysis_cell *cell)                                                          \
+    {                                                                                                                  \
+        return (double)cell->member;                                                                                   \
+    }
+#define PAIRS(name, expression)                                                                                        \
+    static double row_##name(const sc_analysis_row *row)                                                               \
+    {                                                                                                                  \
+        return row->calibration.n == 0 ? (double)NAN : (double)(row->expression);                                      \
+    }
+
+CELL(temperature)
+CELL(draws)
+CELL(n_questions)
+CELL(truncated)
+CELL(unparsed)
+CELL(flagged)
+CELL(draw_tokens)
+CELL(forward_tokens)
+CELL(draws_per_forward)
+CELL(mass_found)
+CELL(mass_reliable)
+CELL(semantic_entropy)
+CELL(semantic_entropy_counts)
+CELL(auroc_entropy)
+CELL(logprob_reference)
+CELL(smece_classwise)
+CELL(accuracy_known)
+CELL(overconfidence_known)
+CELL(smece_known)
+static double row_n(const sc_analysis_row *row)
+{
+    return (double)row->calibration.n;
+}
+PAIRS(accuracy, calibration.accuracy)
+PAIRS(accuracy_low, calibration.accuracy_ci[0])
+PAIRS(accuracy_high, calibration.accuracy_ci[1])
+PAIRS(mean_confidence, calibration.mean_confidence)
+PAIRS(confidence_sd, confidence_sd)
+PAIRS(overconfidence, calibration.overconfidence)
+PAIRS(overconfidence_low, calibration.overconfidence_ci[0])
+PAIRS(overconfidence_high, calibration.overconfidence_ci[1])
+PAIRS(smece, calibration.smece)
+PAIRS(smece_sigma, calibration.smece_sigma)
+PAIRS(smece_005, calibration.smece_005)
+PAIRS(smece_low, calibration.smece_ci[0])
+PAIRS(smece_high, calibration.smece_ci[1])
+PAIRS(smece_floor, calibration.smece_floor)
+PAIRS(smece_floor_95, calibration.smece_floor_95)
+PAIRS(smece_model_floor, model_floor.mean)
+PAIRS(smece_model_floor_95, model_floor.point_95)
+PAIRS(overconfidence_model_floor, model_floor.overconfidence)
+PAIRS(smece_relplot, calibration.smece_relplot)
+PAIRS(ece_10, calibration.ece_10)
+PAIRS(brier, calibration.brier)
+PAIRS(log_loss, calibration.log_loss)
+PAIRS(log_loss_infinite, calibration.log_loss_infinite)
+PAIRS(log_loss_smoothed, calibration.log_loss_smoothed)
+PAIRS(auroc, calibration.auroc)
+
+#define OF_CELL(name, text, unit)                                                                                      \
+    {                                                                                                                  \
+#name, text, unit, cell_##name, NULL                                                                           \
+    }
+#define OF_ROW(name, text, unit)                                                                                       \
+    {                                                                                                                  \
+#name, text, unit, NULL, row_##name                                                                            \
+    }
+
+const sc_analysis_field sc_analysis_fields[] = {
+    OF_CELL(temperature, "sampling temperature", "1"),
+    OF_CELL(draws, "responses drawn per question, M", "1"),
+    OF_CELL(n_questions, "questions", "1"),
+    OF_CELL(truncated, "share of draws cut at max_tokens", "1"),
+    OF_CELL(unparsed, "share of draws in which no answer was found, those cut included", "1"),
+    OF_CELL(flagged, "1 when truncated or unparsed is too large for the row to be trusted", "1"),
+    OF_CELL(draw_tokens, "tokens drawn", "1"),
+    OF_CELL(forward_tokens, "next-token laws evaluated for them", "1"),
+    OF_CELL(draws_per_forward, "tokens drawn per law evaluated", "1"),
+    OF_CELL(mass_found, "mean probability of the distinct responses found", "1"),
+    OF_CELL(mass_reliable, "share of questions whose mass found suffices for the mass estimator", "1"),
+    OF_CELL(semantic_entropy, "mean entropy over classes, by probabilities", "nat"),
+    OF_CELL(semantic_entropy_counts, "mean entropy over classes, by counts", "nat"),
+    OF_CELL(auroc_entropy, "area under the ROC curve of low semantic entropy (counts) for being right", "1"),
+    OF_CELL(logprob_reference, "mean teacher-forced log-probability of the reference answer", "nat"),
+    OF_CELL(smece_classwise, "class-wise SmoothECE, pooled over classes with weight (full calibration)", "1"),
+    OF_CELL(accuracy_known, "mean known probability that the mode is right", "1"),
+    OF_CELL(overconfidence_known, "mean confidence minus mean known probability", "1"),
+    OF_CELL(smece_known, "SmoothECE against the known probability of being right, frequency estimator", "1"),
+    OF_ROW(n, "questions the estimator has", "1"),
+    OF_ROW(accuracy, "share of questions whose mode is right", "1"),
+    OF_ROW(accuracy_low, "accuracy, lower end of the 95 % bootstrap interval", "1"),
+    OF_ROW(accuracy_high, "accuracy, upper end of the 95 % bootstrap interval", "1"),
+    OF_ROW(mean_confidence, "mean semantic confidence", "1"),
+    OF_ROW(confidence_sd, "standard deviation of the semantic confidence", "1"),
+    OF_ROW(overconfidence, "mean confidence minus accuracy", "1"),
+    OF_ROW(overconfidence_low, "overconfidence, lower end of the 95 % bootstrap interval", "1"),
+    OF_ROW(overconfidence_high, "overconfidence, upper end of the 95 % bootstrap interval", "1"),
+    OF_ROW(smece, "SmoothECE", "1"),
+    OF_ROW(smece_sigma, "SmoothECE, kernel width selected", "1"),
+    OF_ROW(smece_005, "SmoothECE at width .05", "1"),
+    OF_ROW(smece_low, "SmoothECE, lower end of the 95 % basic bootstrap interval", "1"),
+    OF_ROW(smece_high, "SmoothECE, upper end of the 95 % basic bootstrap interval", "1"),
+    OF_ROW(smece_floor, "SmoothECE of a calibrated model with these confidences, mean (noise floor)", "1"),
+    OF_ROW(smece_floor_95, "the same, 95 % point", "1"),
+    OF_ROW(smece_model_floor, "SmoothECE when draws and answers are redrawn from the estimated laws, mean", "1"),
+    OF_ROW(smece_model_floor_95, "the same, 95 % point", "1"),
+    OF_ROW(overconfidence_model_floor, "overconfidence of such redraws: the estimator's own bias", "1"),
+    OF_ROW(smece_relplot, "SmoothECE as the relplot package prints it", "1"),
+    OF_ROW(ece_10, "expected calibration error, 10 equal bins", "1"),
+    OF_ROW(brier, "Brier score", "1"),
+    OF_ROW(log_loss, "log loss", "nat"),
+    OF_ROW(log_loss_infinite, "questions with infinite log loss", "1"),
+    OF_ROW(log_loss_smoothed, "log loss at (M c + 1/2)/(M + 1)", "nat"),
+    OF_ROW(auroc, "area under the ROC curve of confidence for being right", "1"),
+};
+const size_t sc_analysis_n_fields = sizeof sc_analysis_fields / sizeof *sc_analysis_fields;
+
+/* ---- HDF5 ---- */
+
+typedef struct text_column {
+    const char *name, *long_name;
+    size_t offset;
+} text_column;
+static const text_column texts[] = {
+    {"cell_name", "name of the cell", offsetof(sc_analysis_cell, name)},
+    {"model", "name of the model", offsetof(sc_analysis_cell, model)},
+    {"model_kind", "kind of the model", offsetof(sc_analysis_cell, model_kind)},
+    {"dataset", "name of the dataset", offsetof(sc_analysis_cell, dataset)},
+    {"style", "style of the answers", offsetof(sc_analysis_cell, style)},
+    {"collapse", "collapse B", offsetof(sc_analysis_cell, collapse)},
+};
+
+static const char *text_of(const sc_analysis_cell *cell, size_t offset)
+{
+    const char *text;
+    memcpy(&text, (const char *)cell + offset, sizeof text);
+    return text;
+}
+
+static semcal_status write_texts(sc_h5 *file, const sc_analysis *analysis, semcal_error *error)
+{
+    const char **column = sc_memory_alloc(analysis->n_cells, sizeof *column, error);
+    semcal_status status = column == NULL ? SEMCAL_E_MEMORY : SEMCAL_OK;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts && status == SEMCAL_OK; i++) {
+        for (size_t k = 0; k < analysis->n_cells; k++) {
+            column[k] = text_of(&analysis->cells[k], texts[i].offset);
+        }
+        const sc_h5_spec spec = {.path = texts[i].name,
+                                 .type = SC_H5_TEXT,
+                                 .n_dims = 1,
+                                 .dims = {"cell"},
+                                 .long_name = texts[i].long_name,
+                                 .units = ""};
+        status = sc_h5_make_dataset(file, &spec, error);
+        if (status == SEMCAL_OK) {
+            status = sc_h5_write(file, spec.path, SC_H5_TEXT, NULL, NULL, column, error);
+        }
+    }
+    free(column);
+    return status;
+}
+
+static semcal_status write_doubles(sc_h5 *file, const char *name, const char *long_name, const char *units,
+                                   const char *const *dims, size_t n_dims, const double *values, semcal_error *error)
+{
+    sc_h5_spec spec = {.path = name, .type = SC_H5_F64, .n_dims = n_dims, .long_name = long_name, .units = units};
+    for (size_t i = 0; i < n_dims; i++) {
+        spec.dims[i] = dims[i];
+    }
+    semcal_status status = sc_h5_make_dataset(file, &spec, error);
+    return status == SEMCAL_OK ? sc_h5_write(file, name, SC_H5_F64, NULL, NULL, values, error) : status;
+}
+
+static semcal_status write_numbers(sc_h5 *file, const sc_analysis *analysis, semcal_error *error)
+{
+    const size_t n = analysis->n_cells, n_rows = SC_ANALYSIS_N_ESTIMATORS, n_points = SC_ANALYSIS_CURVE;
+    const char *dims[3] = {"cell", "estimator", "curve_confidence"};
+    double *values = sc_memory_alloc(n * n_rows * n_points, sizeof *values, error);
+    semcal_status status = values == NULL ? SEMCAL_E_MEMORY : SEMCAL_OK;
+    for (size_t f = 0; f < sc_analysis_n_fields && status == SEMCAL_OK; f++) {
+        const sc_analysis_field *field = &sc_analysis_fields[f];
+        for (size_t k = 0; k < n; k++) {
+            if (field->of_cell != NULL) {
+                values[k] = field->of_cell(&analysis->cells[k]);
+            }
+            for (size_t e = 0; e < n_rows && field->of_row != NULL; e++) {
+                values[k * n_rows + e] = field->of_row(&analysis->cells[k].rows[e]);
+            }
+        }
+        status = write_doubles(file, field->name, field->long_name, field->units, dims, field->of_cell != NULL ? 1 : 2,
+                               values, error);
+    }
+    for (int which = 0; which < 2 && status == SEMCAL_OK; which++) {
+        for (size_t k = 0; k < n; k++) {
+            for (size_t e = 0; e < n_rows; e++) {
+                const sc_analysis_row *row = &analysis->cells[k].rows[e];
+                memcpy(values + (k * n_rows + e) * n_points, which == 0 ? row->curve : row->density,
+                       n_points * sizeof *values);
+            }
+        }
+        status = write_doubles(file, which == 0 ? "curve" : "density",
+                               which == 0 ? "smoothed share of right answers at this confidence"
+                                          : "smoothed density of confidences",
+                               "1", dims, 3, values, error);
+    }
+    for (size_t i = 0; i < n_points && status == SEMCAL_OK; i++) {
+        values[i] = (double)i / (double)(n_points - 1);
+    }
+    if (status == SEMCAL_OK) {
+        status = write_doubles(file, "curve_at", "confidence at which curve and density are taken", "1", dims + 2, 1,
+                               values, error);
+    }
+    free(values);
+    return status;
+}
+
+semcal_status sc_analysis_write(const char *path, const sc_analysis *analysis, semcal_error *error)
+{
+    sc_h5 *file = NULL;
+    sc_text temporary = {0};
+    semcal_status status = sc_text_printf(&temporary, error, "%s.tmp", path);
+    if (status == SEMCAL_OK) {
+        status = sc_h5_create(&file, temporary.data, error);
+    }
+    if (status != SEMCAL_OK) {
+        sc_text_free(&temporary);
+        return status;
+    }
+    const char *names[SC_ANALYSIS_N_ESTIMATORS];
+    for (int e = 0; e < SC_ANALYSIS_N_ESTIMATORS; e++) {
+        names[e] = sc_analysis_estimator_name(e);
+    }
+    status = sc_h5_set_text(file, "", "format", "semcal-analysis", error);
+    if (status == SEMCAL_OK) {
+        status = sc_h5_set_int(file, "", "format_version", 1, error);
+    }
+    if (status == SEMCAL_OK) {
+        status = sc_h5_set_text(file, "", "semcal_version", semcal_version(), error);
+    }
+    if (status == SEMCAL_OK) {
+        status = sc_h5_make_dimension(file, "cell", analysis->n_cells, false, error);
+    }
+    if (status == SEMCAL_OK) {
+        status = sc_h5_make_dimension(file, "estimator", SC_ANALYSIS_N_ESTIMATORS, false, error);
+    }
+    if (status == SEMCAL_OK) {
+        status = sc_h5_make_dimension(file, "curve_confidence", SC_ANALYSIS_CURVE, false, error);
+    }
+    const sc_h5_spec spec = {.path = "estimator_name",
+                             .type = SC_H5_TEXT,
+                             .n_dims = 1,
+                             .dims = {"estimator"},
+                             .long_name = "estimator of semantic confidence",
+                             .units = ""};
+    if (status == SEMCAL_OK) {
+        status = sc_h5_make_dataset(file, &spec, error);
+    }
+    if (status == SEMCAL_OK) {
+        status = sc_h5_write(file, spec.path, SC_H5_TEXT, NULL, NULL, names, error);
+    }
+    if (status == SEMCAL_OK) {
+        status = write_texts(file, analysis, error);
+    }
+    if (status == SEMCAL_OK) {
+        status = write_numbers(file, analysis, error);
+    }
+    semcal_status closed = sc_h5_close(&file, status == SEMCAL_OK ? error : NULL);
+    status = status == SEMCAL_OK ? closed : status;
+    if (status == SEMCAL_OK) {
+        status = sc_file_commit(temporary.data, path, error);
+    }
+    sc_text_free(&temporary);
+    return status;
+}
+
+/* ---- JSON ---- */
+
+static json_t *number(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+semcal_status sc_analysis_json(sc_text *text, const sc_analysis *analysis, semcal_error *error)
+{
+    json_t *root = json_object(), *cells = json_array(), *missing = json_array();
+    for (size_t k = 0; k < analysis->n_cells; k++) {
+        const sc_analysis_cell *cell = &analysis->cells[k];
+        json_t *object = json_object(), *estimators = json_object();
+        for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+            json_object_set_new(object, texts[i].name, json_string(text_of(cell, texts[i].offset)));
+        }
+        for (int e = 0; e < SC_ANALYSIS_N_ESTIMATORS; e++) {
+            json_object_set_new(estimators, sc_analysis_estimator_name(e), json_object());
+        }
+        for (size_t f = 0; f < sc_analysis_n_fields; f++) {
+            const sc_analysis_field *field = &sc_analysis_fields[f];
+            if (field->of_cell != NULL) {
+                json_object_set_new(object, field->name, number(field->of_cell(cell)));
+            }
+            for (int e = 0; e < SC_ANALYSIS_N_ESTIMATORS && field->of_row != NULL; e++) {
+                json_object_set_new(json_object_get(estimators, sc_analysis_estimator_name(e)), field->name,
+                                    number(field->of_row(&cell->rows[e])));
+            }
+        }
+        json_object_set_new(object, "estimators", estimators);
+        json_array_append_new(cells, object);
+    }
+    for (size_t i = 0; i < analysis->n_missing; i++) {
+        json_array_append_new(missing, json_string(analysis->missing[i]));
+    }
+    json_object_set_new(root, "cells", cells);
+    json_object_set_new(root, "missing", missing);
+    char *dump = json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
+    semcal_status status = dump == NULL ? sc_error_set(error, SEMCAL_E_MEMORY, "out of memory while writing JSON")
+                                        : sc_text_printf(text, error, "%s\n", dump);
+    free(dump);
+    json_decref(root);
+    return status;
+}

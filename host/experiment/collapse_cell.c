@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "experiment/collapse_cell.h"
+
+#include "base/memory.h"
+#include "experiment/store.h"
+#include "sampling/ending.h"
+#include "statistics/estimators.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The question-level columns a collapse produces; one row here is one variable of the file. */
+enum column {
+    CONFIDENCE_FREQUENCY,
+    CORRECT,
+    CORRECT_KNOWN,
+    CONFIDENCE_SPLIT,
+    CORRECT_SPLIT,
+    MASS_FOUND,
+    MASS_LOWER,
+    MASS_UPPER,
+    CONFIDENCE_MASS,
+    CORRECT_MASS,
+    SEMANTIC_ENTROPY,
+    SEMANTIC_ENTROPY_COUNTS,
+    TRUNCATED,
+    UNPARSED,
+    LOG_LOSS_CLASS,
+    DISTINCT_RESPONSES,
+    TOKENS_DRAWN,
+    N_COLUMNS
+};
+
+static const struct {
+    const char *name, *long_name, *units;
+} columns[N_COLUMNS] = {
+    {"confidence_frequency", "share of the draws in the most drawn class", "1"},
+    {"correct", "1 when the most drawn class holds a reference answer", "1"},
+    {"correct_known", "probability, under the known law of answers, that the answer is in the most drawn class", "1"},
+    {"confidence_split", "share of one half of the draws in the mode of the other half, mean over 10 splits", "1"},
+    {"correct_split", "share of the 10 splits whose own mode holds a reference answer", "1"},
+    {"mass_found", "probability of the distinct responses found", "1"},
+    {"mass_lower", "certain lower bound on the probability of the heaviest class", "1"},
+    {"mass_upper", "certain upper bound on the probability of the heaviest class", "1"},
+    {"confidence_mass", "probability of the heaviest class, normalised over the responses found", "1"},
+    {"correct_mass", "1 when the heaviest class by mass holds a reference answer", "1"},
+    {"semantic_entropy", "entropy of the classes' probabilities, normalised over the responses found", "nat"},
+    {"semantic_entropy_counts", "entropy of the classes' frequencies", "nat"},
+    {"truncated", "share of draws cut at max_tokens", "1"},
+    {"unparsed", "share of draws in which no answer was found, those cut included", "1"},
+    {"log_loss_class", "minus log of the frequency of the classes that hold a reference answer", "nat"},
+    {"n_distinct", "distinct responses among the draws", "1"},
+    {"tokens_drawn", "tokens of all draws together", "1"},
+};
+
+/* Products that grow question by question. */
+typedef struct work {
+    const sc_collapse_cell_options *options;
+    sc_store_products products;
+    sc_store_column column[N_COLUMNS];
+    size_t label_capacity, count_capacity, mass_capacity, lower_capacity, upper_capacity, correct_capacity;
+    size_t n_classes; /* kept so far */
+    sc_collapse_cell_summary summary;
+    uint64_t n_draws_seen, n_truncated, n_unparsed;
+    /* of the question at hand */
+    char **labels;
+    size_t n_labels, labels_capacity;
+    int64_t *strings;
+    uint32_t *count;
+    double *mass;
+    bool *correct;
+    size_t count_room, mass_room, correct_room;
+} work;
+
+/* Index of `label` among the question's classes; takes the label over. */
+static semcal_status class_of(work *w, int32_t *class, char *label, semcal_error *error)
+{
+    for (size_t k = 0; k < w->n_labels; k++) {
+        if (strcmp(w->labels[k], label) == 0) {
+            free(label);
+            *class = (int32_t)k;
+            return SEMCAL_OK;
+        }
+    }
+    semcal_status status = sc_memory_grow(&w->labels, &w->labels_capacity, w->n_labels + 1, sizeof *w->labels, error);
+    if (status != SEMCAL_OK) {
+        free(label);
+        return status;
+    }
+    *class = (int32_t)w->n_labels;
+    w->labels[w->n_labels++] = label;
+    return SEMCAL_OK;
+}
+
+/* Classes of all draws, in the order in which they were drawn first. */
+static semcal_status classify_draws(work *w, int32_t *draw_class, const sc_store_record *record,
+                                    const sc_collapse_question *question, semcal_error *error)
+{
+    const sc_tree *tree = &record->tree;
+    for (size_t j = 0; j < tree->n_draws; j++) {
+        w->strings[j] = tree->leaf[j];
+        draw_class[j] = -1;
+        for (size_t i = 0; i < j && draw_class[j] < 0; i++) {
+            if (tree->leaf[i] == tree->leaf[j]) {
+                draw_class[j] = draw_class[i];
+            }
+        }
+        if (draw_class[j] >= 0) {
+            continue;
+        }
+        sc_collapse_class class = {0};
+        semcal_status status = SEMCAL_OK;
+        if (tree->finish[j] == SC_FINISH_LENGTH) {
+            class.label = sc_memory_strdup(SC_COLLAPSE_UNPARSED, error);
+            status = class.label == NULL ? SEMCAL_E_MEMORY : SEMCAL_OK;
+        } else {
+            status = sc_collapse_classify(&class, question, tree->text[j], error);
+        }
+        if (status == SEMCAL_OK) {
+            status = class_of(w, &draw_class[j], class.label, error);
+        }
+        if (status != SEMCAL_OK) {
+            return status;
+        }
+    }
+    return SEMCAL_OK;
+}
+
+/* Probability that the true answer falls into class `label`, from the known law; NaN when there is none. */
+static semcal_status known_probability(work *w, double *probability, const sc_store_record *record,
+                                       const sc_collapse_question *question, const char *label, semcal_error *error)
+{
+    *probability = NAN;
+    if (record->n_law == 0) {
+        return SEMCAL_OK;
+    }
+    double sum = 0, with_class = 0;
+    for (size_t i = 0; i < record->n_law; i++) {
+        sc_collapse_class class = {0};
+        semcal_status status = sc_collapse_classify(&class, question, record->law_label[i], error);
+        if (status != SEMCAL_OK) {
+            return status;
+        }
+        with_class += class.parsed ? record->law_probability[i] : 0;
+        sum += class.parsed && strcmp(class.label, label) == 0 ? record->law_probability[i] : 0;
+        free(class.label);
+    }
+    w->summary.n_without_law += with_class < .999;
+    *probability = sum > 1 ? 1 : sum;
+    return SEMCAL_OK;
+}
+
+static semcal_status add_classes(work *w, size_t q, double mass_found, semcal_error *error)
+{
+    sc_store_products *p = &w->products;
+    size_t first = p->first_class[q], n = first + w->n_labels;
+    semcal_status status = sc_memory_grow(&p->class_label, &w->label_capacity, n, sizeof *p->class_label, error);
+    status |= sc_memory_grow(&p->class_count, &w->count_capacity, n, sizeof *p->class_count, error);
+    status |= sc_memory_grow(&p->class_mass, &w->mass_capacity, n, sizeof *p->class_mass, error);
+    status |= sc_memory_grow(&p->class_mass_lower, &w->lower_capacity, n, sizeof *p->class_mass_lower, error);
+    status |= sc_memory_grow(&p->class_mass_upper, &w->upper_capacity, n, sizeof *p->class_mass_upper, error);
+    status |= sc_memory_grow(&p->class_correct, &w->correct_capacity, n, sizeof *p->class_correct, error);
+    if (status != SEMCAL_OK) {
+        return SEMCAL_E_MEMORY;
+    }
+    for (size_t k = 0; k < w->n_labels; k++) {
+        double upper = w->mass[k] + 1 - mass_found;
+        p->class_label[first + k] = w->labels[k];
+        p->class_count[first + k] = (int32_t)w->count[k];
+        p->class_mass[first + k] = w->mass[k] / mass_found;
+        p->class_mass_lower[first + k] = w->mass[k];
+        p->class_mass_upper[first + k] = upper > 1 ? 1 : upper;
+        p->class_correct[first + k] = w->correct[k];
+    }
+    p->first_class[q + 1] = n;
+    w->n_classes = n;
+    w->n_labels = 0;
+    return SEMCAL_OK;
+}
+
+static void set_columns(work *w, size_t q, const sc_estimates *e, const sc_store_record *record, double known)
+{
+    const sc_tree *tree = &record->tree;
+    double n_truncated = 0, n_unparsed = 0, n_correct = 0, n_tokens = 0;
+    for (size_t j = 0; j < tree->n_draws; j++) {
+        n_truncated += tree->finish[j] == SC_FINISH_LENGTH;
+        n_tokens += tree->n_tokens[j];
+    }
+    for (size_t k = 0; k < w->n_labels; k++) {
+        n_unparsed += strcmp(w->labels[k], SC_COLLAPSE_UNPARSED) == 0 ? w->count[k] : 0;
+        n_correct += w->correct[k] ? w->count[k] : 0;
+    }
+    double n = (double)tree->n_draws;
+    const double values[N_COLUMNS] = {[CONFIDENCE_FREQUENCY] = e->confidence_frequency,
+                                      [CORRECT] = e->correct,
+                                      [CORRECT_KNOWN] = known,
+                                      [CONFIDENCE_SPLIT] = e->confidence_split,
+                                      [CORRECT_SPLIT] = e->correct_split,
+                                      [MASS_FOUND] = e->mass_found,
+                                      [MASS_LOWER] = e->mass_lower,
+                                      [MASS_UPPER] = e->mass_upper,
+                                      [CONFIDENCE_MASS] = e->confidence_mass,
+                                      [CORRECT_MASS] = e->correct_mass,
+                                      [SEMANTIC_ENTROPY] = e->semantic_entropy,
+                                      [SEMANTIC_ENTROPY_COUNTS] = e->semantic_entropy_counts,
+                                      [TRUNCATED] = n_truncated / n,
+                                      [UNPARSED] = n_unparsed / n,
+                                      [LOG_LOSS_CLASS] = n_correct > 0 ? log(n / n_correct) : INFINITY,
+                                      [DISTINCT_RESPONSES] = (double)e->n_distinct,
+                                      [TOKENS_DRAWN] = n_tokens};
+    for (size_t i = 0; i < N_COLUMNS; i++) {
+        w->column[i].reals[q] = values[i];
+    }
+    w->n_draws_seen += tree->n_draws;
+    w->n_truncated += (uint64_t)n_truncated;
+    w->n_unparsed += (uint64_t)n_unparsed;
+}
+
+static semcal_status make_question(work *w, sc_collapse_question **question, const sc_store_record *record,
+                                   semcal_error *error)
+{
+    sc_collapse_context context = {
+        .question = record->question, .answers = (const char *const *)record->answers, .n_answers = record->n_answers};
+    if (w->options->choices != NULL) {
+        semcal_status status = w->options->choices(&context.choices, &context.n_choices, record->index, record->id,
+                                                   w->options->payload, error);
+        if (status != SEMCAL_OK) {
+            return status;
+        }
+    }
+    semcal_status status = sc_collapse_question_make(question, w->options->kind, &context, error);
+    if (status == SEMCAL_OK) {
+        w->summary.n_without_reference += sc_collapse_n_unparsed_references(*question) == record->n_answers;
+    }
+    return status;
+}
+
+static semcal_status collapse_question(work *w, size_t q, const sc_store_record *record, semcal_error *error)
+{
+    sc_store_products *p = &w->products;
+    size_t n_draws = record->tree.n_draws;
+    int32_t *draw_class = p->draw_class + q * n_draws;
+    sc_collapse_question *question = NULL;
+    semcal_status status = make_question(w, &question, record, error);
+    if (status == SEMCAL_OK) {
+        status = classify_draws(w, draw_class, record, question, error);
+    }
+    if (status == SEMCAL_OK) {
+        status = sc_memory_grow(&w->count, &w->count_room, w->n_labels, sizeof *w->count, error);
+        status |= sc_memory_grow(&w->mass, &w->mass_room, w->n_labels, sizeof *w->mass, error);
+        status |= sc_memory_grow(&w->correct, &w->correct_room, w->n_labels, sizeof *w->correct, error);
+        status = status == SEMCAL_OK ? SEMCAL_OK : SEMCAL_E_MEMORY;
+    }
+    for (size_t k = 0; k < w->n_labels && status == SEMCAL_OK; k++) {
+        w->correct[k] = sc_collapse_is_correct(question, w->labels[k]);
+    }
+    sc_estimates estimates;
+    if (status == SEMCAL_OK) {
+        const sc_draws draws = {.n_draws = n_draws,
+                                .n_classes = w->n_labels,
+                                .draw_class = draw_class,
+                                .draw_logp = record->tree.draw_logprob,
+                                .draw_string = w->strings,
+                                .class_correct = w->correct};
+        status = sc_estimators_compute(&estimates, w->count, w->mass, &draws, error);
+    }
+    double known = NAN;
+    if (status == SEMCAL_OK) {
+        p->mode_class[q] = estimates.mode;
+        status = known_probability(w, &known, record, question, w->labels[estimates.mode], error);
+    }
+    if (status == SEMCAL_OK) {
+        set_columns(w, q, &estimates, record, known);
+        status = add_classes(w, q, estimates.mass_found, error);
+    }
+    sc_collapse_question_free(question);
+    return status == SEMCAL_OK ? SEMCAL_OK : (sc_error_where(error, "question '%s'", record->id), status);
+}
+
+static semcal_status allocate(work *w, size_t n_questions, size_t n_draws, semcal_error *error)
+{
+    sc_store_products *p = &w->products;
+    p->n_questions = n_questions;
+    p->n_draws = n_draws;
+    p->draw_class = sc_memory_alloc(n_questions * n_draws, sizeof *p->draw_class, error);
+    p->first_class = sc_memory_alloc(n_questions + 1, sizeof *p->first_class, error);
+    p->mode_class = sc_memory_alloc(n_questions, sizeof *p->mode_class, error);
+    w->strings = sc_memory_alloc(n_draws, sizeof *w->strings, error);
+    bool complete = p->draw_class && p->first_class && p->mode_class && w->strings;
+    for (size_t i = 0; i < N_COLUMNS; i++) {
+        w->column[i] = (sc_store_column){.name = (char *)(uintptr_t)columns[i].name,
+                                         .long_name = (char *)(uintptr_t)columns[i].long_name,
+                                         .units = (char *)(uintptr_t)columns[i].units,
+                                         .kind = SC_STORE_REAL};
+        w->column[i].reals = sc_memory_alloc(n_questions, sizeof(double), error);
+        complete = complete && w->column[i].reals;
+    }
+    p->columns = w->column;
+    p->n_columns = N_COLUMNS;
+    return complete ? SEMCAL_OK : SEMCAL_E_MEMORY;
+}
+
+static void release(work *w)
+{
+    sc_store_products *p = &w->products;
+    for (size_t k = 0; k < w->n_classes; k++) {
+        free(p->class_label[k]);
+    }
+    for (size_t k = 0; k < w->n_labels; k++) {
+        free(w->labels[k]);
+    }
+    for (size_t i = 0; i < N_COLUMNS; i++) {
+        free(w->column[i].reals);
+    }
+    free(p->draw_class);
+    free(p->first_class);
+    free(p->mode_class);
+    free(p->class_label);
+    free(p->class_count);
+    free(p->class_mass);
+    free(p->class_mass_lower);
+    free(p->class_mass_upper);
+    free(p->class_correct);
+    free(w->labels);
+    free(w->strings);
+    free(w->count);
+    free(w->mass);
+    free(w->correct);
+}
+
+semcal_status sc_collapse_cell(const char *path, const sc_collapse_cell_options *options,
+                               sc_collapse_cell_summary *summary, semcal_error *error)
+{
+    work w = {.options = options};
+    sc_store_cell *cell = NULL;
+    semcal_status status = sc_store_cell_open(&cell, path, error);
+    if (status != SEMCAL_OK) {
+        return status;
+    }
+    const sc_store_facts facts = *sc_store_cell_facts(cell);
+    w.products.collapse = (char *)(uintptr_t)(options->name != NULL ? options->name : options->kind->name);
+    status = allocate(&w, (size_t)facts.n_questions, facts.n_draws, error);
+    for (uint64_t q = 0; q < facts.n_questions && status == SEMCAL_OK; q++) {
+        sc_store_record record = SC_STORE_RECORD_INIT;
+        status = sc_store_cell_read(&record, cell, q, 0, error);
+        if (status == SEMCAL_OK) {
+            status = collapse_question(&w, (size_t)q, &record, error);
+        }
+        sc_store_record_free(&record);
+    }
+    sc_store_cell_close(&cell);
+    if (status == SEMCAL_OK) {
+        sc_store_attribute kind = {.name = "collapse_kind", .text = options->kind->name, .identity = true};
+        w.products.attributes = &kind;
+        w.products.n_attributes = 1;
+        status = sc_store_write_products(path, &w.products, error);
+    }
+    if (status == SEMCAL_OK && summary != NULL) {
+        *summary = w.summary;
+        summary->n_questions = facts.n_questions;
+        summary->truncated = (double)w.n_truncated / (double)w.n_draws_seen;
+        summary->unparsed = (double)w.n_unparsed / (double)w.n_draws_seen;
+        summary->classes_per_question = (double)w.products.first_class[facts.n_questions] / (double)facts.n_questions;
+    }
+    release(&w);
+    if (status != SEMCAL_OK) {
+        sc_error_where(error, "%s", path);
+    }
+    return status;
+}

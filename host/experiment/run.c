@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "experiment/run.h"
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "experiment/dataset.h"
+#include "experiment/plan.h"
+#include "experiment/run_cell.h"
+#include "experiment/run_folder.h"
+#include "experiment/sources.h"
+#include "experiment/store.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+typedef struct run {
+    const sc_config *config;
+    const sc_run_options *options;
+    sc_plan plan;
+    sc_run_folder folder;
+    sc_log *log;
+    sc_dataset *datasets; /* [config->datasets.n], opened when first needed (path NULL: not yet) */
+    sc_sources sources;
+    sc_progress_counters counters;
+    sc_run_summary *summary;
+    semcal_error first_failure;
+} run;
+
+static double now_s(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static semcal_status dataset_of(run *r, const sc_dataset **dataset, const sc_config_dataset *config,
+                                semcal_error *error)
+{
+    size_t i = (size_t)(config - r->config->datasets.at);
+    semcal_status status = SEMCAL_OK;
+    if (r->datasets[i].path == NULL) {
+        status = sc_dataset_open_config(&r->datasets[i], config, error);
+    }
+    *dataset = &r->datasets[i];
+    return status;
+}
+
+/* Whether every collapse the config names is in the finished file. */
+static semcal_status is_collapsed(bool *collapsed, const char *path, const sc_config_dataset *config,
+                                  semcal_error *error)
+{
+    sc_store_cell *cell = NULL;
+    char **names = NULL;
+    size_t n = 0, found = 0;
+    semcal_status status = sc_store_cell_open(&cell, path, error);
+    if (status == SEMCAL_OK) {
+        *collapsed = sc_store_cell_facts(cell)->collapse != NULL;
+        status = sc_store_collapses(&names, &n, cell, error);
+    }
+    for (size_t i = 0; i < config->collapse.n; i++) {
+        for (size_t k = 0; k < n; k++) {
+            found += strcmp(config->collapse.at[i], names[k]) == 0;
+        }
+    }
+    *collapsed = *collapsed && found >= config->collapse.n;
+    sc_file_list_free(names, n);
+    sc_store_cell_close(&cell);
+    return status;
+}
+
+static semcal_status do_cell(run *r, const sc_cell *cell, semcal_error *error)
+{
+    const sc_dataset *dataset = NULL;
+    sc_source *source = NULL;
+    bool already = false, collapsed = false;
+    semcal_status status = dataset_of(r, &dataset, cell->dataset, error);
+    if (status == SEMCAL_OK) {
+        status = sc_sources_get(&source, &r->sources, cell->model, error);
+    }
+    if (status == SEMCAL_OK) {
+        const sc_run_cell job = {r->config, cell, dataset, source, r->options, r->log, &r->counters, r->summary};
+        status = sc_run_cell_do(&job, &already, error);
+    }
+    if (status != SEMCAL_OK || r->options->n_shards > 1) {
+        return status;
+    }
+    char *path = sc_run_folder_cell(&r->folder, cell->name, error);
+    status = path == NULL ? SEMCAL_E_MEMORY : is_collapsed(&collapsed, path, cell->dataset, error);
+    if (status == SEMCAL_OK && !collapsed) {
+        status = sc_run_cell_collapse(path, cell->dataset, dataset, NULL, r->log, error);
+    }
+    free(path);
+    r->summary->n_already += status == SEMCAL_OK && already;
+    return status;
+}
+
+/* A failed cell is told and the others go on; an interruption or a lost device ends the run. */
+static semcal_status do_cells(run *r)
+{
+    for (size_t i = 0; i < r->plan.n_cells; i++) {
+        const sc_cell *cell = &r->plan.cells[i];
+        semcal_error error = SEMCAL_ERROR_INIT;
+        r->counters.cell = cell->name;
+        r->counters.cell_number = i + 1;
+        r->counters.cell_done = r->counters.cell_questions = 0;
+        double began = now_s();
+        semcal_status status = do_cell(r, cell, &error);
+        if (status == SEMCAL_OK) {
+            r->summary->n_finished++;
+            sc_log_event(r->log, SC_LOG_INFO, "cell_done", NULL, sc_log_text("cell", cell->name),
+                         sc_log_real("wall_s", now_s() - began));
+        } else if (status == SEMCAL_INTERRUPTED) {
+            sc_log_event(r->log, SC_LOG_INFO, "interrupted", NULL, sc_log_text("cell", cell->name));
+            return status;
+        } else {
+            char line[SEMCAL_ERROR_SIZE + 256];
+            (void)snprintf(line, sizeof line, "cell %s failed: %s", cell->name, error.message);
+            sc_log_write(r->log, SC_LOG_ERROR, "cell_failed", line, NULL, 0);
+            r->summary->n_failed++;
+            if (r->first_failure.status == SEMCAL_OK) {
+                r->first_failure = error;
+                sc_error_where(&r->first_failure, "cell %s", cell->name);
+            }
+        }
+    }
+    return SEMCAL_OK;
+}
+
+/* Questions of the whole run, for the progress line; a dataset that cannot be read fails its cells later. */
+static void count_questions(run *r)
+{
+    for (size_t i = 0; i < r->plan.n_cells; i++) {
+        const sc_dataset *dataset = NULL;
+        semcal_error error = SEMCAL_ERROR_INIT;
+        if (dataset_of(r, &dataset, r->plan.cells[i].dataset, &error) == SEMCAL_OK) {
+            r->counters.questions +=
+                (dataset->n_rows + r->options->n_shards - r->options->shard) / r->options->n_shards;
+        }
+    }
+}
+
+semcal_status sc_run(sc_run_summary *summary, const sc_config *config, const sc_run_options *options,
+                     semcal_error *error)
+{
+    *summary = (sc_run_summary){0};
+    run r = {.config = config, .options = options, .summary = summary};
+    double began = now_s();
+    semcal_status status = sc_plan_make(&r.plan, config, error);
+    if (status == SEMCAL_OK) {
+        status = sc_run_folder_open(&r.folder, config, options, error);
+    }
+    if (status == SEMCAL_OK) {
+        char *path = sc_file_join(options->folder, "log.jsonl", error);
+        status = path == NULL ? SEMCAL_E_MEMORY
+                              : sc_log_open(&r.log, path, options->sink, SC_LOG_WARNING, options->payload, error);
+        free(path);
+    }
+    if (status == SEMCAL_OK) {
+        r.datasets = sc_memory_alloc(config->datasets.n, sizeof *r.datasets, error);
+        status = r.datasets == NULL ? SEMCAL_E_MEMORY : sc_sources_init(&r.sources, options->device, error);
+    }
+    if (status == SEMCAL_OK) {
+        sc_log_event(r.log, SC_LOG_INFO, "run_begins", NULL, sc_log_text("name", config->name),
+                     sc_log_text("version", semcal_version()), sc_log_text("commit", semcal_commit()),
+                     sc_log_int("cells", (int64_t)r.plan.n_cells), sc_log_int("shard", options->shard),
+                     sc_log_int("shards", options->n_shards));
+        summary->n_cells = r.plan.n_cells;
+        r.counters.n_cells = r.plan.n_cells;
+        count_questions(&r);
+        status = do_cells(&r);
+        if (options->progress != NULL) {
+            options->progress(&r.counters, true, options->payload);
+        }
+    }
+    summary->wall_s = now_s() - began;
+    if (status == SEMCAL_OK && summary->n_failed > 0) {
+        /* One cell alone, or all of them alike: its own status says more than "partial". */
+        status = sc_error_set(error, summary->n_failed == summary->n_cells ? r.first_failure.status : SEMCAL_PARTIAL,
+                              "%zu of %zu cells failed; first: %s", summary->n_failed, summary->n_cells,
+                              r.first_failure.message);
+    }
+    sc_log_event(r.log, SC_LOG_INFO, "run_ends", NULL, sc_log_int("status", (int64_t)status),
+                 sc_log_int("finished", (int64_t)summary->n_finished), sc_log_int("failed", (int64_t)summary->n_failed),
+                 sc_log_real("wall_s", summary->wall_s));
+    sc_sources_free(&r.sources);
+    for (size_t i = 0; r.datasets != NULL && i < config->datasets.n; i++) {
+        sc_dataset_free(&r.datasets[i]);
+    }
+    free(r.datasets);
+    semcal_error closing = SEMCAL_ERROR_INIT;
+    semcal_status closed = sc_log_close(r.log, &closing);
+    if (status == SEMCAL_OK && closed != SEMCAL_OK) {
+        status = sc_error_set(error, closed, "%s", closing.message);
+    }
+    sc_run_folder_close(&r.folder);
+    sc_plan_free(&r.plan);
+    return status;
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A run: every cell of a configuration generated, stored and collapsed in one folder.
+ *
+ *     RUN/config.yaml      the file as it was given
+ *     RUN/resolved.yaml    every key with its value; feeding it back gives the same run
+ *     RUN/log.jsonl        what happened, one JSON object a line
+ *     RUN/cells/<cell>.h5  see experiment/store.h
+ *
+ * A run that was stopped or killed goes on where it was: finished cells are left alone, committed questions are not
+ * generated again, and the result is the same, bit for bit, as that of an uninterrupted run.
+ */
+#ifndef SC_EXPERIMENT_RUN_H
+#define SC_EXPERIMENT_RUN_H
+
+#include "base/log.h"
+#include "experiment/config.h"
+#include "experiment/progress.h"
+
+typedef struct sc_run_options {
+    const char *folder;       /* RUN */
+    const char *config_text;  /* the file's own text, kept as config.yaml; may be NULL */
+    const char *device;       /* selector, see device/device.h; NULL: the best */
+    unsigned shard, n_shards; /* 1-based; 1 of 1: everything */
+    bool fresh;               /* forget what the folder holds */
+    /* Asked between device calls; true stops the run with SEMCAL_INTERRUPTED after a commit. May be NULL. */
+    bool (*stopped)(void *payload);
+    /* Told after every device call. May be NULL. */
+    void (*progress)(const sc_progress_counters *counters, bool last, void *payload);
+    sc_log_sink sink; /* lines for people; may be NULL */
+    void *payload;
+} sc_run_options;
+
+#define SC_RUN_OPTIONS_INIT                                                                                            \
+    {                                                                                                                  \
+        .shard = 1, .n_shards = 1                                                                                      \
+    }
+
+/* What a run came to. */
+typedef struct sc_run_summary {
+    size_t n_cells, n_finished, n_failed, n_already;   /* n_already of the finished ones were there before */
+    uint64_t n_questions, draw_tokens, forward_tokens; /* of this process, this time */
+    double wall_s, device_s;                           /* the part of wall_s spent in calls to sources */
+} sc_run_summary;
+
+/* Runs `config`. SEMCAL_PARTIAL when some cells failed (each is in the log and told to `sink`), SEMCAL_INTERRUPTED
+ * after a clean stop, SEMCAL_E_CONFIG when the folder holds a run of another configuration, SEMCAL_E_DEVICE when there
+ * is no such device. */
+semcal_status sc_run(sc_run_summary *summary, const sc_config *config, const sc_run_options *options,
+                     semcal_error *error);
+
+/* Applies the collapse kind `kind` to every finished cell of a run; `kind` becomes the active one. */
+semcal_status sc_run_collapse(const char *folder, const char *kind, sc_log_sink sink, void *payload,
+                              semcal_error *error);
+
+#endif

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "experiment/run_cell.h"
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "base/random.h"
+#include "experiment/collapse_cell.h"
+#include "experiment/provenance.h"
+#include "experiment/questions.h"
+#include "experiment/store.h"
+#include "sampling/generate.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* What the generator's callbacks see. */
+typedef struct feed {
+    const sc_run_cell *run;
+    const sc_questions *questions;
+    sc_store *store;
+    size_t next;
+    sc_generate_counters seen; /* at the last progress call */
+} feed;
+
+static double now_s(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static semcal_status next_question(sc_generate_question *out, bool *more, void *payload, semcal_error *error)
+{
+    (void)error;
+    feed *f = payload;
+    while (f->next < f->questions->n && !sc_store_wants(f->store, f->next)) {
+        f->next++;
+    }
+    *more = f->next < f->questions->n;
+    if (*more) {
+        const sc_question *q = &f->questions->at[f->next];
+        *out = (sc_generate_question){.item = q->item,
+                                      .prompt = q->tokens,
+                                      .n_prompt = q->n_tokens,
+                                      .reference = q->reference_tokens,
+                                      .n_reference = q->n_reference_tokens,
+                                      .tag = (void *)(uintptr_t)f->next};
+        f->next++;
+    }
+    return SEMCAL_OK;
+}
+
+static semcal_status copy_texts(char ***out, char *const *texts, size_t n, semcal_error *error)
+{
+    *out = sc_memory_alloc(n, sizeof **out, error);
+    for (size_t i = 0; *out != NULL && i < n; i++) {
+        (*out)[i] = sc_memory_strdup(texts[i], error);
+        if ((*out)[i] == NULL) {
+            return SEMCAL_E_MEMORY;
+        }
+    }
+    return *out == NULL ? SEMCAL_E_MEMORY : SEMCAL_OK;
+}
+
+static semcal_status make_record(sc_store_record *record, const sc_question *q, size_t index, semcal_error *error)
+{
+    const sc_dataset_row *row = q->row;
+    record->index = index;
+    record->n_prompt_tokens = (int32_t)q->n_tokens;
+    record->id = sc_memory_strdup(row->id, error);
+    record->question = sc_memory_strdup(row->question, error);
+    record->prompt = sc_memory_strdup(q->prompt, error);
+    record->reference = q->reference == NULL ? NULL : sc_memory_strdup(q->reference, error);
+    semcal_status status = copy_texts(&record->answers, row->answers.at, row->answers.n, error);
+    record->n_answers = row->answers.n;
+    if (status == SEMCAL_OK && row->law.n > 0) {
+        record->n_law = row->law.n;
+        status = copy_texts(&record->law_label, row->law.at, row->law.n, error);
+        record->law_probability = sc_memory_alloc(row->law.n, sizeof(double), error);
+        if (record->law_probability != NULL) {
+            memcpy(record->law_probability, row->law_p, row->law.n * sizeof(double));
+        }
+    }
+    bool complete = record->id && record->question && record->prompt && (q->reference == NULL || record->reference) &&
+                    (row->law.n == 0 || record->law_probability);
+    return status == SEMCAL_OK && complete ? SEMCAL_OK : SEMCAL_E_MEMORY;
+}
+
+static semcal_status store_tree(const sc_generate_question *question, sc_tree *tree, void *payload, semcal_error *error)
+{
+    feed *f = payload;
+    size_t index = (uintptr_t)question->tag;
+    const sc_question *q = &f->questions->at[index];
+    if (tree->n_mismatches > 0) {
+        semcal_status status =
+            sc_error_set(error, SEMCAL_E_NUMERIC,
+                         "question '%s': %" PRIu64 " prefixes had different laws in different chains; this device's "
+                         "forward pass is not bit-invariant",
+                         q->row->id, tree->n_mismatches);
+        sc_tree_free(tree);
+        return status;
+    }
+    sc_store_record record = SC_STORE_RECORD_INIT;
+    record.tree = *tree;
+    record.n_forward_tokens = tree->n_laws;
+    semcal_status status = make_record(&record, q, index, error);
+    if (status == SEMCAL_OK) {
+        status = sc_store_append(f->store, &record, error);
+    }
+    sc_store_record_free(&record);
+    f->run->counters->cell_done++;
+    f->run->counters->done++;
+    return status;
+}
+
+static bool tell_progress(const sc_generate_counters *counters, void *payload)
+{
+    feed *f = payload;
+    const sc_run_options *options = f->run->options;
+    sc_progress_counters *all = f->run->counters;
+    all->draw_tokens += counters->n_draw_tokens - f->seen.n_draw_tokens;
+    all->forward_tokens += counters->n_laws - f->seen.n_laws;
+    f->seen = *counters;
+    if (options->progress != NULL) {
+        options->progress(all, false, options->payload);
+    }
+    return options->stopped != NULL && options->stopped(options->payload);
+}
+
+static void log_store(const char *line, void *payload)
+{
+    sc_log_write(payload, SC_LOG_WARNING, "store", line, NULL, 0);
+}
+
+static semcal_status open_store(sc_store **store, const sc_run_cell *run, const sc_questions *questions,
+                                semcal_error *error)
+{
+    sc_provenance provenance = {0};
+    semcal_status status = sc_provenance_of_cell(&provenance, run->config, run->cell, run->dataset, run->source, error);
+    if (status == SEMCAL_OK) {
+        sc_store_options options = SC_STORE_OPTIONS_INIT;
+        options.n_questions = questions->n;
+        options.n_draws = (size_t)run->cell->draws;
+        options.n_top = (size_t)run->config->store.top_k;
+        options.raw = run->cell->temperature != 1.0;
+        options.shard = run->options->shard;
+        options.n_shards = run->options->n_shards;
+        options.deflate = (unsigned)run->config->store.compression;
+        options.commit_seconds = run->config->store.commit_seconds;
+        options.fresh = run->options->fresh;
+        options.attributes = provenance.attributes;
+        options.n_attributes = provenance.n_attributes;
+        options.log = log_store;
+        options.payload = run->log;
+        status = sc_store_open(store, run->options->folder, run->cell->name, &options, error);
+    }
+    sc_provenance_free(&provenance);
+    return status;
+}
+
+static semcal_status generate(const sc_run_cell *run, feed *f, semcal_error *error)
+{
+    const sc_cell *cell = run->cell;
+    sc_generate_options options = SC_GENERATE_OPTIONS_INIT;
+    options.key = sc_random_key((uint64_t)run->config->seed, "draw", cell->rng_name);
+    options.n_draws = (uint32_t)cell->draws;
+    options.temperature = cell->temperature;
+    options.n_top = (size_t)run->config->store.top_k;
+    options.chain = cell->estimator == SC_CONFIG_CHAIN;
+    options.ending = (sc_ending){.max_tokens = (uint32_t)cell->max_tokens,
+                                 .stops = (const char *const *)cell->style->stop.at,
+                                 .n_stops = cell->style->stop.n};
+    options.batch_nodes = run->config->sampling.batch == SC_CONFIG_UNSET ? 0 : (size_t)run->config->sampling.batch;
+    options.max_prompt = f->questions->max_tokens;
+    const sc_generate_callbacks callbacks = {next_question, store_tree, tell_progress};
+    uint64_t forward = run->source->facts.n_forward_tokens, draws = run->counters->draw_tokens;
+    semcal_status status = sc_generate(run->source, &options, &callbacks, f, error);
+    run->summary->forward_tokens += run->source->facts.n_forward_tokens - forward;
+    run->summary->draw_tokens += run->counters->draw_tokens - draws;
+    return status;
+}
+
+semcal_status sc_run_cell_do(const sc_run_cell *run, bool *already, semcal_error *error)
+{
+    feed f = {.run = run};
+    sc_questions questions = {0};
+    double began = now_s();
+    *already = false;
+    semcal_status status = sc_questions_make(&questions, run->cell, run->dataset, run->source, error);
+    if (status == SEMCAL_OK) {
+        status = open_store(&f.store, run, &questions, error);
+    }
+    f.questions = &questions;
+    sc_progress_counters *counters = run->counters;
+    if (status == SEMCAL_OK) {
+        uint64_t wanted = sc_store_n_wanted(f.store), committed = sc_store_n_committed(f.store);
+        counters->cell_questions = (size_t)wanted;
+        counters->cell_done = (size_t)committed;
+        counters->done += (size_t)committed;
+        *already = sc_store_is_finished(f.store);
+        if (!*already) {
+            status = generate(run, &f, error);
+        }
+        run->summary->n_questions += counters->cell_done - committed;
+    }
+    if (status == SEMCAL_OK && !*already) {
+        char wall[32];
+        (void)snprintf(wall, sizeof wall, "%.3f", now_s() - began);
+        const sc_store_attribute attributes[] = {{.name = "wall_s", .text = wall, .identity = false}};
+        status = sc_store_finish(f.store, attributes, 1, error);
+    }
+    if (f.store != NULL) {
+        /* What is finished is committed also after an error or Ctrl-C; the first error is the one to tell. */
+        semcal_error closing = SEMCAL_ERROR_INIT;
+        semcal_status closed = sc_store_close(&f.store, &closing);
+        if (status == SEMCAL_OK && closed != SEMCAL_OK) {
+            status = sc_error_set(error, closed, "%s", closing.message);
+        }
+    }
+    sc_questions_free(&questions);
+    return status;
+}
+
+/* ---- collapse ---- */
+
+static semcal_status choices_of(const sc_choice **choices, size_t *n_choices, uint64_t index, const char *id,
+                                void *payload, semcal_error *error)
+{
+    const sc_dataset *dataset = payload;
+    if (index >= dataset->n_rows || strcmp(dataset->rows[index].id, id) != 0) {
+        return sc_error_set(error, SEMCAL_E_DATA,
+                            "%s: row %" PRIu64 " is not the question '%s' of the run: the dataset has changed",
+                            dataset->path, index + 1, id);
+    }
+    sc_collapse_context context = sc_dataset_context(dataset, (size_t)index);
+    *choices = context.choices;
+    *n_choices = context.n_choices;
+    return SEMCAL_OK;
+}
+
+static void tell_summary(const char *path, const sc_collapse_kind *kind, const sc_collapse_cell_summary *summary,
+                         sc_log *log)
+{
+    char line[512];
+    if (summary->n_without_reference > 0) {
+        (void)snprintf(line, sizeof line,
+                       "%s: %" PRIu64 " of %" PRIu64
+                       " questions have no answer that '%s' can read; no response to them can be correct",
+                       path, summary->n_without_reference, summary->n_questions, kind->name);
+        sc_log_write(log, SC_LOG_WARNING, "collapse_reference", line, NULL, 0);
+    }
+    if (kind->open_text && summary->classes_per_question > 20) {
+        (void)snprintf(line, sizeof line,
+                       "%s: %.0f classes per question under '%s': on open text one meaning splits "
+                       "into many strings, which looks like underconfidence; a language model (collapse kind 'model') "
+                       "would be needed to join them",
+                       path, summary->classes_per_question, kind->name);
+        sc_log_write(log, SC_LOG_WARNING, "collapse_open_text", line, NULL, 0);
+    }
+}
+
+semcal_status sc_run_cell_collapse(const char *path, const sc_config_dataset *dataset_config, const sc_dataset *dataset,
+                                   const char *only_kind, sc_log *log, semcal_error *error)
+{
+    /* The last one applied is the active one: the first of the list comes last. */
+    size_t n = only_kind != NULL ? 1 : dataset_config->collapse.n;
+    for (size_t i = n; i-- > 0;) {
+        sc_collapse_cell_options options = {.choices = choices_of, .payload = (void *)(uintptr_t)dataset};
+        sc_collapse_cell_summary summary;
+        const char *name = only_kind != NULL ? only_kind : dataset_config->collapse.at[i];
+        semcal_status status = sc_collapse_find(&options.kind, name, error);
+        if (status == SEMCAL_OK) {
+            status = sc_collapse_cell(path, &options, &summary, error);
+        }
+        if (status != SEMCAL_OK) {
+            return status;
+        }
+        tell_summary(path, options.kind, &summary, log);
+        sc_log_event(log, SC_LOG_INFO, "collapsed", NULL, sc_log_text("cell", path), sc_log_text("kind", name),
+                     sc_log_real("truncated", summary.truncated), sc_log_real("unparsed", summary.unparsed),
+                     sc_log_real("classes_per_question", summary.classes_per_question));
+    }
+    return SEMCAL_OK;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One cell of a run: its questions generated into its store, then collapsed. */
+#ifndef SC_EXPERIMENT_RUN_CELL_H
+#define SC_EXPERIMENT_RUN_CELL_H
+
+#include "experiment/dataset.h"
+#include "experiment/plan.h"
+#include "experiment/run.h"
+#include "source/source.h"
+
+typedef struct sc_run_cell {
+    const sc_config *config;
+    const sc_cell *cell;
+    const sc_dataset *dataset;
+    sc_source *source;
+    const sc_run_options *options;
+    sc_log *log;
+    sc_progress_counters *counters; /* of the run; moved on and told to options->progress */
+    sc_run_summary *summary;        /* added to */
+} sc_run_cell;
+
+/* Generates what is missing, finishes the cell file, applies the dataset's collapses. *already tells that nothing was
+ * left to generate. */
+semcal_status sc_run_cell_do(const sc_run_cell *run, bool *already, semcal_error *error);
+
+/* Applies the dataset's collapse kinds (the first becomes the active one) to a finished cell file. */
+semcal_status sc_run_cell_collapse(const char *path, const sc_config_dataset *dataset_config, const sc_dataset *dataset,
+                                   const char *only_kind, sc_log *log, semcal_error *error);
+
+#endif

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "experiment/sources.h"
+
+#include "base/memory.h"
+#include "source/model.h"
+#include "source/recorded.h"
+#include "source/toy.h"
+
+#include <stdlib.h>
+
+semcal_status sc_sources_init(sc_sources *sources, const char *device, semcal_error *error)
+{
+    *sources = (sc_sources){0};
+    if (device != NULL) {
+        sources->selector = sc_memory_strdup(device, error);
+        if (sources->selector == NULL) {
+            return SEMCAL_E_MEMORY;
+        }
+    }
+    return SEMCAL_OK;
+}
+
+static semcal_status open_device(sc_sources *sources, semcal_error *error)
+{
+    if (sources->device != NULL) {
+        return SEMCAL_OK;
+    }
+    sc_device_options options = SC_DEVICE_OPTIONS_INIT;
+    options.selector = sources->selector;
+    return sc_device_open(&sources->device, &options, error);
+}
+
+static semcal_status open_source(sc_sources *sources, const sc_config_model *model, semcal_error *error)
+{
+    if (model->source == SC_CONFIG_TOY) {
+        return sc_source_toy_open(&sources->source, error);
+    }
+    if (model->source == SC_CONFIG_RECORDED) {
+        return sc_source_recorded_open(&sources->source, model->logits, error);
+    }
+    semcal_status status = open_device(sources, error);
+    if (status != SEMCAL_OK) {
+        return status;
+    }
+    sc_source_model_options options = SC_SOURCE_MODEL_OPTIONS_INIT;
+    options.model.gemm = model->gemm == SC_CONFIG_GEMM_CLBLAST ? SC_GEMM_CLBLAST
+                         : model->gemm == SC_CONFIG_GEMM_OWN   ? SC_GEMM_OWN
+                                                               : SC_GEMM_AUTO;
+    options.model.kv_bytes = model->kv_memory == SC_CONFIG_UNSET ? 0 : (uint64_t)model->kv_memory;
+    return sc_source_model_open(&sources->source, model->path, sources->device, &options, error);
+}
+
+semcal_status sc_sources_get(sc_source **source, sc_sources *sources, const sc_config_model *model, semcal_error *error)
+{
+    if (sources->model != model || sources->source == NULL) {
+        if (sources->source != NULL) {
+            sources->source->functions->close(sources->source);
+            sources->source = NULL;
+        }
+        semcal_status status = open_source(sources, model, error);
+        if (status != SEMCAL_OK) {
+            sc_error_where(error, "model '%s'", model->name);
+            return status;
+        }
+        sources->model = model;
+    }
+    *source = sources->source;
+    return SEMCAL_OK;
+}
+
+void sc_sources_free(sc_sources *sources)
+{
+    if (sources->source != NULL) {
+        sources->source->functions->close(sources->source);
+    }
+    sc_device_close(sources->device);
+    free(sources->selector);
+    *sources = (sc_sources){0};
+}

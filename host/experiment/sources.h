@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The sources of a run: one open at a time, on one device, opened when first needed. */
+#ifndef SC_EXPERIMENT_SOURCES_H
+#define SC_EXPERIMENT_SOURCES_H
+
+#include "device/device.h"
+#include "experiment/config.h"
+#include "source/source.h"
+
+typedef struct sc_sources {
+    char *selector;
+    sc_device *device;            /* NULL until a model needs it */
+    const sc_config_model *model; /* whose source is open */
+    sc_source *source;
+} sc_sources;
+
+/* `device` is a selector (device/device.h) or NULL. Nothing is opened yet. */
+semcal_status sc_sources_init(sc_sources *sources, const char *device, semcal_error *error);
+/* The source of `model`; the previous one is closed when it is another. Borrowed. */
+semcal_status sc_sources_get(sc_source **source, sc_sources *sources, const sc_config_model *model,
+                             semcal_error *error);
+void sc_sources_free(sc_sources *sources);
+
+#endif

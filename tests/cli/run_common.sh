@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+# What the tests of whole runs share: a folder of their own, a toy configuration, checks that say what went wrong.
+set -u
+semcal=${SEMCAL:?}
+python=${SEMCAL_PYTHON:-python3}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+failures=0
+
+complain() { echo "FAILED: $1" >&2; failures=$((failures + 1)); }
+
+# expect CODE TEXT COMMAND...: the command exits with CODE and its stderr contains TEXT.
+expect() {
+  local code=$1 text=$2
+  shift 2
+  "$@" >out.txt 2>err.txt
+  local got=$?
+  [ "$got" -eq "$code" ] || complain "'$*' exited with $got, expected $code: $(tail -n 2 err.txt)"
+  [ -z "$text" ] || grep -qF -- "$text" err.txt || complain "'$*' did not say '$text': $(tail -n 2 err.txt)"
+}
+
+# digest RUN CELL: the content digest of a finished cell.
+digest() { h5dump -a content_sha256 "$1/cells/$2.h5" 2>/dev/null | sed -n 's/.*(0): "\(.*\)"/\1/p'; }
+
+# toy_data N [FILLERS]: N questions whose laws are written in them and whose references follow these laws.
+toy_data() {
+  "$python" - "$1" "${2:-2}" <<'PY' >toy.jsonl
+import json, random, sys
+n, fillers = int(sys.argv[1]), int(sys.argv[2])
+rng = random.Random(7)
+words = ["alfa", "bravo", "charlie", "delta"]
+for i in range(n):
+    weights = [rng.gammavariate(.7, 1) + 1e-3 for _ in words]
+    total = sum(weights)
+    law = {w: x / total for w, x in zip(words, weights)}
+    answer = rng.choices(words, weights)[0]
+    text = " ".join(f"{w}={law[w]!r}" for w in words)
+    decide = "first" if i % 2 else "last"
+    print(json.dumps({"id": f"t{i}", "question": f"law: {text} decide={decide} fillers={fillers}", "answer": answer,
+                      "law": law}))
+PY
+  cat >toy.yaml <<'YAML'
+name: toy
+seed: 3
+models: [{name: t, source: toy}]
+datasets:
+  - {name: d, path: toy.jsonl, question: question, answers: answer, id: id, law: law, collapse: choice,
+     choices: [alfa, bravo, charlie, delta]}
+styles: [plain]
+style: {plain: {prompt: "{question}\n", max_tokens: 12, stop: ["\n"]}}
+sampling: {draws: 20}
+store: {commit_seconds: 0.2}
+YAML
+}
+
+finish() {
+  [ "$failures" -eq 0 ] || { echo "$failures check(s) failed" >&2; exit 1; }
+  echo "all checks passed"
+}
