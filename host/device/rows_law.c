@@ -34,17 +34,19 @@ double sc_rows_log_weight(uint64_t weight)
 }
 
 /* Log-probability of a token with this logit. */
-static double logprob(float logit, const sc_rows_row *row, double temperature)
+static double logprob(float logit, float max, double temperature, double log_weight)
 {
-    return ((double)logit - (double)row->max) / temperature - sc_rows_log_weight(row->weight);
+    return ((double)logit - (double)max) / temperature - log_weight;
 }
 
 void sc_rows_finish_row(sc_rows_result *result, size_t i, const sc_rows_request *request, const sc_rows_row *law,
                         const sc_rows_row *raw, const sc_rows_token *top, const sc_rows_token *draws)
 {
     double temperature = request->temperature, log_weight = sc_rows_log_weight(law->weight);
+    double log_weight_raw = raw == law ? log_weight : sc_rows_log_weight(raw->weight);
+    float max = law->max; /* of the logits: the same at every temperature */
     if (result->log_normalizer != NULL) {
-        result->log_normalizer[i] = (double)raw->max + sc_rows_log_weight(raw->weight);
+        result->log_normalizer[i] = (double)max + log_weight_raw;
     }
     if (result->entropy != NULL) {
         double weight = ldexp((double)law->weight, -SC_ROWS_BITS);
@@ -53,10 +55,10 @@ void sc_rows_finish_row(sc_rows_result *result, size_t i, const sc_rows_request 
     }
     bool has_target = request->target != NULL && request->target[i] >= 0;
     if (result->target_logprob != NULL) {
-        result->target_logprob[i] = has_target ? logprob(law->target, law, temperature) : (double)NAN;
+        result->target_logprob[i] = has_target ? logprob(law->target, max, temperature, log_weight) : (double)NAN;
     }
     if (result->target_logprob_raw != NULL) {
-        result->target_logprob_raw[i] = has_target ? logprob(law->target, raw, 1) : (double)NAN;
+        result->target_logprob_raw[i] = has_target ? logprob(law->target, max, 1, log_weight_raw) : (double)NAN;
     }
     if (result->target_rank != NULL) {
         result->target_rank[i] = has_target ? law->rank : -1;
@@ -68,7 +70,7 @@ void sc_rows_finish_row(sc_rows_result *result, size_t i, const sc_rows_request 
         }
         if (result->top_logprob != NULL) {
             result->top_logprob[i * request->n_top + k] =
-                entry->token < 0 ? -(double)INFINITY : logprob(entry->logit, law, temperature);
+                entry->token < 0 ? -(double)INFINITY : logprob(entry->logit, max, temperature, log_weight);
         }
     }
     if (request->first_draw == NULL) {
@@ -80,10 +82,10 @@ void sc_rows_finish_row(sc_rows_result *result, size_t i, const sc_rows_request 
             result->token[j] = draw->token;
         }
         if (result->logprob != NULL) {
-            result->logprob[j] = logprob(draw->logit, law, temperature);
+            result->logprob[j] = logprob(draw->logit, max, temperature, log_weight);
         }
         if (result->logprob_raw != NULL) {
-            result->logprob_raw[j] = logprob(draw->logit, raw, 1);
+            result->logprob_raw[j] = logprob(draw->logit, max, 1, log_weight_raw);
         }
     }
 }
