@@ -16,12 +16,12 @@ semcal_status sc_cli_bench(int argc, char **argv, semcal_error *error);
 
 /* What can be measured, and which suites belong to it, in the order of the table. */
 static const struct {
-    const char *what;
+    const char *what, *name;
     semcal_status (*suite)(sc_bench *bench, semcal_error *error);
 } suites[] = {
-    {"kernels", sc_bench_rows},
-    {"kernels", sc_bench_gemm},
-    {"decode", sc_bench_decode},
+    {"kernels", "rows", sc_bench_rows},
+    {"kernels", "gemm", sc_bench_gemm},
+    {"decode", "decode", sc_bench_decode},
 };
 
 static double now(void)
@@ -163,11 +163,12 @@ semcal_status sc_cli_bench(int argc, char **argv, semcal_error *error)
         "Ceilings are measured on the same device in the same process: reading and copying the same\nmemory, the "
         "products of OpenBLAS where it is installed, the matrix products of a decoding step alone."};
     bool json = false, help;
-    const char *selector = NULL;
+    const char *selector = NULL, *only = NULL;
     long n_rounds = 15, n_rows = 256, n_vocabulary = 151936;
     const sc_cli_option options[] = {
         {"json", 0, SC_CLI_FLAG, &json, NULL, "print JSON"},
         {"device", 'd', SC_CLI_TEXT, &selector, "P:D|NAME", "OpenCL device (default: the best one)"},
+        {"only", 0, SC_CLI_TEXT, &only, "SUITE", "only this suite: rows, gemm, decode"},
         {"rounds", 0, SC_CLI_INT, &n_rounds, "N", "rounds to take medians over (15)"},
         {"rows", 0, SC_CLI_INT, &n_rows, "N", "rows of logits (256)"},
         {"vocabulary", 0, SC_CLI_INT, &n_vocabulary, "V", "logits per row (151936)"},
@@ -200,6 +201,9 @@ semcal_status sc_cli_bench(int argc, char **argv, semcal_error *error)
             continue;
         }
         found = true;
+        if (only != NULL && strcmp(suites[i].name, only) != 0) {
+            continue;
+        }
         if (bench.device == NULL) {
             status = sc_device_open(&bench.device, &device_options, error);
         }
@@ -210,6 +214,9 @@ semcal_status sc_cli_bench(int argc, char **argv, semcal_error *error)
     if (status == SEMCAL_OK && !found) {
         status = sc_error_set(error, SEMCAL_E_CONFIG, "cannot measure '%s'; usage: semcal bench %s", operands[0],
                               usage.operands);
+    }
+    if (status == SEMCAL_OK && bench.device == NULL) {
+        status = sc_error_set(error, SEMCAL_E_CONFIG, "--only %s: no such suite in '%s'", only, operands[0]);
     }
     if (status == SEMCAL_OK && json) {
         status = print_json(&bench, error);

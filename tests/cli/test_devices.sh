@@ -25,7 +25,7 @@ for d in devices:
     assert 0 < d["max_allocation"] <= d["global_memory"] and d["compute_units"] >= 1
 PYTHON
 
-"$SEMCAL" bench kernels --json --rounds 3 --rows 64 --vocabulary 20000 >"$folder/bench" || fail "bench gave $?"
+"$SEMCAL" bench kernels --only rows --json --rounds 3 --rows 64 --vocabulary 20000 >"$folder/bench" || fail "bench gave $?"
 python3 - "$folder/bench" <<'PYTHON' || fail "bench kernels --json: $(cat "$folder/bench")"
 import json, sys
 results = {r["name"]: r for r in json.load(open(sys.argv[1]))["results"]}
@@ -45,6 +45,7 @@ refuses() {
   [ ! -s "$folder/out" ] || fail "$* printed on stdout"
 }
 refuses 2 "cannot measure 'kernel'" "$SEMCAL" bench kernel
+refuses 2 "no such suite" "$SEMCAL" bench kernels --only row
 refuses 2 "rounds 1 to" "$SEMCAL" bench kernels --rounds 0
 refuses 4 "no OpenCL device 'voodoo'; there is 0:0 " "$SEMCAL" bench kernels --device voodoo
 refuses 4 "no OpenCL device '7:7'; there is 0:0 " "$SEMCAL" bench kernels --device 7:7
