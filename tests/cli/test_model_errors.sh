@@ -69,9 +69,9 @@ expect 4 "" "$semcal" run ask.yaml -o run12 --device 77:0
 SEMCAL_DEVICE_MEMORY=100K expect 4 "memory" "$semcal" run ask.yaml -o run13
 
 # a full disk: an error that names the file, and the same command goes on when there is room again
-if mkdir small && mount -t tmpfs -o size=300k tmpfs small 2>/dev/null; then
+if mkdir small && mount -t tmpfs -o size=2000k tmpfs small 2>/dev/null; then
   trap 'umount "$work/small" 2>/dev/null; rm -rf "$work"' EXIT
-  head -c 250000 /dev/zero >small/fill
+  head -c 1990000 /dev/zero >small/fill
   expect 3 "small" "$semcal" run ask.yaml -o small/run
   rm small/fill
   expect 0 "" "$semcal" run ask.yaml -o small/run
