@@ -22,6 +22,7 @@ static const struct {
     {"kernels", "rows", sc_bench_rows},
     {"kernels", "gemm", sc_bench_gemm},
     {"decode", "decode", sc_bench_decode},
+    {"io", "io", sc_bench_io},
 };
 
 static double now(void)
@@ -156,7 +157,7 @@ semcal_status sc_cli_bench(int argc, char **argv, semcal_error *error)
 {
     static const sc_cli_usage usage = {
         "bench",
-        "kernels|decode",
+        "kernels|decode|io",
         "achieved rates, and the ratio to the device's measured ceiling",
         1,
         1,
@@ -168,7 +169,7 @@ semcal_status sc_cli_bench(int argc, char **argv, semcal_error *error)
     const sc_cli_option options[] = {
         {"json", 0, SC_CLI_FLAG, &json, NULL, "print JSON"},
         {"device", 'd', SC_CLI_TEXT, &selector, "P:D|NAME", "OpenCL device (default: the best one)"},
-        {"only", 0, SC_CLI_TEXT, &only, "SUITE", "only this suite: rows, gemm, decode"},
+        {"only", 0, SC_CLI_TEXT, &only, "SUITE", "only this suite: rows, gemm, decode, io"},
         {"rounds", 0, SC_CLI_INT, &n_rounds, "N", "rounds to take medians over (15)"},
         {"rows", 0, SC_CLI_INT, &n_rows, "N", "rows of logits (256)"},
         {"vocabulary", 0, SC_CLI_INT, &n_vocabulary, "V", "logits per row (151936)"},

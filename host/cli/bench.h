@@ -46,5 +46,6 @@ semcal_status sc_bench_measure(sc_bench *bench, const sc_bench_case *cases, size
 semcal_status sc_bench_rows(sc_bench *bench, semcal_error *error);
 semcal_status sc_bench_gemm(sc_bench *bench, semcal_error *error);
 semcal_status sc_bench_decode(sc_bench *bench, semcal_error *error);
+semcal_status sc_bench_io(sc_bench *bench, semcal_error *error);
 
 #endif

@@ -38,7 +38,8 @@ typedef struct sc_cli_usage {
     const char *details;            /* free text shown by --help, may be NULL */
 } sc_cli_usage;
 
-/* Parses argv[1..]: options anywhere, "--" ends them. Operands come back in `operands` (room for argc pointers).
+/* Parses argv[1..]: options anywhere, "--" ends them. Operands come back in `operands`
+ * (room for max_operands pointers, or argc when that is -1).
  * `--help` prints the help on stdout and sets *help: the caller then returns SEMCAL_OK. Unknown options give
  * SEMCAL_E_CONFIG with the nearest name. */
 semcal_status sc_cli_parse(int *n_operands, const char **operands, bool *help, const sc_cli_usage *usage,

@@ -130,6 +130,10 @@ semcal_status sc_cli_parse(int *n_operands, const char **operands, bool *help, c
     for (int i = 1; i < argc; i++) {
         const char *argument = argv[i];
         if (only_operands || argument[0] != '-' || argument[1] == '\0') {
+            if (usage->max_operands >= 0 && *n_operands >= usage->max_operands) {
+                return sc_error_set(error, SEMCAL_E_CONFIG, "too many operands; usage: semcal %s %s", usage->name,
+                                    usage->operands);
+            }
             operands[(*n_operands)++] = argument;
         } else if (strcmp(argument, "--") == 0) {
             only_operands = true;
@@ -144,9 +148,9 @@ semcal_status sc_cli_parse(int *n_operands, const char **operands, bool *help, c
             }
         }
     }
-    if (*n_operands < usage->min_operands || (usage->max_operands >= 0 && *n_operands > usage->max_operands)) {
-        return sc_error_set(error, SEMCAL_E_CONFIG, "%s operands; usage: semcal %s %s",
-                            *n_operands < usage->min_operands ? "too few" : "too many", usage->name, usage->operands);
+    if (*n_operands < usage->min_operands) {
+        return sc_error_set(error, SEMCAL_E_CONFIG, "too few operands; usage: semcal %s %s", usage->name,
+                            usage->operands);
     }
     return SEMCAL_OK;
 }

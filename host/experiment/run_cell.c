@@ -253,9 +253,9 @@ static void tell_summary(const char *path, const sc_collapse_kind *kind, const s
     }
     if (kind->open_text && summary->classes_per_question > 20) {
         (void)snprintf(line, sizeof line,
-                       "%s: %.0f classes per question under '%s': on open text one meaning splits "
-                       "into many strings, which looks like underconfidence; a language model (collapse kind 'model') "
-                       "would be needed to join them",
+                       "%s: %.0f classes per question under '%s': on open text one meaning splits into many strings, "
+                       "which looks like underconfidence; ask for short answers, give aliases or choices, or have a "
+                       "language model name the short answers first (kind 'model', not in this version)",
                        path, summary->classes_per_question, kind->name);
         sc_log_write(log, SC_LOG_WARNING, "collapse_open_text", line, NULL, 0);
     }
