@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads semcal runs. Nothing here computes what the program has computed, except `statistics`, which computes it again
+in plain numpy so that a notebook can be checked line by line.
+
+    import semcal
+    run = semcal.open_run("results/quickstart")
+    run.cells                      # names
+    cell = run["base.world.concise.T1"]   # an xarray.Dataset
+    run.analysis                   # an xarray.Dataset on (cell, estimator)
+"""
+from .reader import Run, draws, open_cell, open_run, pairs, table
+from . import statistics
+
+__all__ = ["Run", "draws", "open_cell", "open_run", "pairs", "statistics", "table"]
