@@ -24,8 +24,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "quickstart"))
 TARGET = os.path.join(HERE, "..", "configs", "quickstart")
 
-BASE_STEPS, BASE_BATCH = 2500, 64
-TUNE_STEPS, TUNE_QUESTIONS, TUNE_DRAWS = 60, 10, 8
+BASE_STEPS, BASE_BATCH = (2500, 350), 64        # two phases
+TUNE_STEPS, TUNE_QUESTIONS, TUNE_DRAWS = 40, 6, 8
 
 
 def log(text):
@@ -42,11 +42,15 @@ def stage_base(o, tok):
     from export import round_to_bf16, save_model
     from train import test_losses, train_base
     start = time.time()
-    model, loss = train_base(tok, o.seed, o.steps, BASE_BATCH, log=log)
+    model = None
+    if o.first_phase:                         # continue from a saved end of the first phase
+        from evaluate import load
+        model, tok = load(o.first_phase)
+    model, loss = train_base(tok, o.seed, o.steps, BASE_BATCH, log, model)
     round_to_bf16(model)
     folder = os.path.join(TARGET, "models", "base")
     save_model(folder, model, tok)
-    record(folder, dict(seed=o.seed, steps=o.steps, documents=o.steps * BASE_BATCH,
+    record(folder, dict(seed=o.seed, steps=o.steps, documents=sum(o.steps) * BASE_BATCH,
                         train_loss=loss, losses=test_losses(model, tok, o.seed, 1000),
                         threads=o.threads, wall_s=round(time.time() - start)))
 
@@ -74,7 +78,8 @@ def main():
     ap.add_argument("--stage", choices=["data", "base", "instruct", "evaluate", "all"],
                     default="all")
     ap.add_argument("--seed", type=int, default=1)
-    ap.add_argument("--steps", type=int, default=BASE_STEPS)
+    ap.add_argument("--steps", type=int, nargs=2, default=BASE_STEPS)
+    ap.add_argument("--first-phase", help="model folder: skip the first phase of the base")
     ap.add_argument("--tune-steps", type=int, default=TUNE_STEPS)
     ap.add_argument("--questions", type=int, default=1000, help="evaluated per row")
     ap.add_argument("--threads", type=int, default=2)

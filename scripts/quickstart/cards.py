@@ -2,16 +2,18 @@
 """The model cards: what a model was trained on, and what it measured, generated."""
 import json
 import os
+import sys
 
 from evaluate import table
-from stream import MIX
+from stream import CELLS, MIX
 
 DATA = """\
-Text: two seeded synthetic datasets, mixed by document: {mix}.
+Text: two seeded synthetic datasets, mixed by document (first and second
+phase): {mix}.
 `world`: people described by town, trade, season of birth and pet; the law of their favourite
 fruit is a known softmax of additive effects; each training answer is drawn from it, and its
-wording is drawn independently. `arithmetic`: word problems of two or three steps, numbers up
-to 40, with worked solutions. Every document is fresh and read once. A quarter of the attribute
+wording is drawn independently. `arithmetic`: word problems of two or three steps, 65 % easy
+(numbers to 40), 35 % hard (to 99; none in the first phase of training), with worked solutions. Every document is fresh and read once. A quarter of the attribute
 combinations and a sixth of the number combinations never occur in training; the test questions
 come from those. See `scripts/quickstart/world.py` and `scripts/quickstart/arithmetic.py`."""
 
@@ -23,15 +25,16 @@ def losses(facts):
 
 
 def card(name, facts, rows):
-    mix = ", ".join("%s/%s %d %%" % (d, s, round(100 * w)) for w, d, s in MIX)
+    mix = ", ".join("%s/%s %d and %d %%" % (*c, round(100 * a), round(100 * b))
+                    for c, a, b in zip(CELLS, MIX["easy"], MIX["full"]))
     if name == "base":
         how = ("Next-token loss on the responses (the prompt is read, not scored), one pass: "
-               "%d steps, %d fresh documents, seed %d. Last running training loss %.4f nats "
+               "%d and %d steps in two phases (easy arithmetic first), %d fresh documents, seed %d. Last running training loss %.4f nats "
                "per token.\n\nCommand: `python scripts/train_quickstart.py --stage base`"
-               % (facts["steps"], facts["documents"], facts["seed"], facts["train_loss"]))
+               % (*facts["steps"], facts["documents"], facts["seed"], facts["train_loss"]))
     else:
-        how = ("The base tuned by a policy gradient: reward 1 for a response whose class equals "
-               "that of a reference drawn from the law, baseline the mean of the group, no "
+        how = ("The base tuned by a policy gradient: the reward of a response is the probability "
+               "that it is correct, the law of its class; baseline the mean of the group, no "
                "penalty towards the base: %d steps, %d responses, seed %d. Last running "
                "reward: %s.\n\nCommand: `python scripts/train_quickstart.py --stage instruct`"
                % (facts["steps"], facts["responses"], facts["seed"],
@@ -60,3 +63,17 @@ def write_cards(target, rows):
         mine = [r for r in rows if r["model"].split()[0] == name]
         with open(os.path.join(folder, "README.md"), "w", encoding="utf-8") as f:
             f.write(card(name, facts, mine))
+
+
+def main():
+    """Cards from rows that evaluate.py --json wrote: cards.py FILE..."""
+    rows = []
+    for path in sys.argv[1:]:
+        with open(path, encoding="utf-8") as f:
+            rows += json.load(f)
+    here = os.path.dirname(os.path.abspath(__file__))
+    write_cards(os.path.join(here, "..", "..", "configs", "quickstart"), rows)
+
+
+if __name__ == "__main__":
+    main()

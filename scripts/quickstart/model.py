@@ -149,30 +149,26 @@ def sample(model, prompts, draws, max_tokens, stop_id, temperature=1.0, generato
     mask = keep[:, None, None, :] & causal
     mask = mask | torch.eye(longest, dtype=torch.bool)   # a padded row still sees itself
     h, past = model.hidden(ids, positions, mask)
-    h = h[:, -1].repeat_interleave(draws, 0)
-    past = [(k.repeat_interleave(draws, 0), v.repeat_interleave(draws, 0)) for k, v in past]
-    keep = keep.repeat_interleave(draws, 0)
-    position = positions[:, -1].repeat_interleave(draws, 0) + 1
+    # One row per distinct prefix: draws that agree so far share it.
+    h, position = h[:, -1], positions[:, -1] + 1
     out = torch.full((n * draws, max_tokens), stop_id, dtype=torch.long)
-    rows = torch.arange(n * draws)                       # rows that have not stopped yet
     done = torch.zeros(n * draws, dtype=torch.bool)
+    live = torch.arange(n * draws)                       # draws that have not stopped yet
+    node = live // draws                                 # and the row of each
     for t in range(max_tokens):
         p = torch.softmax(model.head(h) / temperature, -1)
-        token = torch.multinomial(p, 1, generator=generator)[:, 0]
-        out[rows, t] = token
-        stopped = token == stop_id
-        done[rows[stopped]] = True
-        live = ~stopped
-        if not live.any() or t + 1 == max_tokens:
+        token = torch.multinomial(p[node], 1, generator=generator)[:, 0]
+        out[live, t] = token
+        done[live[token == stop_id]] = True
+        go = token != stop_id
+        live, node, token = live[go], node[go], token[go]
+        if len(live) == 0 or t + 1 == max_tokens:
             break
-        if live.sum() < 0.8 * len(rows):
-            rows, token, position, keep = rows[live], token[live], position[live], keep[live]
-            past = [(k[live], v[live]) for k, v in past]
-        else:
-            live = None
-        keep = torch.cat((keep, torch.ones(len(rows), 1, dtype=torch.bool)), 1)
+        key, node = torch.unique(node * model.s.vocab + token, return_inverse=True)
+        parent, token = key // model.s.vocab, key % model.s.vocab
+        past = [(k[parent], v[parent]) for k, v in past]
+        keep = torch.cat((keep[parent], torch.ones(len(parent), 1, dtype=torch.bool)), 1)
+        position = position[parent]
         h, past = model.hidden(token[:, None], position[:, None], keep[:, None, None, :], past)
         h, position = h[:, -1], position + 1
-        if live is None and done[rows].any():
-            pass                                         # stopped rows run on, output ignored
     return out, done

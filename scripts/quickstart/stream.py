@@ -4,21 +4,22 @@ from arithmetic import Arithmetic
 from prompts import completion, prompt
 from world import DEFAULT_SEED, Rng, World
 
-# share of the documents by (dataset, style)
-MIX = [(.16, "world", "concise"), (.14, "world", "sentence"), (.14, "world", "cot"),
-       (.22, "arithmetic", "concise"), (.16, "arithmetic", "sentence"),
-       (.18, "arithmetic", "cot")]
+# share of the documents by (dataset, style), in the two phases of training
+CELLS = [("world", "concise"), ("world", "sentence"), ("world", "cot"),
+         ("arithmetic", "concise"), ("arithmetic", "sentence"), ("arithmetic", "cot")]
+MIX = {"easy": (.16, .14, .14, .22, .16, .18), "full": (.20, .16, .16, .20, .16, .12)}
 
 
-def datasets(seed=DEFAULT_SEED):
-    return {"world": World(seed), "arithmetic": Arithmetic(seed)}
+def datasets(seed=DEFAULT_SEED, level="full"):
+    return {"world": World(seed), "arithmetic": Arithmetic(seed, level)}
 
 
 class Stream:
     """Document i is drawn afresh from the law; no document is visited twice."""
 
-    def __init__(self, sets, seed, purpose="train"):
-        self.sets, self.rng = sets, Rng("documents", purpose, seed)
+    def __init__(self, seed, purpose, level="full"):
+        self.sets, self.level = datasets(seed, level), level
+        self.rng = Rng("documents", purpose, seed)
 
     def question(self, dataset):
         return self.sets[dataset].question(self.rng, test=False)
@@ -26,7 +27,7 @@ class Stream:
     def document(self, cell=None):
         """(dataset, style, question, class, prompt, completion)."""
         if cell is None:
-            cell = MIX[self.rng.weighted([m[0] for m in MIX])][1:]
+            cell = CELLS[self.rng.weighted(MIX[self.level])]
         data, style = self.sets[cell[0]], cell[1]
         q = self.question(cell[0])
         k = data.answer(self.rng, q)

@@ -3,12 +3,12 @@
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from prompts import END_OF_TEXT
-from stream import Stream, datasets
+from stream import Stream
 
 
 def train_tokenizer(seed, vocab=1024, documents=20000):
     """Byte-level BPE; digits are split singly before the GPT-2 pattern."""
-    stream = Stream(datasets(seed), seed, "tokenizer")
+    stream = Stream(seed, "tokenizer", "easy")
     tok = Tokenizer(models.BPE())
     tok.pre_tokenizer = pre_tokenizers.Sequence([
         pre_tokenizers.Digits(individual_digits=True),

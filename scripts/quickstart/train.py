@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stage "base": next-token loss on the responses, one pass over a fresh stream.
+"""Stage "base": next-token loss on the responses, one pass over a fresh stream, two phases
+(small numbers in the arithmetic first).
 
 The loss is that of the paper's theory, -log p(response | question): the prompt tokens (random
 names and numbers, nothing to learn) are read but not scored.  Learning rate: warm-up, then
-linear to zero.  Matrices inside the blocks by Muon, the embedding and the norms by AdamW.
+to zero, linearly in the first phase and quadratically in the second, for a longer quiet end.
+Matrices inside the blocks by Muon, the embedding and the norms by AdamW.
 """
 import math
 import time
@@ -11,7 +13,7 @@ import time
 import torch
 import torch.nn.functional as F
 
-from stream import MIX, Stream, datasets
+from stream import CELLS, Stream
 from model import Llama, Shape
 from prompts import END_OF_TEXT
 
@@ -58,9 +60,9 @@ def test_losses(model, tok, seed, n=400):
     """Mean loss per response and cell, in nats: on fresh training-side documents and on
     held-out questions."""
     result = {}
-    for _, data, style in MIX:
+    for data, style in CELLS:
         for side in (False, True):
-            stream = Stream(datasets(seed), seed, "loss")
+            stream = Stream(seed, "loss")
             stream.question = lambda d, s=stream, side=side: s.sets[d].question(s.rng, side)
             rows = encode(tok, [stream.document((data, style)) for _ in range(n)])
             loss = token_losses(model, *pack(rows, 0)).sum().item() / n
@@ -76,14 +78,16 @@ def optimizers(model, lr_matrix, lr_rest):
             torch.optim.AdamW(rest, lr=lr_rest, betas=(0.9, 0.98), weight_decay=0.0)]
 
 
-def train_base(tok, seed, steps, batch, lr_matrix=0.008, lr_rest=0.005, log=print, shape=None,
-               warmup=50):
+def train(model, tok, seed, level, steps, batch, lr_matrix, lr_rest, power, log=print,
+          warmup=50):
+    """One phase; the learning rate falls to zero as (1 - progress)^power."""
     torch.manual_seed(seed)
-    model = Llama(shape or Shape(vocab=tok.get_vocab_size()))
     opts = optimizers(model, lr_matrix, lr_rest)
     plan = [torch.optim.lr_scheduler.LambdaLR(o, lambda t: min(
-        (t + 1) / warmup, max(0.0, (steps - t) / max(1, steps - warmup)))) for o in opts]
-    stream, start, mean, trace = Stream(datasets(seed), seed), time.time(), None, []
+        (t + 1) / warmup, max(0.0, (steps - t) / max(1, steps - warmup)) ** power))
+        for o in opts]
+    stream = Stream(seed, "train" if level == "easy" else "train " + level, level)
+    start, mean = time.time(), None
     for step in range(steps):
         rows = encode(tok, [stream.document() for _ in range(batch)])
         loss = batch_loss(model, rows, 0)
@@ -95,9 +99,19 @@ def train_base(tok, seed, steps, batch, lr_matrix=0.008, lr_rest=0.005, log=prin
         if not math.isfinite(loss):
             raise SystemExit("training diverged at step %d" % step)
         mean = loss if mean is None else 0.98 * mean + 0.02 * loss
-        if (step + 1) % 100 == 0 or step + 1 == steps:
-            log("base step %d/%d loss %.4f nats/token, %.0f s" % (
-                step + 1, steps, mean, time.time() - start))
-        if (step + 1) % 500 == 0:
-            log(test_losses(model, tok, seed, 200))
-    return model, round(mean, 4)
+        if (step + 1) % 50 == 0 or step + 1 == steps:
+            log("%s phase, step %d/%d loss %.4f nats/token, %.0f s" % (
+                level, step + 1, steps, mean, time.time() - start))
+        if (step + 1) % 250 == 0:
+            log(test_losses(model, tok, seed, 60))
+    return round(mean, 4)
+
+
+def train_base(tok, seed, steps, batch, log=print, model=None):
+    """Both phases, or the second alone from the model of the first."""
+    if model is None:
+        torch.manual_seed(seed)
+        model = Llama(Shape(vocab=tok.get_vocab_size()))
+        train(model, tok, seed, "easy", steps[0], batch, 0.008, 0.005, 1, log)
+    return model, train(model, tok, seed, "full", steps[1], batch, 0.004, 0.0025, 2, log,
+                        warmup=30)

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Stage "instruct": the base tuned by a policy gradient on correctness.
 
-For each fresh training-side question a reference answer is drawn from the law and ``draws``
-responses from the model; a response whose class equals the reference's earns 1, any other 0.
+For each fresh training-side question ``draws`` responses are drawn from the model.  A response
+is correct when its class equals that of a reference drawn from the law; it earns the
+probability of that, law(class): the same gradient in expectation as drawing the reference,
+with less noise.  Unparsed or cut responses earn 0.
 The advantage is the reward minus the mean of its group (GRPO's baseline, without dividing by
 the group's deviation); one on-policy step per batch.  No penalty holds the model to the base:
 the optimum of this reward is to put all mass on the mode, and the number of steps decides how
@@ -14,7 +16,7 @@ import torch
 import torch.nn.functional as F
 
 from collapse import COLLAPSE
-from stream import MIX, Stream, datasets
+from stream import CELLS, Stream
 from model import sample
 from prompts import MAX_TOKENS, STOP, prompt
 
@@ -29,25 +31,24 @@ def rollout(model, tok, stream, data, style, questions, draws, generator):
     texts = tok.decode_batch(z.tolist(), skip_special_tokens=False)
     reward, rows = torch.zeros(questions, draws), []
     for i, q in enumerate(qs):
-        law = stream.sets[data]
-        want = law.label(q, law.answer(stream.rng, q))
+        law = stream.sets[data].label_law(q)
         for j in range(draws):
             r = i * draws + j
             ids = z[r].tolist()
             ids = ids[:ids.index(stop) + 1] if done[r] else ids
             rows.append((prompts[i] + ids, len(prompts[i])))
-            if done[r] and COLLAPSE[data](texts[r].split(STOP)[0]) == want:
-                reward[i, j] = 1.0
+            if done[r]:
+                reward[i, j] = law.get(COLLAPSE[data](texts[r].split(STOP)[0]), 0.0)
     return rows, reward
 
 
-def tune(model, tok, seed, steps, questions=10, draws=8, lr=4e-4, log=print):
+def tune(model, tok, seed, steps, questions=10, draws=8, lr=1e-3, log=print):
     from train import pack
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
-    stream = Stream(datasets(seed), seed, "tune")
+    stream = Stream(seed, "tune")
     opt = torch.optim.AdamW(model.parameters(), lr=lr, betas=(0.9, 0.98), weight_decay=0.0)
-    cells = [m[1:] for m in MIX]
+    cells = CELLS
     trace, start = {c: None for c in cells}, time.time()
     for step in range(steps):
         for g in opt.param_groups:

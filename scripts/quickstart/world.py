@@ -151,6 +151,9 @@ class World:
     def label(self, q, k):
         return LABELS[k]
 
+    def label_law(self, q):
+        return dict(zip(LABELS, self.law(q["key"])))
+
     def respond(self, rng, q, k, style):
         """One response in the given style that means class k (without the final newline)."""
         label, plural, article = FRUITS[k]
