@@ -12,6 +12,8 @@
     X(run, "draws answers for every cell of a configuration; resumes by default")                                      \
     X(analyze, "calibration of the stored cells of a run")                                                             \
     X(collapse, "applies another collapse to a stored run")                                                            \
+    X(merge, "the shards of a run into one")                                                                           \
+    X(verify, "checksums and completeness of a run")                                                                   \
     X(calibrate, "calibration of a table of (confidence, correct) pairs")                                              \
     X(classify, "classes of responses, line by line")                                                                  \
     X(score, "log-probabilities of given texts under a model")                                                         \

@@ -10,8 +10,15 @@
 semcal_status sc_cli_show(int argc, char **argv, semcal_error *error);
 
 static const sc_cli_usage usage = {
-    "show", "config|devices", "every key of a configuration with type, default and meaning; every OpenCL device", 1, 1,
-    NULL};
+    "show",
+    "config|devices|FILE",
+    "every key of a configuration; every OpenCL device; what is in a result or model",
+    1,
+    1,
+    "config   every key with type, default and meaning\n"
+    "devices  every OpenCL device\n"
+    "FILE     sizes, variables with units and attributes of an HDF5 file; shape of a .npy file;\n"
+    "         tensors of a .safetensors file or a model folder"};
 
 static semcal_status show_config(bool json, semcal_error *error)
 {
@@ -36,11 +43,9 @@ semcal_status sc_cli_show(int argc, char **argv, semcal_error *error)
     semcal_status status = sc_cli_parse(&n_operands, operands, &help, &usage, options, sizeof options / sizeof *options,
                                         argc, argv, error);
     if (status == SEMCAL_OK && !help) {
-        status = strcmp(operands[0], "config") == 0 ? show_config(json, error)
-                 : strcmp(operands[0], "devices") == 0
-                     ? sc_cli_show_devices(json, error)
-                     : sc_error_set(error, SEMCAL_E_CONFIG, "cannot show '%s'; usage: semcal show %s", operands[0],
-                                    usage.operands);
+        status = strcmp(operands[0], "config") == 0    ? show_config(json, error)
+                 : strcmp(operands[0], "devices") == 0 ? sc_cli_show_devices(json, error)
+                                                       : sc_cli_show_file(operands[0], json, error);
     }
     free(operands);
     return status;

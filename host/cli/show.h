@@ -10,4 +10,7 @@
 /* Every OpenCL device (show_devices.c). */
 semcal_status sc_cli_show_devices(bool json, semcal_error *error);
 
+/* What is in a file: HDF5, npy, safetensors, or a model folder (show_file.c). */
+semcal_status sc_cli_show_file(const char *path, bool json, semcal_error *error);
+
 #endif

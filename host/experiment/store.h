@@ -220,6 +220,10 @@ semcal_status sc_store_collapses(char ***names, size_t *n_names, sc_store_cell *
 
 /* ---- whole runs ---- */
 
+/* Cell files end in a line with the sha256 of everything before it. *sealed is false for files of other programs;
+ * SEMCAL_E_DATA when there is such a line and the file does not match it. */
+semcal_status sc_store_look_at_seal(bool *sealed, const char *path, semcal_error *error);
+
 /* One line per finding; `bad` tells a fault from a remark. */
 typedef void (*sc_store_report)(const char *line, bool bad, void *payload);
 

@@ -59,3 +59,11 @@ semcal_status sc_store_check_seal(uint64_t *content, const char *path, semcal_er
     }
     return status;
 }
+
+semcal_status sc_store_look_at_seal(bool *sealed, const char *path, semcal_error *error)
+{
+    char seal[SEAL_LENGTH + 1];
+    uint64_t content;
+    *sealed = read_seal(seal, &content, path);
+    return *sealed ? sc_store_check_seal(&content, path, error) : SEMCAL_OK;
+}

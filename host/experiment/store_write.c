@@ -66,6 +66,12 @@ static semcal_status write_label(sc_store_writer *writer, const sc_store_label *
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers && status == SEMCAL_OK; i++) {
         status = sc_h5_set_int(writer->file, "", numbers[i].name, numbers[i].value, error);
     }
+    if (status == SEMCAL_OK) {
+        status = sc_h5_set_text(writer->file, "", "semcal_version", semcal_version(), error);
+    }
+    if (status == SEMCAL_OK) {
+        status = sc_h5_set_text(writer->file, "", "semcal_commit", semcal_commit(), error);
+    }
     return status == SEMCAL_OK ? sc_h5_set_text(writer->file, "", "cell", label->cell, error) : status;
 }
 

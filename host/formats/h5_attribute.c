@@ -10,9 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* An attribute in an object header must stay below 64 KiB; longer texts go to the file's heap. */
-enum { H5_INLINE_TEXT = 32 * 1024 };
-
 static semcal_status put_attribute(sc_h5 *file, hid_t object, const char *name, hid_t stored, hid_t memory, hid_t space,
                                    const void *value, semcal_error *error)
 {
@@ -40,13 +37,9 @@ semcal_status sc_h5_set_number_locked(sc_h5 *file, hid_t object, const char *nam
 
 semcal_status sc_h5_set_text_locked(sc_h5 *file, hid_t object, const char *name, const char *text, semcal_error *error)
 {
-    size_t length = strlen(text);
-    bool is_inline = length < H5_INLINE_TEXT;
-    hid_t type = H5Tcopy(H5T_C_S1);
-    (void)H5Tset_cset(type, H5T_CSET_UTF8);
-    (void)H5Tset_size(type, is_inline ? length + 1 : H5T_VARIABLE);
-    semcal_status status = sc_h5_set_number_locked(file, object, name, type, type,
-                                                   is_inline ? (const void *)text : (const void *)&text, error);
+    /* Variable length: h5py gives a str then, not bytes, and no limit of 64 KiB applies. */
+    hid_t type = sc_h5_memory_type(SC_H5_TEXT);
+    semcal_status status = sc_h5_set_number_locked(file, object, name, type, type, &text, error);
     (void)H5Tclose(type);
     return status;
 }

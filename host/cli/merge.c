@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/cli.h"
+#include "experiment/store.h"
+
+#include <stdio.h>
+
+semcal_status sc_cli_merge(int argc, char **argv, semcal_error *error);
+
+static void print_line(const char *line, bool bad, void *payload)
+{
+    (void)payload;
+    printf("%s%s\n", bad ? "BAD  " : "", line);
+}
+
+semcal_status sc_cli_merge(int argc, char **argv, semcal_error *error)
+{
+    static const sc_cli_usage usage = {
+        "merge",
+        "RUN",
+        "the shards of a run into one",
+        1,
+        1,
+        "Joins RUN/cells/<cell>.shard-<i>-of-<n>.h5 into RUN/cells/<cell>.h5. All shards must be there, from the same\n"
+        "configuration, model and data, without a question missing or twice; their digests are checked first. The\n"
+        "content digest is that of an unsharded run. The shard files are deleted afterwards."};
+    const char *operands[64];
+    int n_operands;
+    bool help;
+    semcal_status status = sc_cli_parse(&n_operands, operands, &help, &usage, NULL, 0, argc, argv, error);
+    return status != SEMCAL_OK || help ? status : sc_store_merge(operands[0], print_line, NULL, error);
+}
