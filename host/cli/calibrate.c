@@ -80,7 +80,7 @@ typedef struct entry {
     const char *meaning;
 } entry;
 
-#define N_ENTRIES 16
+#define N_ENTRIES 20
 
 static void list_entries(entry out[N_ENTRIES], const sc_calibration *r)
 {
@@ -101,6 +101,8 @@ static void list_entries(entry out[N_ENTRIES], const sc_calibration *r)
         {"log_loss", &r->log_loss, NULL, NULL, "nats; none when an answer had confidence 0"},
         {"log_loss_smoothed", &r->log_loss_smoothed, NULL, NULL, "at (M c + 1/2) / (M + 1), needs --draws"},
         {"auroc", &r->auroc, NULL, NULL, "none when all answers are right or all wrong"},
+        {"smce", &r->smce, NULL, NULL, "smooth calibration error"},
+        {"dsmce", &r->dsmce, NULL, NULL, "the same, Lipschitz in the log-odds"},
     };
     memcpy(out, list, sizeof list);
 }
@@ -108,6 +110,25 @@ static void list_entries(entry out[N_ENTRIES], const sc_calibration *r)
 static json_t *interval_json(const double interval[2])
 {
     return isfinite(interval[0]) && isfinite(interval[1]) ? json_pack("[ff]", interval[0], interval[1]) : json_null();
+}
+
+static const char *const gap_names[SC_GAP_FAMILIES] = {"pgap_shift", "pgap_affine", "pgap_lipschitz", "pgap_isotonic",
+                                                       "pgap_sq"};
+
+static int set_gap(json_t *root, const sc_calibration *r, int family)
+{
+    const sc_gap_spread *spread = &r->pgap_spread;
+    const double numbers[4] = {r->pgap[family], r->pgap_crossfit[family], spread->floor[family],
+                               spread->floor_95[family]};
+    static const char *const endings[4] = {"", "_crossfit", "_floor", "_floor_95"};
+    char key[64];
+    int failed = 0;
+    for (int i = 0; i < 4; i++) {
+        (void)snprintf(key, sizeof key, "%s%s", gap_names[family], endings[i]);
+        failed |= json_object_set_new(root, key, sc_json_real_or_null(numbers[i]));
+    }
+    (void)snprintf(key, sizeof key, "%s_ci", gap_names[family]);
+    return failed | json_object_set_new(root, key, interval_json(spread->interval[family]));
 }
 
 static semcal_status print_json(const sc_calibration *r, const char *mode, semcal_error *error)
@@ -124,20 +145,8 @@ static semcal_status print_json(const sc_calibration *r, const char *mode, semca
         }
     }
     failed |= json_object_set_new(root, "log_loss_infinite", json_integer((json_int_t)r->log_loss_infinite));
-    static const char *const later[] = {"smce",
-                                        "dsmce",
-                                        "pgap_shift",
-                                        "pgap_affine",
-                                        "pgap_lipschitz",
-                                        "pgap_isotonic",
-                                        "pgap_sq",
-                                        "pgap_shift_crossfit",
-                                        "pgap_affine_crossfit",
-                                        "pgap_lipschitz_crossfit",
-                                        "pgap_isotonic_crossfit",
-                                        "pgap_sq_crossfit"};
-    for (size_t i = 0; i < sizeof later / sizeof *later; i++) {
-        failed |= json_object_set_new(root, later[i], json_null());
+    for (int family = 0; family < SC_GAP_FAMILIES; family++) {
+        failed |= set_gap(root, r, family);
     }
     sc_text text = {0};
     semcal_status status =
@@ -173,6 +182,30 @@ static void print_table(const sc_calibration *r)
     }
 }
 
+static const char *number(char text[32], double value)
+{
+    (void)snprintf(text, 32, isfinite(value) ? "%.6f" : "-", value);
+    return text;
+}
+
+static void print_gaps(const sc_calibration *r)
+{
+    const sc_gap_spread *spread = &r->pgap_spread;
+    printf("\n%-20s %12s  %-18s %12s %12s %12s\n", "loss gap", "in sample", "95 % interval", "floor", "its 95 %",
+           "cross-fitted");
+    for (int family = 0; family < SC_GAP_FAMILIES; family++) {
+        char value[32], floor[32], floor_95[32], crossfit[32], interval[48] = "-";
+        const double *ends = spread->interval[family];
+        if (isfinite(ends[0])) {
+            (void)snprintf(interval, sizeof interval, "[%.4f, %.4f]", ends[0], ends[1]);
+        }
+        printf("%-20s %12s  %-18s %12s %12s %12s\n", gap_names[family], number(value, r->pgap[family]), interval,
+               number(floor, spread->floor[family]), number(floor_95, spread->floor_95[family]),
+               number(crossfit, r->pgap_crossfit[family]));
+    }
+    printf("(nats per question; pgap_sq in squared error. In-sample gaps overfit by about their floor.)\n");
+}
+
 /* ---- the command ---- */
 
 static const char details[] =
@@ -187,12 +220,15 @@ semcal_status sc_cli_calibrate(int argc, char **argv, semcal_error *error)
     const char *mode = "exact", *operands[64];
     int n_operands = 0;
     sc_calibration_options how = SC_CALIBRATION_OPTIONS_INIT;
-    long bootstrap = (long)how.n_bootstrap, floor = (long)how.n_floor, seed = 1, draws = 0;
+    long bootstrap = (long)how.n_bootstrap, floor = (long)how.n_floor, gaps = (long)how.n_gap,
+         folds = (long)how.n_folds, seed = 1, draws = 0;
     const sc_cli_option options[] = {
         {"json", 0, SC_CLI_FLAG, &json, NULL, "print one JSON object"},
         {"bootstrap", 0, SC_CLI_INT, &bootstrap, "N", "replicates of the intervals (1000; 0: none)"},
         {"floor", 0, SC_CLI_INT, &floor, "N", "redraws of the noise floor (400; 0: none)"},
-        {"seed", 0, SC_CLI_INT, &seed, "S", "of bootstrap and floor (1)"},
+        {"gaps", 0, SC_CLI_INT, &gaps, "N", "replicates and redraws of the loss gaps (200; 0: none)"},
+        {"folds", 0, SC_CLI_INT, &folds, "K", "folds of the cross-fitted gaps (5)"},
+        {"seed", 0, SC_CLI_INT, &seed, "S", "of every random number (1)"},
         {"draws", 0, SC_CLI_INT, &draws, "M", "draws behind each confidence, for log_loss_smoothed"},
         {"mode", 0, SC_CLI_TEXT, &mode, "exact|relplot", "which SmoothECE is printed as smece (exact)"},
     };
@@ -203,8 +239,12 @@ semcal_status sc_cli_calibrate(int argc, char **argv, semcal_error *error)
     if (status != SEMCAL_OK || help) {
         return status;
     }
-    if (bootstrap < 0 || floor < 0 || seed < 0 || draws < 0) {
-        return sc_error_set(error, SEMCAL_E_CONFIG, "--bootstrap, --floor, --seed and --draws must not be negative");
+    if (bootstrap < 0 || floor < 0 || gaps < 0 || seed < 0 || draws < 0) {
+        return sc_error_set(error, SEMCAL_E_CONFIG,
+                            "--bootstrap, --floor, --gaps, --seed and --draws must not be negative");
+    }
+    if (folds < 2) {
+        return sc_error_set(error, SEMCAL_E_CONFIG, "--folds must be at least 2, is %ld", folds);
     }
     if (strcmp(mode, "exact") != 0 && strcmp(mode, "relplot") != 0) {
         return sc_error_set(error, SEMCAL_E_CONFIG, "--mode: '%s' is neither exact nor relplot", mode);
@@ -213,6 +253,8 @@ semcal_status sc_cli_calibrate(int argc, char **argv, semcal_error *error)
     how.n_bootstrap = (size_t)bootstrap;
     how.n_floor = (size_t)floor;
     how.n_draws = (size_t)draws;
+    how.n_gap = (size_t)gaps;
+    how.n_folds = (size_t)folds;
     how.relplot = strcmp(mode, "relplot") == 0;
     double *c = NULL, *a = NULL;
     size_t n = 0;
@@ -226,6 +268,7 @@ semcal_status sc_cli_calibrate(int argc, char **argv, semcal_error *error)
             status = print_json(&result, mode, error);
         } else {
             print_table(&result);
+            print_gaps(&result);
         }
     }
     free(c);

@@ -8,6 +8,7 @@
 #include "statistics/floors.h"
 #include "statistics/group.h"
 #include "statistics/relplot.h"
+#include "statistics/smce.h"
 #include "statistics/smece.h"
 
 #include <math.h>
@@ -109,11 +110,29 @@ static semcal_status smooth_scores(sc_calibration *out, const double *c, const d
     return status;
 }
 
-semcal_status sc_calibration_compute(sc_calibration *out, const double *c, const double *a, size_t n,
-                                     const sc_calibration_options *options, semcal_error *error)
+static semcal_status gaps(sc_calibration *out, const double *c, const double *a, size_t n,
+                          const sc_calibration_options *options, semcal_error *error)
 {
-    *out = (sc_calibration){.n = n,
-                            .accuracy_ci = {NAN, NAN},
+    semcal_status status = sc_smce_exact(&out->smce, c, a, NULL, n, error);
+    if (status == SEMCAL_OK) {
+        status = sc_smce_logit(&out->dsmce, c, a, NULL, n, error);
+    }
+    if (status == SEMCAL_OK) {
+        status = sc_gap_in_sample(out->pgap, NULL, c, a, NULL, n, error);
+    }
+    if (status == SEMCAL_OK) {
+        status = sc_gap_crossfit(out->pgap_crossfit, c, a, n, options->n_folds, options->seed, options->name, error);
+    }
+    if (status == SEMCAL_OK && options->n_gap > 0) {
+        sc_bootstrap_options how = {options->seed, options->name, options->n_gap, options->n_threads};
+        status = sc_gap_resample(&out->pgap_spread, out->pgap, c, a, n, &how, error);
+    }
+    return status;
+}
+
+static void forget(sc_calibration *out)
+{
+    *out = (sc_calibration){.accuracy_ci = {NAN, NAN},
                             .overconfidence_ci = {NAN, NAN},
                             .smece = NAN,
                             .smece_sigma = NAN,
@@ -121,8 +140,24 @@ semcal_status sc_calibration_compute(sc_calibration *out, const double *c, const
                             .smece_ci = {NAN, NAN},
                             .smece_floor = NAN,
                             .smece_floor_95 = NAN,
+                            .smece_relplot = NAN,
+                            .smece_relplot_sigma = NAN,
                             .log_loss_smoothed = NAN,
-                            .auroc = NAN};
+                            .auroc = NAN,
+                            .smce = NAN,
+                            .dsmce = NAN};
+    for (int family = 0; family < SC_GAP_FAMILIES; family++) {
+        out->pgap[family] = out->pgap_crossfit[family] = NAN;
+        out->pgap_spread.interval[family][0] = out->pgap_spread.interval[family][1] = NAN;
+        out->pgap_spread.floor[family] = out->pgap_spread.floor_95[family] = NAN;
+    }
+}
+
+semcal_status sc_calibration_compute(sc_calibration *out, const double *c, const double *a, size_t n,
+                                     const sc_calibration_options *options, semcal_error *error)
+{
+    forget(out);
+    out->n = n;
     semcal_status status = sc_smece_check(c, a, NULL, n, error);
     if (status != SEMCAL_OK) {
         return status;
@@ -141,6 +176,9 @@ semcal_status sc_calibration_compute(sc_calibration *out, const double *c, const
     status = sc_binned_auroc(&out->auroc, c, a, n, error);
     if (status == SEMCAL_OK) {
         status = smooth_scores(out, c, a, n, options, error);
+    }
+    if (status == SEMCAL_OK) {
+        status = gaps(out, c, a, n, options, error);
     }
     return status;
 }

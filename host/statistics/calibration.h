@@ -7,6 +7,7 @@
 #define SC_STATISTICS_CALIBRATION_H
 
 #include "base/error.h"
+#include "statistics/gap_resample.h"
 
 #include <stdbool.h>
 
@@ -16,13 +17,15 @@ typedef struct sc_calibration_options {
     size_t n_bootstrap; /* replicates of the intervals; 0: none */
     size_t n_floor;     /* redraws of the noise floor; 0: none */
     size_t n_draws;     /* M behind each confidence, for the smoothed log loss; 0: unknown */
+    size_t n_gap;       /* replicates and redraws for the loss gaps; 0: none */
+    size_t n_folds;     /* of the cross-fitted gaps; 0: none */
     unsigned n_threads; /* 0: as many as the machine has */
     bool relplot;       /* smece and smece_sigma as relplot prints them (intervals and floors stay exact ones) */
 } sc_calibration_options;
 
 #define SC_CALIBRATION_OPTIONS_INIT                                                                                    \
     {                                                                                                                  \
-        1, "", 1000, 400, 0, 0, false                                                                                  \
+        1, "", 1000, 400, 0, 200, 5, 0, false                                                                          \
     }
 
 /* A number that was not asked for or cannot be had is NaN (print null). Losses and gaps are in nats per question. */
@@ -40,6 +43,9 @@ typedef struct sc_calibration {
     size_t log_loss_infinite; /* how many had */
     double log_loss_smoothed; /* at (M c + 1/2) / (M + 1); NaN when M is unknown */
     double auroc;             /* NaN when all answers are right or all wrong */
+    double smce, dsmce;       /* smooth calibration errors, smce.h */
+    double pgap[SC_GAP_FAMILIES], pgap_crossfit[SC_GAP_FAMILIES]; /* by sc_gap_family; nats (squared error: the last) */
+    sc_gap_spread pgap_spread;                                    /* intervals and floors of pgap */
 } sc_calibration;
 
 /* Pairs c[n], a[n] in [0, 1]. Errors of sc_smece_check. */

@@ -27,6 +27,13 @@ want = {"n": 200, "accuracy": .5, "mean_confidence": .75, "overconfidence": .25,
 for key, value in want.items():
     assert abs(r[key] - value) < 1e-5, (key, r[key], value)
 assert r["log_loss"] is None and r["log_loss_smoothed"] is None
+# Calibrated at .5, overconfident by .5 at 1: every smooth error is .5 * 1/2.
+assert abs(r["smce"] - .25) < 1e-12 and abs(r["dsmce"] - .25) < 1e-12, (r["smce"], r["dsmce"])
+order = [r["pgap_" + f] for f in ("shift", "affine", "lipschitz", "isotonic")]
+assert all(0 < x <= y + 1e-8 for x, y in zip(order, order[1:])), order
+assert abs(order[3] - 4 * .25) < 1e-9, order      # the wrong half of the atom at 1 gains 4 nats each
+assert all(r["pgap_" + f + s] is not None for f in ("shift", "affine", "lipschitz", "isotonic", "sq")
+           for s in ("_crossfit", "_floor", "_floor_95", "_ci"))
 low, high = r["smece_ci"]
 assert 0 <= low < .25 < high < .5, r["smece_ci"]
 PYTHON

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "statistics/gap_resample.h"
+
+#include "base/memory.h"
+#include "base/numeric.h"
+#include "base/parallel.h"
+#include "base/random.h"
+#include "statistics/binomial.h"
+#include "statistics/group.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+static semcal_status fit_all(double *gap, sc_pool *pool, semcal_error *error)
+{
+    semcal_status status = SEMCAL_OK;
+    sc_pool_thin(pool, SC_GAP_RESAMPLE_POINTS);
+    for (int family = 0; status == SEMCAL_OK && family < SC_GAP_FAMILIES; family++) {
+        sc_tilt tilt;
+        status = sc_gap_fit(&tilt, &gap[family], NULL, (sc_gap_family)family, pool, error);
+        if (status == SEMCAL_OK) {
+            sc_gap_free(&tilt);
+        }
+    }
+    return status;
+}
+
+static semcal_status resampled(double *values, const double *times, unsigned thread, void *payload, semcal_error *error)
+{
+    (void)thread;
+    const sc_groups *g = payload;
+    sc_pool pool;
+    semcal_status status = sc_pool_make(&pool, g->c, g->a, times, g->n, error);
+    if (status == SEMCAL_OK) {
+        status = fit_all(values, &pool, error);
+        sc_pool_free(&pool);
+    }
+    return status;
+}
+
+typedef struct redraws {
+    const sc_groups *groups;
+    uint64_t key;
+    double *values; /* [SC_GAP_FAMILIES, n_redraws] */
+    size_t n_redraws;
+} redraws;
+
+static semcal_status redrawn(size_t i, unsigned thread, void *payload, semcal_error *error)
+{
+    (void)thread;
+    const redraws *r = payload;
+    const sc_groups *g = r->groups;
+    double gap[SC_GAP_FAMILIES], *share = sc_memory_alloc(g->n, sizeof *share, error);
+    if (share == NULL) {
+        return SEMCAL_E_MEMORY;
+    }
+    sc_random_stream stream;
+    sc_random_stream_init(&stream, r->key, i);
+    for (size_t j = 0; j < g->n; j++) {
+        share[j] = (double)sc_binomial_draw(&stream, (uint64_t)g->count[j], g->c[j]) / g->count[j];
+    }
+    sc_pool pool;
+    semcal_status status = sc_pool_make(&pool, g->c, share, g->count, g->n, error);
+    if (status == SEMCAL_OK) {
+        status = fit_all(gap, &pool, error);
+        sc_pool_free(&pool);
+    }
+    for (int family = 0; status == SEMCAL_OK && family < SC_GAP_FAMILIES; family++) {
+        r->values[(size_t)family * r->n_redraws + i] = gap[family];
+    }
+    free(share);
+    return status;
+}
+
+static semcal_status intervals(sc_gap_spread *out, double *values, const double *gap, sc_groups *groups,
+                               const sc_bootstrap_options *options, semcal_error *error)
+{
+    double thinned[SC_GAP_FAMILIES];
+    semcal_status status = resampled(thinned, groups->count, 0, groups, error);
+    if (status == SEMCAL_OK) {
+        status = sc_bootstrap_run(values, SC_GAP_FAMILIES, groups->count, groups->n, options, resampled, groups, error);
+    }
+    for (int family = 0; status == SEMCAL_OK && family < SC_GAP_FAMILIES; family++) {
+        double *interval = out->interval[family];
+        sc_bootstrap_basic(interval, thinned[family], values + (size_t)family * options->n_replicates,
+                           options->n_replicates, -INFINITY, INFINITY);
+        for (int end = 0; end < 2; end++) {
+            interval[end] = fmax(0, interval[end] + gap[family] - thinned[family]);
+        }
+    }
+    return status;
+}
+
+semcal_status sc_gap_resample(sc_gap_spread *out, const double gap[SC_GAP_FAMILIES], const double *c, const double *a,
+                              size_t n, const sc_bootstrap_options *options, semcal_error *error)
+{
+    size_t b = options->n_replicates;
+    sc_groups groups = {0};
+    double *values = sc_memory_alloc(SC_GAP_FAMILIES * b, sizeof *values, error);
+    semcal_status status = values != NULL ? sc_group_pairs(&groups, c, a, n, error) : SEMCAL_E_MEMORY;
+    if (status == SEMCAL_OK && b == 0) {
+        status = sc_error_set(error, SEMCAL_E_CONFIG, "intervals of gaps need at least one replicate");
+    }
+    if (status == SEMCAL_OK) {
+        status = intervals(out, values, gap, &groups, options, error);
+    }
+    sc_group_free(&groups);
+    if (status == SEMCAL_OK) {
+        status = sc_group_pairs(&groups, c, NULL, n, error);
+    }
+    if (status == SEMCAL_OK) {
+        redraws r = {&groups, sc_random_key(options->seed, "gap floor", options->name), values, b};
+        status = sc_parallel_for(b, options->n_threads, redrawn, &r, error);
+    }
+    for (int family = 0; status == SEMCAL_OK && family < SC_GAP_FAMILIES; family++) {
+        double *redraw = values + (size_t)family * b;
+        sc_sum sum = {0, 0};
+        for (size_t i = 0; i < b; i++) {
+            sc_sum_add(&sum, redraw[i]);
+        }
+        qsort(redraw, b, sizeof *redraw, sc_compare_doubles);
+        out->floor[family] = sc_sum_value(&sum) / (double)b;
+        out->floor_95[family] = sc_quantile_sorted(redraw, b, 0.95);
+    }
+    sc_group_free(&groups);
+    free(values);
+    return status;
+}
