@@ -27,6 +27,7 @@ typedef uint64_t abi_u64;
 #define SC_ROWS_BITS 45           /* weights are multiples of 2^-45 of the block's largest */
 #define SC_ROWS_LANES 8           /* partial sums over blocks, folded at the end; block counts are padded to these */
 #define SC_ROWS_CUT (-200.0)      /* a block this many octaves below the row's maximum has no weight */
+#define SC_ROWS_DRAWS(lsz) ((lsz) == 1 ? 8 : 1)   /* draws of one work-item */
 #define SC_ROWS_TOP 256           /* longest top list */
 
 #if !defined(__OPENCL_VERSION__) || defined(SC_FP64)   /* these need double */

@@ -6,7 +6,7 @@
  *   rows_top    the most probable tokens
  *
  * Shapes: logits and scratch as in rows.cl; draw_row, uniform, drawn tokens [M] of the whole request, top [N, n_top].
- * Work-groups: rows_draw: one item per draw, any group; rows_top: LSZ items per row.
+ * Work-groups: rows_draw: one item per SC_ROWS_DRAWS(LSZ) draws, any group; rows_top: LSZ items per row.
  * Precision: draws in 64-bit integers, exact; C reference: host/device/rows_reference.c, equal bit by bit.
  */
 #include "rows_weight.h"
@@ -37,24 +37,20 @@ inline ulong divide_wide(ulong high, ulong low, ulong divisor)
     return quotient;
 }
 
-/* Work: one item per draw. draw_row: row of the pass. */
-__kernel void rows_draw(__global const logit_t *restrict logits, const sc_rows_shape shape,
-                        __global const float *restrict block_max, __global const ulong *restrict part,
-                        __global const ulong *restrict cumulative, __global const uint *restrict draw_row,
-                        __global const ulong *restrict uniform, __global sc_rows_token *restrict out,
-                        const ulong first_draw, const uint n_draws, const uint first_row)
+/* Where a draw falls: `rest` weights after token `first` of the row. */
+typedef struct place {
+    ulong rest;
+    uint row, first;
+    float reference;              /* maximum of the block */
+    int found;                    /* 0: a bad row, reported from rows_merge */
+} place;
+
+inline place locate(const sc_rows_shape shape, __global const float *restrict block_max,
+                    __global const ulong *restrict part, __global const ulong *restrict cumulative, uint row, ulong u)
 {
-    const uint j = (uint)get_global_id(0);
-    if (j >= n_draws) {
-        return;
-    }
-    const uint row = draw_row[first_draw + j] - first_row;
-    const ulong u = uniform[first_draw + j], base = (ulong)row * shape.n_padded;
+    const ulong base = (ulong)row * shape.n_padded;
     __global const ulong *cum = cumulative + base;
     const ulong total = cum[shape.n_blocks - 1], at = mul_hi(u, total);
-    sc_rows_token result;
-    result.token = -1;
-    result.logit = 0.0f;
     uint lo = 0, hi = shape.n_blocks - 1;
     while (lo < hi) {
         const uint middle = (lo + hi) / 2;
@@ -65,9 +61,14 @@ __kernel void rows_draw(__global const logit_t *restrict logits, const sc_rows_s
         }
     }
     const ulong before = lo == 0 ? 0UL : cum[lo - 1], mass = cum[lo] - before;
-    if (mass == 0 || at - before >= mass) {   /* a bad row: reported from rows_merge */
-        out[first_draw + j] = result;
-        return;
+    place result;
+    result.row = row;
+    result.first = lo * SC_ROWS_BLOCK;
+    result.reference = block_max[base + lo];
+    result.found = mass != 0 && at - before < mass;
+    result.rest = 0;
+    if (!result.found) {
+        return result;
     }
     __global const ulong *parts = part + base * SC_ROWS_PARTS + lo;
     ulong sums[SC_ROWS_PARTS], sum = 0;
@@ -75,18 +76,25 @@ __kernel void rows_draw(__global const logit_t *restrict logits, const sc_rows_s
         sums[p] = parts[p * shape.n_padded];
         sum += sums[p];
     }
-    ulong rest = mul_hi(divide_wide(at - before, u * total, mass), sum);
-    uint i = lo * SC_ROWS_BLOCK;
-    for (uint p = 0; p + 1 < SC_ROWS_PARTS && rest >= sums[p]; p++) {
-        rest -= sums[p];
-        i += SC_ROWS_PART;
+    result.rest = mul_hi(divide_wide(at - before, u * total, mass), sum);
+    for (uint p = 0; p + 1 < SC_ROWS_PARTS && result.rest >= sums[p]; p++) {
+        result.rest -= sums[p];
+        result.first += SC_ROWS_PART;
     }
-    __global const logit_t *q = logits + shape.offset + row * shape.stride;
-    const float reference = block_max[base + lo];
-    for (; i < shape.n_vocabulary; i += VW) {
+    return result;
+}
+
+/* Walks from the place to the token; x is the vector at `first`, loaded ahead. */
+inline sc_rows_token walk(const place at, FLOATV x, __global const logit_t *q, const sc_rows_shape shape)
+{
+    ulong rest = at.rest;
+    sc_rows_token result;
+    result.token = -1;
+    result.logit = 0.0f;
+    for (uint i = at.first; at.found && i < shape.n_vocabulary; i += VW) {
         INTV coarse = (INTV)(0), fine = (INTV)(0);
-        const FLOATV x = load_any(q, i, shape.n_vocabulary);
-        quantize(weight_v(below(x, reference, shape.lowest), shape.c), &coarse, &fine);
+        x = i == at.first ? x : load_any(q, i, shape.n_vocabulary);
+        quantize(weight_v(below(x, at.reference, shape.lowest), shape.c), &coarse, &fine);
         const ulong here = part_sum(coarse, fine);
         if (rest < here) {
             int a[VW], c[VW];
@@ -105,7 +113,30 @@ __kernel void rows_draw(__global const logit_t *restrict logits, const sc_rows_s
         }
         rest -= here;
     }
-    out[first_draw + j] = result;
+    return result;
+}
+
+/* Work: one item per SC_ROWS_DRAWS(LSZ) draws: a CPU finds the places of several draws first, so that it waits for their
+ * logits, scattered over memory, together. draw_row: row of the request. */
+__kernel void rows_draw(__global const logit_t *restrict logits, const sc_rows_shape shape,
+                        __global const float *restrict block_max, __global const ulong *restrict part,
+                        __global const ulong *restrict cumulative, __global const uint *restrict draw_row,
+                        __global const ulong *restrict uniform, __global sc_rows_token *restrict out,
+                        const ulong first_draw, const uint n_draws, const uint first_row)
+{
+    const uint first = (uint)get_global_id(0) * SC_ROWS_DRAWS(LSZ);
+    place places[SC_ROWS_DRAWS(LSZ)];
+    FLOATV x[SC_ROWS_DRAWS(LSZ)];
+    const uint n = first < n_draws ? min((uint)SC_ROWS_DRAWS(LSZ), n_draws - first) : 0;
+    for (uint j = 0; j < n; j++) {
+        const uint row = draw_row[first_draw + first + j] - first_row;
+        places[j] = locate(shape, block_max, part, cumulative, row, uniform[first_draw + first + j]);
+        x[j] = load_any(logits + shape.offset + row * shape.stride, places[j].first, shape.n_vocabulary);
+    }
+    for (uint j = 0; j < n; j++) {
+        out[first_draw + first + j] =
+            walk(places[j], x[j], logits + shape.offset + places[j].row * shape.stride, shape);
+    }
 }
 
 /* ---- top ---- */

@@ -386,7 +386,8 @@ static semcal_status launch_pass(sc_rows *rows, const kernels *k, const pass *p,
     size_t n_draws = request->first_draw == NULL ? 0 : request->first_draw[p->first + p->n] - first;
     if (status == SEMCAL_OK && n_draws > 0) {
         size_t group = rows->group == 1 ? 1 : rows->group < 64 ? rows->group : 64;
-        sc_work work = SC_WORK_1D((n_draws + group - 1) / group, group);
+        size_t n_items = (n_draws + SC_ROWS_DRAWS(rows->group) - 1) / SC_ROWS_DRAWS(rows->group);
+        sc_work work = SC_WORK_1D((n_items + group - 1) / group, group);
         status = sc_launch(k->draw, &work,
                            SC_ARGS(SC_BUFFER_ARG(rows->input.logits), SC_STRUCT(&p->shape),
                                    SC_BUFFER_ARG(r[ROOM_MAX].buffer), SC_BUFFER_ARG(r[ROOM_PART].buffer),
