@@ -148,12 +148,91 @@ static float total_of(const float16 v)
     return c.x + c.y;
 }
 
+/* Scores of one page's positions for each head of the group; positions after `left` (counted in the page) are -inf. */
+static void score_page(float16 weight[GROUP][SC_ATTENTION_PAGES], const float q[GROUP][HEAD], __global const float16 *k,
+                       const uint p, const int left)
+{
+    const int16 lane = (int16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    float16 chain[GROUP][K_CHAINS];
+    UNROLL
+    for (uint g = 0; g < GROUP; g++) {
+        UNROLL
+        for (uint c = 0; c < K_CHAINS; c++) {
+            chain[g][c] = 0.0f;
+        }
+    }
+    for (uint d = 0; d < HEAD; d += K_CHAINS) {
+        UNROLL
+        for (uint c = 0; c < K_CHAINS; c++) {
+            const float16 key = k[d + c];
+            UNROLL
+            for (uint g = 0; g < GROUP; g++) {
+                chain[g][c] = fma((float16)(q[g][d + c]), key, chain[g][c]);
+            }
+        }
+    }
+    UNROLL
+    for (uint g = 0; g < GROUP; g++) {
+        float16 score = chain[g][0];
+        UNROLL
+        for (uint c = 1; c < K_CHAINS; c++) {
+            score += chain[g][c];
+        }
+        weight[g][p] = lane > left ? (float16)(-INFINITY) : score;
+    }
+}
+
+/* Scores of `here` pages to exp(score - peak), with the peak over everything so far; returns the factor that brings
+ * earlier sums to the new peak. */
+static float soften(float16 weight[SC_ATTENTION_PAGES], float *peak, float *mass, const uint here, const bool begins)
+{
+    float16 top = weight[0];
+    for (uint p = 1; p < here; p++) {
+        top = fmax(top, weight[p]);
+    }
+    const float best = fmax(*peak, highest(top));
+    float16 added = 0.0f;
+    for (uint p = 0; p < here; p++) {
+        const float16 score = weight[p];
+        const float16 e = sc_exp16(score - best);
+        weight[p] = score == -INFINITY ? (float16)(0.0f) : e;
+        added += weight[p];
+    }
+    const float shrink = begins ? 0.0f : sc_exp(*peak - best);
+    *mass = *mass * shrink + total_of(added);
+    *peak = best;
+    return shrink;
+}
+
+/* part += the weighted values of the first `count` positions of a page; slots past them hold anything. */
+static void add_page(float16 part[GROUP][V_CHAINS][VECTORS], float16 weight[GROUP][SC_ATTENTION_PAGES],
+                     __global const float16 *value, const uint p, const uint count)
+{
+    const float *w = (const float *)&weight[0][p];
+    for (uint s = 0; s < count; s += V_CHAINS) {
+        UNROLL
+        for (uint c = 0; c < V_CHAINS; c++) {
+            if (s + c < count) {
+                UNROLL
+                for (uint v = 0; v < VECTORS; v++) {
+                    const float16 x = value[(s + c) * VECTORS + v];
+                    UNROLL
+                    for (uint g = 0; g < GROUP; g++) {
+                        part[g][c][v] = fma((float16)(w[g * SC_ATTENTION_PAGES * 16 + s + c]), x, part[g][c][v]);
+                    }
+                }
+            }
+        }
+    }
+}
+
 /* out [N, HEADS * HEAD]: softmax of q k / sqrt(HEAD) over positions 0 .. position[row], times the values. */
 __kernel void attention(__global float *out, __global const float *qkv, __global const float *keys,
                         __global const float *values, __global const int *position, __global const int *table,
                         __global const int *pages, const float scale)
 {
     const uint row = get_global_id(0) / KV_HEADS, head = get_global_id(0) % KV_HEADS, last = (uint)position[row];
+    const uint n_pages = last / SC_PAGE + 1;
     __global const int *list = pages + table[row];
     float q[GROUP][HEAD];
     float16 sum[GROUP][VECTORS];
@@ -171,97 +250,29 @@ __kernel void attention(__global float *out, __global const float *qkv, __global
         peak[g] = -INFINITY;
         mass[g] = 0.0f;
     }
-    const uint n_pages = last / SC_PAGE + 1;
-    const int16 lane = (int16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     for (uint first = 0; first < n_pages; first += SC_ATTENTION_PAGES) {
         const uint here = min((uint)SC_ATTENTION_PAGES, n_pages - first);
-        float16 weight[GROUP][SC_ATTENTION_PAGES];
+        float16 weight[GROUP][SC_ATTENTION_PAGES], part[GROUP][V_CHAINS][VECTORS];
         for (uint p = 0; p < here; p++) {
-            __global const float16 *k = (__global const float16 *)(keys + ((size_t)list[first + p] * KV_HEADS + head) * (HEAD * SC_PAGE));
-            float16 chain[GROUP][K_CHAINS];
-            UNROLL
-            for (uint g = 0; g < GROUP; g++) {
-                UNROLL
-                for (uint c = 0; c < K_CHAINS; c++) {
-                    chain[g][c] = 0.0f;
-                }
-            }
-            for (uint d = 0; d < HEAD; d += K_CHAINS) {
-                UNROLL
-                for (uint c = 0; c < K_CHAINS; c++) {
-                    const float16 key = k[d + c];
-                    UNROLL
-                    for (uint g = 0; g < GROUP; g++) {
-                        chain[g][c] = fma((float16)(q[g][d + c]), key, chain[g][c]);
-                    }
-                }
-            }
-            const int left = (int)last - (int)((first + p) * SC_PAGE);
-            UNROLL
-            for (uint g = 0; g < GROUP; g++) {
-                float16 score = chain[g][0];
-                UNROLL
-                for (uint c = 1; c < K_CHAINS; c++) {
-                    score += chain[g][c];
-                }
-                weight[g][p] = lane > left ? (float16)(-INFINITY) : score;
-            }
+            const size_t place = ((size_t)list[first + p] * KV_HEADS + head) * (HEAD * SC_PAGE);
+            score_page(weight, q, (__global const float16 *)(keys + place), p, (int)last - (int)((first + p) * SC_PAGE));
         }
         UNROLL
         for (uint g = 0; g < GROUP; g++) {
-            float16 top = weight[g][0];
-            for (uint p = 1; p < here; p++) {
-                top = fmax(top, weight[g][p]);
-            }
-            const float best = fmax(peak[g], highest(top));
-            float16 added = 0.0f;
-            for (uint p = 0; p < here; p++) {
-                const float16 score = weight[g][p];
-                const float16 e = sc_exp16(score - best);
-                weight[g][p] = score == -INFINITY ? (float16)(0.0f) : e;
-                added += weight[g][p];
-            }
-            if (first > 0) {
-                const float shrink = sc_exp(peak[g] - best);
-                mass[g] *= shrink;
-                UNROLL
-                for (uint v = 0; v < VECTORS; v++) {
-                    sum[g][v] *= shrink;
-                }
-            }
-            mass[g] += total_of(added);
-            peak[g] = best;
-        }
-        float16 part[GROUP][V_CHAINS][VECTORS];
-        UNROLL
-        for (uint g = 0; g < GROUP; g++) {
+            const float shrink = soften(weight[g], &peak[g], &mass[g], here, first == 0);
             UNROLL
-            for (uint c = 0; c < V_CHAINS; c++) {
+            for (uint v = 0; v < VECTORS; v++) {
+                sum[g][v] *= shrink;
                 UNROLL
-                for (uint v = 0; v < VECTORS; v++) {
+                for (uint c = 0; c < V_CHAINS; c++) {
                     part[g][c][v] = 0.0f;
                 }
             }
         }
         for (uint p = 0; p < here; p++) {
-            __global const float16 *value = (__global const float16 *)(values + ((size_t)list[first + p] * KV_HEADS + head) * (HEAD_PAD * SC_PAGE));
-            const float *w0 = (const float *)&weight[0][p];
-            const uint count = min((uint)SC_PAGE, last - (first + p) * SC_PAGE + 1);
-            for (uint s = 0; s < count; s += V_CHAINS) {
-                UNROLL
-                for (uint c = 0; c < V_CHAINS; c++) {
-                    if (s + c < count) { /* slots past the row's position hold anything */
-                        UNROLL
-                        for (uint v = 0; v < VECTORS; v++) {
-                            const float16 x = value[(s + c) * VECTORS + v];
-                            UNROLL
-                            for (uint g = 0; g < GROUP; g++) {
-                                part[g][c][v] = fma((float16)(w0[g * SC_ATTENTION_PAGES * 16 + s + c]), x, part[g][c][v]);
-                            }
-                        }
-                    }
-                }
-            }
+            const size_t place = ((size_t)list[first + p] * KV_HEADS + head) * (HEAD_PAD * SC_PAGE);
+            add_page(part, weight, (__global const float16 *)(values + place), p,
+                     min((uint)SC_PAGE, last - (first + p) * SC_PAGE + 1));
         }
         UNROLL
         for (uint g = 0; g < GROUP; g++) {
@@ -276,7 +287,6 @@ __kernel void attention(__global float *out, __global const float *qkv, __global
             }
         }
     }
-    UNROLL
     for (uint g = 0; g < GROUP; g++) {
         __global float *to = out + (size_t)row * (HEADS * HEAD) + (head * GROUP + g) * HEAD;
         const float *from = (const float *)sum[g];
