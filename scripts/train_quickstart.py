@@ -7,9 +7,9 @@
 
 Stages (each can be run alone with --stage, on what the earlier ones left):
   data      world.jsonl, arithmetic.jsonl            seconds (standard library only)
-  base      tokenizer, next-token training           about 10 minutes on two cores
-  instruct  the base tuned by a policy gradient      about 6 minutes
-  evaluate  50 draws per question, model cards       about 5 minutes
+  base      tokenizer, next-token training           about 20 minutes on two idle cores
+  instruct  the base tuned by a policy gradient      a few minutes
+  evaluate  50 draws per question, model cards       10 minutes or more
 Training is seeded; on another machine or number of threads the weights differ in rounding,
 and the committed models are the ones whose numbers stand in their cards.
 """
