@@ -24,6 +24,20 @@ static const char *share(char text[16], double value)
     return text;
 }
 
+/* ".0123": four digits, for nats. */
+static const char *small(char text[16], double value)
+{
+    if (!isfinite(value)) {
+        return "-";
+    }
+    (void)snprintf(text, 16, "%.4f", value);
+    char *zero = strchr(text, '0');
+    if (zero != NULL && zero[1] == '.' && (zero == text || (zero == text + 1 && text[0] == '-'))) {
+        memmove(zero, zero + 1, strlen(zero));
+    }
+    return text;
+}
+
 static void print_row(const sc_analysis_cell *cell, size_t width)
 {
     const sc_analysis_row *f = &cell->rows[SC_ANALYSIS_FREQUENCY], *s = &cell->rows[SC_ANALYSIS_SPLIT];
@@ -41,6 +55,31 @@ static void print_row(const sc_analysis_cell *cell, size_t width)
     printf("  %5s", share(t[0], cell->smece_known));
     printf("  %5s %5s %6.2f%s\n", share(t[12], cell->truncated), share(t[13], cell->unparsed), cell->draws_per_forward,
            cell->flagged ? "  ! cut or unparsed" : "");
+}
+
+/* Both sides of the theorem: what miscalibration there is, and what removing it would save. */
+static void print_gaps(const sc_analysis *analysis, size_t width)
+{
+    printf("\n%-*s  %6s %6s  %7s %7s  %-24s %7s %7s  %7s\n", (int)width, "loss gap, nats (frequency)", "smCE", "dsmCE",
+           "shift", "affine", "Lipschitz [95 %]", "floor", "x-fit", "isoton.");
+    for (size_t i = 0; i < analysis->n_cells; i++) {
+        const sc_calibration *c = &analysis->cells[i].rows[SC_ANALYSIS_FREQUENCY].calibration;
+        if (c->n == 0) {
+            continue;
+        }
+        char t[11][16];
+        printf("%-*s  %6s %6s  %7s %7s  %7s [%6s %6s] %8s %7s  %7s\n", (int)width, analysis->cells[i].name,
+               share(t[0], c->smce), share(t[1], c->dsmce), small(t[2], c->pgap[SC_GAP_SHIFT]),
+               small(t[3], c->pgap[SC_GAP_AFFINE]), small(t[4], c->pgap[SC_GAP_LIPSCHITZ]),
+               small(t[5], c->pgap_spread.interval[SC_GAP_LIPSCHITZ][0]),
+               small(t[6], c->pgap_spread.interval[SC_GAP_LIPSCHITZ][1]),
+               small(t[7], c->pgap_spread.floor[SC_GAP_LIPSCHITZ]), small(t[8], c->pgap_crossfit[SC_GAP_LIPSCHITZ]),
+               small(t[9], c->pgap[SC_GAP_ISOTONIC]));
+    }
+    printf(
+        "\nThe log loss that the best tilt of each family by a function of the confidence would save. A calibrated\n"
+        "model has none; in sample every fit finds some, as much as the floor. x-fit is scored on questions the fit\n"
+        "has not seen and may be negative.\n");
 }
 
 static void print_table(const sc_analysis *analysis)
@@ -63,6 +102,7 @@ static void print_table(const sc_analysis *analysis)
         "the bias of M draws; a value near its floor shows no miscalibration. known: smECE against the known\n"
         "probability of being right, where the data law is known. cut, unp: shares of draws cut at max_tokens and\n"
         "without an answer. dr/fwd: tokens drawn per forward pass.\n");
+    print_gaps(analysis, width);
     for (size_t i = 0; i < analysis->n_missing; i++) {
         printf("not finished: %s\n", analysis->missing[i]);
     }

@@ -148,8 +148,28 @@ static void row_unknown(sc_analysis_row *row)
 {
     *row = (sc_analysis_row){.model_floor = {NAN, NAN, NAN}};
     for (size_t i = 0; i < SC_ANALYSIS_CURVE; i++) {
-        row->curve[i] = row->density[i] = NAN;
+        row->curve[i] = row->density[i] = row->tilt_lipschitz[i] = row->tilt_isotonic[i] = NAN;
     }
+}
+
+/* The tilts that lower the log loss most, as curves over the confidence. */
+static semcal_status best_tilts(sc_analysis_row *row, const reading *r, semcal_error *error)
+{
+    static const sc_gap_family families[] = {SC_GAP_LIPSCHITZ, SC_GAP_ISOTONIC};
+    double *const curves[] = {row->tilt_lipschitz, row->tilt_isotonic};
+    sc_pool pool = {0};
+    semcal_status status = sc_pool_make(&pool, r->c, r->a, NULL, r->n_pairs, error);
+    for (size_t k = 0; k < 2 && status == SEMCAL_OK; k++) {
+        sc_tilt tilt = {0};
+        double gap;
+        status = sc_gap_fit(&tilt, &gap, NULL, families[k], &pool, error);
+        for (size_t i = 0; i < SC_ANALYSIS_CURVE && status == SEMCAL_OK; i++) {
+            curves[k][i] = sc_gap_tilt_at(&tilt, (double)i / (SC_ANALYSIS_CURVE - 1));
+        }
+        sc_gap_free(&tilt);
+    }
+    sc_pool_free(&pool);
+    return status;
 }
 
 static semcal_status analyze_row(sc_analysis_row *row, reading *r, int estimator, semcal_error *error)
@@ -166,6 +186,8 @@ static semcal_status analyze_row(sc_analysis_row *row, reading *r, int estimator
     options.n_bootstrap = (size_t)settings->bootstrap;
     options.n_floor = (size_t)settings->floor_redraws;
     options.n_draws = r->products.n_draws;
+    options.n_folds = (size_t)settings->folds;
+    options.n_gap = options.n_bootstrap < 200 ? options.n_bootstrap : 200;
     semcal_status status = sc_calibration_compute(&row->calibration, r->c, r->a, r->n_pairs, &options, error);
     if (status != SEMCAL_OK) {
         return status;
@@ -181,6 +203,9 @@ static semcal_status analyze_row(sc_analysis_row *row, reading *r, int estimator
         }
         status = sc_smece_curve(row->curve, row->density, t, SC_ANALYSIS_CURVE, width > .01 ? width : .01, r->c, r->a,
                                 NULL, r->n_pairs, error);
+    }
+    if (status == SEMCAL_OK) {
+        status = best_tilts(row, r, error);
     }
     return status;
 }

@@ -23,6 +23,7 @@ typedef struct sc_analysis_row {
     sc_floor model_floor;
     double confidence_sd; /* standard deviation of the confidences */
     double curve[SC_ANALYSIS_CURVE], density[SC_ANALYSIS_CURVE];
+    double tilt_lipschitz[SC_ANALYSIS_CURVE], tilt_isotonic[SC_ANALYSIS_CURVE]; /* best tau at the same confidences */
 } sc_analysis_row;
 
 typedef struct sc_analysis_cell {

@@ -71,6 +71,38 @@ PAIRS(log_loss, calibration.log_loss)
 PAIRS(log_loss_infinite, calibration.log_loss_infinite)
 PAIRS(log_loss_smoothed, calibration.log_loss_smoothed)
 PAIRS(auroc, calibration.auroc)
+PAIRS(smce, calibration.smce)
+PAIRS(dsmce, calibration.dsmce)
+PAIRS(pgap_shift, calibration.pgap[SC_GAP_SHIFT])
+PAIRS(pgap_shift_crossfit, calibration.pgap_crossfit[SC_GAP_SHIFT])
+PAIRS(pgap_shift_low, calibration.pgap_spread.interval[SC_GAP_SHIFT][0])
+PAIRS(pgap_shift_high, calibration.pgap_spread.interval[SC_GAP_SHIFT][1])
+PAIRS(pgap_shift_floor, calibration.pgap_spread.floor[SC_GAP_SHIFT])
+PAIRS(pgap_shift_floor_95, calibration.pgap_spread.floor_95[SC_GAP_SHIFT])
+PAIRS(pgap_affine, calibration.pgap[SC_GAP_AFFINE])
+PAIRS(pgap_affine_crossfit, calibration.pgap_crossfit[SC_GAP_AFFINE])
+PAIRS(pgap_affine_low, calibration.pgap_spread.interval[SC_GAP_AFFINE][0])
+PAIRS(pgap_affine_high, calibration.pgap_spread.interval[SC_GAP_AFFINE][1])
+PAIRS(pgap_affine_floor, calibration.pgap_spread.floor[SC_GAP_AFFINE])
+PAIRS(pgap_affine_floor_95, calibration.pgap_spread.floor_95[SC_GAP_AFFINE])
+PAIRS(pgap_lipschitz, calibration.pgap[SC_GAP_LIPSCHITZ])
+PAIRS(pgap_lipschitz_crossfit, calibration.pgap_crossfit[SC_GAP_LIPSCHITZ])
+PAIRS(pgap_lipschitz_low, calibration.pgap_spread.interval[SC_GAP_LIPSCHITZ][0])
+PAIRS(pgap_lipschitz_high, calibration.pgap_spread.interval[SC_GAP_LIPSCHITZ][1])
+PAIRS(pgap_lipschitz_floor, calibration.pgap_spread.floor[SC_GAP_LIPSCHITZ])
+PAIRS(pgap_lipschitz_floor_95, calibration.pgap_spread.floor_95[SC_GAP_LIPSCHITZ])
+PAIRS(pgap_isotonic, calibration.pgap[SC_GAP_ISOTONIC])
+PAIRS(pgap_isotonic_crossfit, calibration.pgap_crossfit[SC_GAP_ISOTONIC])
+PAIRS(pgap_isotonic_low, calibration.pgap_spread.interval[SC_GAP_ISOTONIC][0])
+PAIRS(pgap_isotonic_high, calibration.pgap_spread.interval[SC_GAP_ISOTONIC][1])
+PAIRS(pgap_isotonic_floor, calibration.pgap_spread.floor[SC_GAP_ISOTONIC])
+PAIRS(pgap_isotonic_floor_95, calibration.pgap_spread.floor_95[SC_GAP_ISOTONIC])
+PAIRS(pgap_sq, calibration.pgap[SC_GAP_SQUARE])
+PAIRS(pgap_sq_crossfit, calibration.pgap_crossfit[SC_GAP_SQUARE])
+PAIRS(pgap_sq_low, calibration.pgap_spread.interval[SC_GAP_SQUARE][0])
+PAIRS(pgap_sq_high, calibration.pgap_spread.interval[SC_GAP_SQUARE][1])
+PAIRS(pgap_sq_floor, calibration.pgap_spread.floor[SC_GAP_SQUARE])
+PAIRS(pgap_sq_floor_95, calibration.pgap_spread.floor_95[SC_GAP_SQUARE])
 
 #define OF_CELL(name, text, unit)                                                                                      \
     {                                                                                                                  \
@@ -127,6 +159,38 @@ const sc_analysis_field sc_analysis_fields[] = {
     OF_ROW(log_loss_infinite, "questions with infinite log loss", "1"),
     OF_ROW(log_loss_smoothed, "log loss at (M c + 1/2)/(M + 1)", "nat"),
     OF_ROW(auroc, "area under the ROC curve of confidence for being right", "1"),
+    OF_ROW(smce, "smooth calibration error", "1"),
+    OF_ROW(dsmce, "smooth calibration error, dual: witness 1/4-Lipschitz in the logit", "1"),
+    OF_ROW(pgap_shift, "loss gap, in sample: tilt by one number", "nat"),
+    OF_ROW(pgap_shift_crossfit, "loss gap, cross-fitted: tilt by one number", "nat"),
+    OF_ROW(pgap_shift_low, "pgap_shift, lower end of the 95 % basic bootstrap interval", "nat"),
+    OF_ROW(pgap_shift_high, "pgap_shift, upper end of the 95 % basic bootstrap interval", "nat"),
+    OF_ROW(pgap_shift_floor, "pgap_shift of a calibrated model with these confidences, mean", "nat"),
+    OF_ROW(pgap_shift_floor_95, "the same, 95 % point", "nat"),
+    OF_ROW(pgap_affine, "loss gap, in sample: affine tilt of the logit", "nat"),
+    OF_ROW(pgap_affine_crossfit, "loss gap, cross-fitted: affine tilt of the logit", "nat"),
+    OF_ROW(pgap_affine_low, "pgap_affine, lower end of the 95 % basic bootstrap interval", "nat"),
+    OF_ROW(pgap_affine_high, "pgap_affine, upper end of the 95 % basic bootstrap interval", "nat"),
+    OF_ROW(pgap_affine_floor, "pgap_affine of a calibrated model with these confidences, mean", "nat"),
+    OF_ROW(pgap_affine_floor_95, "the same, 95 % point", "nat"),
+    OF_ROW(pgap_lipschitz, "loss gap, in sample: 1-Lipschitz tilt of the logit", "nat"),
+    OF_ROW(pgap_lipschitz_crossfit, "loss gap, cross-fitted: 1-Lipschitz tilt of the logit", "nat"),
+    OF_ROW(pgap_lipschitz_low, "pgap_lipschitz, lower end of the 95 % basic bootstrap interval", "nat"),
+    OF_ROW(pgap_lipschitz_high, "pgap_lipschitz, upper end of the 95 % basic bootstrap interval", "nat"),
+    OF_ROW(pgap_lipschitz_floor, "pgap_lipschitz of a calibrated model with these confidences, mean", "nat"),
+    OF_ROW(pgap_lipschitz_floor_95, "the same, 95 % point", "nat"),
+    OF_ROW(pgap_isotonic, "loss gap, in sample: monotone recalibration", "nat"),
+    OF_ROW(pgap_isotonic_crossfit, "loss gap, cross-fitted: monotone recalibration", "nat"),
+    OF_ROW(pgap_isotonic_low, "pgap_isotonic, lower end of the 95 % basic bootstrap interval", "nat"),
+    OF_ROW(pgap_isotonic_high, "pgap_isotonic, upper end of the 95 % basic bootstrap interval", "nat"),
+    OF_ROW(pgap_isotonic_floor, "pgap_isotonic of a calibrated model with these confidences, mean", "nat"),
+    OF_ROW(pgap_isotonic_floor_95, "the same, 95 % point", "nat"),
+    OF_ROW(pgap_sq, "loss gap, in sample: squared loss, 1-Lipschitz change of the confidence", "1"),
+    OF_ROW(pgap_sq_crossfit, "loss gap, cross-fitted: squared loss, 1-Lipschitz change of the confidence", "1"),
+    OF_ROW(pgap_sq_low, "pgap_sq, lower end of the 95 % basic bootstrap interval", "1"),
+    OF_ROW(pgap_sq_high, "pgap_sq, upper end of the 95 % basic bootstrap interval", "1"),
+    OF_ROW(pgap_sq_floor, "pgap_sq of a calibrated model with these confidences, mean", "1"),
+    OF_ROW(pgap_sq_floor_95, "the same, 95 % point", "1"),
 };
 const size_t sc_analysis_n_fields = sizeof sc_analysis_fields / sizeof *sc_analysis_fields;
 
@@ -205,18 +269,27 @@ static semcal_status write_numbers(sc_h5 *file, const sc_analysis *analysis, sem
         status = write_doubles(file, field->name, field->long_name, field->units, dims, field->of_cell != NULL ? 1 : 2,
                                values, error);
     }
-    for (int which = 0; which < 2 && status == SEMCAL_OK; which++) {
+    static const struct {
+        const char *name, *long_name, *units;
+        size_t offset;
+    } curves[] = {
+        {"curve", "smoothed share of right answers at this confidence", "1", offsetof(sc_analysis_row, curve)},
+        {"density", "smoothed density of confidences", "1", offsetof(sc_analysis_row, density)},
+        {"tilt_lipschitz", "best 1-Lipschitz tilt tau of the logit of the confidence", "1",
+         offsetof(sc_analysis_row, tilt_lipschitz)},
+        {"tilt_isotonic", "best tilt tau that keeps the order of confidences", "1",
+         offsetof(sc_analysis_row, tilt_isotonic)},
+    };
+    for (size_t which = 0; which < sizeof curves / sizeof *curves && status == SEMCAL_OK; which++) {
         for (size_t k = 0; k < n; k++) {
             for (size_t e = 0; e < n_rows; e++) {
                 const sc_analysis_row *row = &analysis->cells[k].rows[e];
-                memcpy(values + (k * n_rows + e) * n_points, which == 0 ? row->curve : row->density,
+                memcpy(values + (k * n_rows + e) * n_points, (const char *)row + curves[which].offset,
                        n_points * sizeof *values);
             }
         }
-        status = write_doubles(file, which == 0 ? "curve" : "density",
-                               which == 0 ? "smoothed share of right answers at this confidence"
-                                          : "smoothed density of confidences",
-                               "1", dims, 3, values, error);
+        status = write_doubles(file, curves[which].name, curves[which].long_name, curves[which].units, dims, 3, values,
+                               error);
     }
     for (size_t i = 0; i < n_points && status == SEMCAL_OK; i++) {
         values[i] = (double)i / (double)(n_points - 1);
