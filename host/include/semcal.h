@@ -183,6 +183,46 @@ size_t semcal_model_context(const semcal_model *model);
 semcal_status semcal_model_score(semcal_model *model, double *logprobs, const int32_t *tokens, size_t n,
                                  semcal_error *error);
 
+/* ---- whole experiments: what the program does with a configuration ----------------------------------------- */
+
+typedef struct semcal_run_options {
+    const char *const *set; /* [n_set] "key=value" over the configuration, as --set */
+    size_t n_set;
+    const char *device;       /* as in semcal_model_open */
+    unsigned shard, n_shards; /* from 1; 1 of 1: everything */
+    bool fresh;               /* forget what the folder holds instead of resuming */
+    /* Asked between device calls; true stops with SEMCAL_INTERRUPTED after a commit. May be NULL. */
+    bool (*stopped)(void *payload);
+    /* Lines for people, without newline: warnings, cells done, cells failed. May be NULL. */
+    void (*log)(const char *line, void *payload);
+    void *payload;
+} semcal_run_options;
+
+#define SEMCAL_RUN_OPTIONS_INIT                                                                                        \
+    {                                                                                                                  \
+        NULL, 0, NULL, 1, 1, false, NULL, NULL, NULL                                                                   \
+    }
+
+typedef struct semcal_run_summary {
+    size_t n_cells, n_finished, n_failed; /* n_finished counts those that were finished before, too */
+    uint64_t n_questions;                 /* generated this time */
+    uint64_t draw_tokens, forward_tokens; /* tokens drawn; tokens run through models for them */
+    double wall_s;
+} semcal_run_summary;
+
+/* Generates, stores and collapses every cell of the configuration file `config` into `folder`; resumes what is there.
+ * `summary` may be NULL. SEMCAL_PARTIAL when some cells failed, SEMCAL_INTERRUPTED after a clean stop, SEMCAL_E_CONFIG
+ * for what is in the file or when the folder holds a run of another configuration. */
+semcal_status semcal_run_execute(semcal_run_summary *summary, const char *config, const char *folder,
+                                 const semcal_run_options *options, semcal_error *error);
+
+/* Analyses the finished cells of a run folder, writes FOLDER/analysis.h5, and gives every number as JSON text, free().
+ * `collapse` names one of the collapses applied, NULL the active one. SEMCAL_E_DATA when there is no finished cell. */
+semcal_status semcal_run_analyze(char **json, const char *folder, const char *collapse, semcal_error *error);
+
+/* Applies another collapse kind to every finished cell; it becomes the active one. */
+semcal_status semcal_run_collapse(const char *folder, const char *kind, semcal_error *error);
+
 #ifdef __cplusplus
 }
 #endif

@@ -134,9 +134,85 @@ static void model(void **state)
     semcal_model_free(NULL);
 }
 
+/* ---- whole experiments ---- */
+
+static void write_file(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void count_line(const char *line, void *payload)
+{
+    assert_null(strchr(line, '\n'));
+    ++*(size_t *)payload;
+}
+
+static bool at_once(void *payload)
+{
+    (void)payload;
+    return true;
+}
+
+static void run(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/semcal_public_XXXXXX", config[64], data[64], out[64], command[128];
+    assert_non_null(mkdtemp(folder));
+    (void)snprintf(config, sizeof config, "%s/toy.yaml", folder);
+    (void)snprintf(data, sizeof data, "%s/toy.jsonl", folder);
+    (void)snprintf(out, sizeof out, "%s/run", folder);
+    write_file(data, "{\"question\": \"law: alfa=0.9 bravo=0.1\", \"answers\": \"alfa\"}\n"
+                     "{\"question\": \"law: alfa=0.2 bravo=0.8\", \"answers\": \"bravo\"}\n"
+                     "{\"question\": \"law: alfa=0.4 bravo=0.6\", \"answers\": \"alfa\"}\n");
+    write_file(config,
+               "name: toy\nmodels: [{name: t, source: toy}]\n"
+               "datasets: [{name: d, path: toy.jsonl, collapse: choice, choices: [alfa, bravo]}]\n"
+               "styles: [plain]\nstyle: {plain: {prompt: \"{question}\\n\", max_tokens: 8, stop: [\"\\n\"]}}\n");
+    semcal_error error = SEMCAL_ERROR_INIT;
+    semcal_run_options options = SEMCAL_RUN_OPTIONS_INIT;
+    semcal_run_summary summary;
+    const char *set[] = {"sampling.draws=7"};
+    size_t n_lines = 0;
+    options.set = set;
+    options.n_set = 1;
+    options.log = count_line;
+    options.payload = &n_lines;
+    options.stopped = at_once;
+    check_error(semcal_run_execute(&summary, config, out, &options, &error), error, SEMCAL_INTERRUPTED, "");
+    options.stopped = NULL;
+    check_ok(semcal_run_execute(&summary, config, out, &options, &error), error);
+    assert_int_equal(summary.n_cells, 1);
+    assert_int_equal(summary.n_finished, 1);
+    assert_int_equal(summary.n_failed, 0);
+    assert_int_equal(summary.n_questions, 3);
+    assert_true(summary.draw_tokens >= 3 * 7 && n_lines > 0);
+    char *json = NULL;
+    check_ok(semcal_run_analyze(&json, out, NULL, &error), error);
+    assert_non_null(strstr(json, "\"smece\""));
+    assert_non_null(strstr(json, "\"collapse\": \"choice\""));
+    free(json);
+    check_ok(semcal_run_collapse(out, "exact", &error), error);
+    check_ok(semcal_run_analyze(&json, out, NULL, &error), error);
+    assert_non_null(strstr(json, "\"collapse\": \"exact\""));
+    free(json);
+    set[0] = "sampling.draws=8";
+    check_error(semcal_run_execute(NULL, config, out, &options, &error), error, SEMCAL_E_CONFIG, "configuration");
+    set[0] = "sampling.darws=8";
+    check_error(semcal_run_execute(NULL, config, out, &options, &error), error, SEMCAL_E_CONFIG, "draws");
+    options.shard = 3;
+    check_error(semcal_run_execute(NULL, config, out, &options, &error), error, SEMCAL_E_CONFIG, "shard");
+    check_error(semcal_run_analyze(&json, folder, NULL, &error), error, SEMCAL_E_DATA, "");
+    assert_null(json);
+    (void)snprintf(command, sizeof command, "rm -rf %s", folder);
+    assert_int_equal(system(command), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(calibration), cmocka_unit_test(collapse),
-                                       cmocka_unit_test(tokenizer), cmocka_unit_test(model)};
+                                       cmocka_unit_test(tokenizer), cmocka_unit_test(model), cmocka_unit_test(run)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
