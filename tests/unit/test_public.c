@@ -159,7 +159,7 @@ static bool at_once(void *payload)
 static void run(void **state)
 {
     (void)state;
-    char folder[] = "/tmp/semcal_public_XXXXXX", config[64], data[64], out[64], command[128];
+    char folder[] = "/tmp/semcal_public_XXXXXX", config[64], data[64], out[96], command[128];
     assert_non_null(mkdtemp(folder));
     (void)snprintf(config, sizeof config, "%s/toy.yaml", folder);
     (void)snprintf(data, sizeof data, "%s/toy.jsonl", folder);
@@ -188,12 +188,20 @@ static void run(void **state)
     assert_int_equal(summary.n_finished, 1);
     assert_int_equal(summary.n_failed, 0);
     assert_int_equal(summary.n_questions, 3);
-    assert_true(summary.draw_tokens >= 3 * 7 && n_lines > 0);
+    assert_true(summary.draw_tokens >= 3 * 7);
     char *json = NULL;
     check_ok(semcal_run_analyze(&json, out, NULL, &error), error);
     assert_non_null(strstr(json, "\"smece\""));
     assert_non_null(strstr(json, "\"collapse\": \"choice\""));
     free(json);
+    /* a cell that cannot run leaves the other, and is told */
+    write_file(config,
+               "name: two\nmodels: [{name: t, source: toy}, {name: m, path: nowhere}]\n"
+               "datasets: [{name: d, path: toy.jsonl, collapse: choice, choices: [alfa, bravo]}]\n"
+               "styles: [plain]\nstyle: {plain: {prompt: \"{question}\\n\", max_tokens: 8, stop: [\"\\n\"]}}\n");
+    (void)snprintf(out + strlen(out), 5, "-two");
+    check_error(semcal_run_execute(&summary, config, out, &options, &error), error, SEMCAL_PARTIAL, "1 of 2 cells");
+    assert_true(summary.n_failed == 1 && summary.n_finished == 1 && n_lines > 0);
     check_ok(semcal_run_collapse(out, "exact", &error), error);
     check_ok(semcal_run_analyze(&json, out, NULL, &error), error);
     assert_non_null(strstr(json, "\"collapse\": \"exact\""));
