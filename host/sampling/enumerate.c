@@ -8,26 +8,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A prefix. Parents stay in the list, so that paths can be read back. */
-typedef struct prefix {
-    int64_t parent; /* -1: the prompt */
-    int32_t token;
-    uint32_t depth;
-    double logprob;
+/* What is known of a prefix while it is open. */
+typedef struct state {
     sc_node node; /* -1: exists as a path only */
     sc_ending_tail tail;
-} prefix;
+} state;
 
 typedef struct search {
     sc_source *source;
     const sc_enumerate_options *options;
     const int32_t *prompt;
     size_t n_prompt, n_live, live_nodes;
-    prefix *prefixes;
-    size_t n_prefixes, prefixes_capacity;
+    state *states; /* of out->prefixes */
+    size_t states_capacity;
     int64_t *heap; /* open prefixes, the heaviest on top */
     size_t n_heap, heap_capacity;
     sc_enumeration *out;
+    size_t entropy_capacity, normalizer_capacity, top_token_capacity, top_logprob_capacity;
     sc_sum found;
 } search;
 
@@ -35,7 +32,7 @@ typedef struct search {
 
 static bool heavier(const search *s, int64_t a, int64_t b)
 {
-    double x = s->prefixes[a].logprob, y = s->prefixes[b].logprob;
+    double x = s->out->prefixes[a].logprob, y = s->out->prefixes[b].logprob;
     return x > y || (!(x < y) && a < b);
 }
 
@@ -75,14 +72,14 @@ static int64_t heap_pop(search *s)
 
 /* ---- responses ---- */
 
-static void path_tokens(const search *s, int32_t *tokens, int64_t at)
+void sc_enumeration_path(const sc_enumeration *e, int32_t *tokens, int64_t at)
 {
-    for (size_t i = s->prefixes[at].depth; i > 0; i--, at = s->prefixes[at].parent) {
-        tokens[i - 1] = s->prefixes[at].token;
+    for (size_t i = e->prefixes[at].depth; i > 0; i--, at = e->prefixes[at].parent) {
+        tokens[i - 1] = e->prefixes[at].token;
     }
 }
 
-static semcal_status add_response(search *s, int64_t parent, int32_t token, double logprob, int finish, size_t n_given,
+static semcal_status add_response(search *s, const sc_enumerated_prefix *end, int finish, size_t n_given,
                                   semcal_error *error)
 {
     sc_enumeration *out = s->out;
@@ -91,17 +88,21 @@ static semcal_status add_response(search *s, int64_t parent, int32_t token, doub
     if (status != SEMCAL_OK) {
         return status;
     }
-    size_t n = (size_t)s->prefixes[parent].depth + 1;
+    size_t n = end->depth;
     int32_t *all = sc_memory_alloc(n_given + n, sizeof *all, error);
-    sc_enumerated fresh = {.logprob = logprob, .n_tokens = n, .finish = (uint8_t)finish};
+    sc_enumerated fresh = {.logprob = end->logprob,
+                           .logprob_raw = end->logprob_raw,
+                           .parent = end->parent,
+                           .n_tokens = n,
+                           .finish = (uint8_t)finish};
     fresh.tokens = sc_memory_alloc(n, sizeof *fresh.tokens, error);
     if (fresh.tokens == NULL || all == NULL) {
         free(all);
         free(fresh.tokens);
         return SEMCAL_E_MEMORY;
     }
-    path_tokens(s, fresh.tokens, parent);
-    fresh.tokens[n - 1] = token;
+    sc_enumeration_path(out, fresh.tokens, end->parent);
+    fresh.tokens[n - 1] = end->token;
     memcpy(all, s->prompt + s->n_prompt - n_given, n_given * sizeof *all);
     memcpy(all + n_given, fresh.tokens, n * sizeof *all);
     status = sc_ending_text(&fresh.text, &fresh.text_length, &s->options->ending, s->source, all, n_given + n, finish,
@@ -112,7 +113,7 @@ static semcal_status add_response(search *s, int64_t parent, int32_t token, doub
         return status;
     }
     out->responses[out->n_responses++] = fresh;
-    sc_sum_add(&s->found, exp(logprob));
+    sc_sum_add(&s->found, exp(end->logprob));
     return SEMCAL_OK;
 }
 
@@ -137,21 +138,22 @@ static int compare_responses(const void *a, const void *b)
 static semcal_status open_paths(search *s, const int64_t *taken, size_t n_taken, semcal_error *error)
 {
     for (size_t i = 0; i < n_taken; i++) {
-        prefix *p = &s->prefixes[taken[i]];
-        if (p->node >= 0) {
+        sc_node *node = &s->states[taken[i]].node;
+        size_t depth = s->out->prefixes[taken[i]].depth;
+        if (*node >= 0) {
             continue;
         }
-        int32_t *tokens = sc_memory_alloc(s->n_prompt + p->depth, sizeof *tokens, error);
+        int32_t *tokens = sc_memory_alloc(s->n_prompt + depth, sizeof *tokens, error);
         if (tokens == NULL) {
             return SEMCAL_E_MEMORY;
         }
         memcpy(tokens, s->prompt, s->n_prompt * sizeof *tokens);
-        path_tokens(s, tokens + s->n_prompt, taken[i]);
-        const size_t first[2] = {0, s->n_prompt + p->depth};
-        semcal_status status = s->source->functions->open(s->source, &p->node, 1, first, tokens, error);
+        sc_enumeration_path(s->out, tokens + s->n_prompt, taken[i]);
+        const size_t first[2] = {0, s->n_prompt + depth};
+        semcal_status status = s->source->functions->open(s->source, node, 1, first, tokens, error);
         free(tokens);
         if (status != SEMCAL_OK) {
-            p->node = -1;
+            *node = -1;
             return status;
         }
         s->n_live++;
@@ -160,30 +162,37 @@ static semcal_status open_paths(search *s, const int64_t *taken, size_t n_taken,
 }
 
 /* Puts token `token` behind prefix `at`: a response, or a new open prefix (with a handle while there is room). */
-static semcal_status follow(search *s, int64_t at, int32_t token, double logprob, size_t n_given, semcal_error *error)
+static semcal_status follow(search *s, int64_t at, int32_t token, double logprob, double logprob_raw, size_t n_given,
+                            semcal_error *error)
 {
-    prefix child = s->prefixes[at];
+    sc_enumeration *out = s->out;
+    sc_enumerated_prefix child = out->prefixes[at];
+    state beginning = {-1, s->states[at].tail};
     child.parent = at;
     child.token = token;
     child.depth++;
     child.logprob += logprob;
-    child.node = -1;
+    child.logprob_raw += logprob_raw;
+    child.law = -1;
+    child.rest = 0;
     int finish =
-        sc_ending_extend(&child.tail, &s->options->ending, s->source, (uint32_t)n_given + s->prefixes[at].depth, token);
+        sc_ending_extend(&beginning.tail, &s->options->ending, s->source, (uint32_t)n_given + child.depth - 1, token);
     if (finish >= 0) {
-        return add_response(s, at, token, child.logprob, finish, n_given, error);
+        return add_response(s, &child, finish, n_given, error);
     }
     semcal_status status =
-        sc_memory_grow(&s->prefixes, &s->prefixes_capacity, s->n_prefixes + 1, sizeof *s->prefixes, error);
+        sc_memory_grow(&out->prefixes, &out->prefixes_capacity, out->n_prefixes + 1, sizeof *out->prefixes, error);
+    status |= sc_memory_grow(&s->states, &s->states_capacity, out->n_prefixes + 1, sizeof *s->states, error);
     if (status == SEMCAL_OK && (s->live_nodes == 0 || s->n_live < s->live_nodes)) {
-        status = s->source->functions->extend(s->source, &child.node, 1, &s->prefixes[at].node, &token, error);
+        status = s->source->functions->extend(s->source, &beginning.node, 1, &s->states[at].node, &token, error);
         s->n_live += status == SEMCAL_OK;
     }
     if (status != SEMCAL_OK) {
         return status;
     }
-    s->prefixes[s->n_prefixes] = child;
-    return heap_push(s, (int64_t)s->n_prefixes++, error);
+    out->prefixes[out->n_prefixes] = child;
+    s->states[out->n_prefixes] = beginning;
+    return heap_push(s, (int64_t)out->n_prefixes++, error);
 }
 
 typedef struct call {
@@ -192,40 +201,98 @@ typedef struct call {
     size_t *first_draw;
     double *normalizer, *entropy, *top_logprob;
     int32_t *top_token;
+    /* away from temperature 1: one draw per law ties the tempered scale to the raw one */
+    uint64_t *uniform;
+    int32_t *token;
+    double *logprob, *logprob_raw;
 } call;
+
+/* Keeps law i of the call as row `row`. */
+static semcal_status keep_law(search *s, const call *c, size_t i, size_t row, semcal_error *error)
+{
+    sc_enumeration *out = s->out;
+    size_t keep = s->options->keep_top, n_top = s->options->n_top;
+    semcal_status status = sc_memory_grow(&out->entropy, &s->entropy_capacity, row + 1, sizeof(double), error);
+    status |= sc_memory_grow(&out->log_normalizer, &s->normalizer_capacity, row + 1, sizeof(double), error);
+    status |= sc_memory_grow(&out->top_token, &s->top_token_capacity, (row + 1) * keep, sizeof(int32_t), error);
+    status |= sc_memory_grow(&out->top_logprob, &s->top_logprob_capacity, (row + 1) * keep, sizeof(double), error);
+    if (status != SEMCAL_OK) {
+        return SEMCAL_E_MEMORY;
+    }
+    out->entropy[row] = c->entropy[i];
+    out->log_normalizer[row] = c->normalizer[i];
+    if (keep > 0) {
+        memcpy(out->top_token + row * keep, c->top_token + i * n_top, keep * sizeof(int32_t));
+        memcpy(out->top_logprob + row * keep, c->top_logprob + i * n_top, keep * sizeof(double));
+    }
+    return SEMCAL_OK;
+}
+
+static semcal_status evaluate(search *s, call *c, size_t n, semcal_error *error)
+{
+    bool tempered = s->options->temperature != 1.0;
+    for (size_t i = 0; i <= n; i++) {
+        c->first_draw[i] = tempered ? i : 0;
+    }
+    sc_law_request request = {.n_nodes = n,
+                              .node = c->nodes,
+                              .first_draw = c->first_draw,
+                              .uniform = c->uniform,
+                              .temperature = s->options->temperature,
+                              .n_top = s->options->n_top};
+    sc_law_result result = {.log_normalizer = c->normalizer,
+                            .entropy = c->entropy,
+                            .top_token = c->top_token,
+                            .top_logprob = c->top_logprob,
+                            .token = c->token,
+                            .logprob = c->logprob,
+                            .logprob_raw = c->logprob_raw};
+    return s->source->functions->laws(s->source, &request, &result, error);
+}
+
+/* Follows the top tokens of law i of the call. */
+static semcal_status follow_law(search *s, const call *c, size_t i, size_t n_given, semcal_error *error)
+{
+    const size_t n_top = s->options->n_top;
+    const double temperature = s->options->temperature;
+    sc_enumeration *out = s->out;
+    size_t row = (size_t)out->n_laws++;
+    semcal_status status = keep_law(s, c, i, row, error);
+    sc_sum followed = {0, 0};
+    for (size_t k = 0; k < n_top && status == SEMCAL_OK; k++) {
+        int32_t token = c->top_token[i * n_top + k];
+        double logprob = c->top_logprob[i * n_top + k], raw = logprob;
+        if (token < 0 || logprob == -INFINITY) {
+            break;
+        }
+        if (temperature != 1.0) {
+            raw = c->logprob_raw[i] + temperature * (logprob - c->logprob[i]);
+        }
+        sc_sum_add(&followed, exp(logprob));
+        status = follow(s, c->taken[i], token, logprob, raw, n_given, error);
+    }
+    double rest = 1 - sc_sum_value(&followed);
+    out->prefixes[c->taken[i]].law = (int64_t)row;
+    out->prefixes[c->taken[i]].rest = rest > 0 ? rest : 0;
+    return status;
+}
 
 static semcal_status expand(search *s, call *c, size_t n, size_t n_given, semcal_error *error)
 {
-    const size_t n_top = s->options->n_top;
     semcal_status status = open_paths(s, c->taken, n, error);
     for (size_t i = 0; i < n; i++) {
-        c->nodes[i] = s->prefixes[c->taken[i]].node;
+        c->nodes[i] = s->states[c->taken[i]].node;
     }
     if (status == SEMCAL_OK) {
-        sc_law_request request = {.n_nodes = n,
-                                  .node = c->nodes,
-                                  .first_draw = c->first_draw,
-                                  .temperature = s->options->temperature,
-                                  .n_top = n_top};
-        sc_law_result result = {.log_normalizer = c->normalizer,
-                                .entropy = c->entropy,
-                                .top_token = c->top_token,
-                                .top_logprob = c->top_logprob};
-        status = s->source->functions->laws(s->source, &request, &result, error);
-        s->out->n_laws += n;
+        status = evaluate(s, c, n, error);
     }
     for (size_t i = 0; i < n; i++) {
-        for (size_t k = 0; k < n_top && status == SEMCAL_OK; k++) {
-            int32_t token = c->top_token[i * n_top + k];
-            double logprob = c->top_logprob[i * n_top + k];
-            if (token < 0 || logprob == -INFINITY) {
-                break;
-            }
-            status = follow(s, c->taken[i], token, logprob, n_given, error);
+        if (status == SEMCAL_OK) {
+            status = follow_law(s, c, i, n_given, error);
         }
         if (c->nodes[i] >= 0) {
             s->source->functions->release(s->source, 1, &c->nodes[i]);
-            s->prefixes[c->taken[i]].node = -1;
+            s->states[c->taken[i]].node = -1;
             s->n_live--;
         }
     }
@@ -240,7 +307,7 @@ static semcal_status run(search *s, call *c, size_t n_given, semcal_error *error
         size_t n = 0;
         /* A law that is not expanded because there is no room to open it stays in the heap. */
         while (n < o->batch_nodes && s->n_heap > 0 && (o->max_laws == 0 || s->out->n_laws + n < o->max_laws)) {
-            bool opened = s->prefixes[s->heap[0]].node >= 0;
+            bool opened = s->states[s->heap[0]].node >= 0;
             if (!opened && s->live_nodes > 0 && s->n_live + n >= s->live_nodes && n > 0) {
                 break;
             }
@@ -257,49 +324,92 @@ static semcal_status run(search *s, call *c, size_t n_given, semcal_error *error
 static semcal_status check(const sc_enumerate_options *o, semcal_error *error)
 {
     if (!(o->temperature > 0) || !isfinite(o->temperature) || !(o->epsilon >= 0 && o->epsilon < 1) || o->n_top < 1 ||
-        o->batch_nodes < 1) {
+        o->keep_top > o->n_top || o->batch_nodes < 1) {
         return sc_error_set(error, SEMCAL_E_CONFIG,
-                            "enumeration: temperature must be > 0, epsilon in [0, 1), n_top and batch_nodes >= 1");
+                            "enumeration: temperature must be > 0, epsilon in [0, 1), n_top and batch_nodes >= 1, "
+                            "keep_top <= n_top");
     }
     return sc_ending_check(&o->ending, error);
+}
+
+static semcal_status call_alloc(call *c, size_t n, size_t n_top, semcal_error *error)
+{
+    c->taken = sc_memory_alloc(n, sizeof *c->taken, error);
+    c->nodes = sc_memory_alloc(n, sizeof *c->nodes, error);
+    c->first_draw = sc_memory_alloc(n + 1, sizeof *c->first_draw, error);
+    c->normalizer = sc_memory_alloc(n, sizeof(double), error);
+    c->entropy = sc_memory_alloc(n, sizeof(double), error);
+    c->top_logprob = sc_memory_alloc(n * n_top, sizeof(double), error);
+    c->top_token = sc_memory_alloc(n * n_top, sizeof(int32_t), error);
+    c->uniform = sc_memory_alloc(n, sizeof *c->uniform, error);
+    c->token = sc_memory_alloc(n, sizeof *c->token, error);
+    c->logprob = sc_memory_alloc(n, sizeof(double), error);
+    c->logprob_raw = sc_memory_alloc(n, sizeof(double), error);
+    bool complete = c->taken && c->nodes && c->first_draw && c->normalizer && c->entropy && c->top_logprob &&
+                    c->top_token && c->uniform && c->token && c->logprob && c->logprob_raw;
+    for (size_t i = 0; i < n && complete; i++) {
+        c->uniform[i] = UINT64_C(1) << 63;
+    }
+    return complete ? SEMCAL_OK : SEMCAL_E_MEMORY;
+}
+
+static void call_free(call *c)
+{
+    free(c->taken);
+    free(c->nodes);
+    free(c->first_draw);
+    free(c->normalizer);
+    free(c->entropy);
+    free(c->top_logprob);
+    free(c->top_token);
+    free(c->uniform);
+    free(c->token);
+    free(c->logprob);
+    free(c->logprob_raw);
+}
+
+/* The prompt itself is the first open prefix. */
+static semcal_status begin(search *s, size_t n_given, semcal_error *error)
+{
+    sc_enumeration *out = s->out;
+    semcal_status status = sc_memory_grow(&out->prefixes, &out->prefixes_capacity, 1, sizeof *out->prefixes, error);
+    status |= sc_memory_grow(&s->states, &s->states_capacity, 1, sizeof *s->states, error);
+    if (status != SEMCAL_OK) {
+        return SEMCAL_E_MEMORY;
+    }
+    state root = {.node = -1};
+    for (size_t i = 0; i < n_given; i++) {
+        (void)sc_ending_extend(&root.tail, &s->options->ending, s->source, 0, s->prompt[s->n_prompt - n_given + i]);
+    }
+    out->prefixes[0] = (sc_enumerated_prefix){.parent = -1, .token = -1, .law = -1};
+    s->states[0] = root;
+    out->n_prefixes = 1;
+    return heap_push(s, 0, error);
 }
 
 semcal_status sc_enumerate(sc_enumeration *out, sc_source *source, const sc_enumerate_options *options,
                            const int32_t *prompt, size_t n_prompt, size_t n_given, semcal_error *error)
 {
-    *out = (sc_enumeration){0};
+    *out = (sc_enumeration){.keep_top = options->keep_top};
     semcal_status status = check(options, error);
     if (status != SEMCAL_OK) {
         return status;
     }
     search s = {.source = source, .options = options, .prompt = prompt, .n_prompt = n_prompt, .out = out};
-    size_t live = 0, batch = 0, n = options->batch_nodes, n_top = options->n_top;
+    size_t live = 0, batch = 0;
     source->functions->limits(source, n_prompt + options->ending.max_tokens, &live, &batch);
     s.live_nodes = options->live_nodes > 0 && (live == 0 || options->live_nodes < live) ? options->live_nodes : live;
-    call c = {sc_memory_alloc(n, sizeof(int64_t), error),        sc_memory_alloc(n, sizeof(sc_node), error),
-              sc_memory_alloc(n + 1, sizeof(size_t), error),     sc_memory_alloc(n, sizeof(double), error),
-              sc_memory_alloc(n, sizeof(double), error),         sc_memory_alloc(n * n_top, sizeof(double), error),
-              sc_memory_alloc(n * n_top, sizeof(int32_t), error)};
-    if (!c.taken || !c.nodes || !c.first_draw || !c.normalizer || !c.entropy || !c.top_logprob || !c.top_token) {
-        status = SEMCAL_E_MEMORY;
-    }
+    call c;
+    status = call_alloc(&c, options->batch_nodes, options->n_top, error);
     if (status == SEMCAL_OK) {
-        status = sc_memory_grow(&s.prefixes, &s.prefixes_capacity, 1, sizeof *s.prefixes, error);
-    }
-    if (status == SEMCAL_OK) {
-        prefix root = {.parent = -1, .token = -1, .node = -1};
-        for (size_t i = 0; i < n_given; i++) {
-            (void)sc_ending_extend(&root.tail, &options->ending, source, 0, prompt[n_prompt - n_given + i]);
-        }
-        s.prefixes[s.n_prefixes++] = root;
-        status = heap_push(&s, 0, error);
+        status = begin(&s, n_given, error);
     }
     if (status == SEMCAL_OK) {
         status = run(&s, &c, n_given, error);
     }
-    for (size_t i = 0; i < s.n_prefixes; i++) {
-        if (s.prefixes[i].node >= 0) {
-            source->functions->release(source, 1, &s.prefixes[i].node);
+    for (size_t i = 0; i < out->n_prefixes; i++) {
+        if (s.states[i].node >= 0) {
+            source->functions->release(source, 1, &s.states[i].node);
         }
     }
     out->mass_found = sc_sum_value(&s.found);
@@ -310,15 +420,9 @@ semcal_status sc_enumerate(sc_enumeration *out, sc_source *source, const sc_enum
     } else if (out->n_responses > 1) {
         qsort(out->responses, out->n_responses, sizeof *out->responses, compare_responses);
     }
-    free(s.prefixes);
+    free(s.states);
     free(s.heap);
-    free(c.taken);
-    free(c.nodes);
-    free(c.first_draw);
-    free(c.normalizer);
-    free(c.entropy);
-    free(c.top_logprob);
-    free(c.top_token);
+    call_free(&c);
     return status;
 }
 
@@ -329,5 +433,10 @@ void sc_enumeration_free(sc_enumeration *enumeration)
         free(enumeration->responses[i].text);
     }
     free(enumeration->responses);
+    free(enumeration->prefixes);
+    free(enumeration->entropy);
+    free(enumeration->log_normalizer);
+    free(enumeration->top_token);
+    free(enumeration->top_logprob);
     *enumeration = (sc_enumeration){0};
 }

@@ -3,6 +3,9 @@
  * Best-first enumeration of responses: the heaviest open prefixes are expanded until the mass not yet seen is below
  * epsilon or a budget ends. Every response found carries its exact log-probability, so the masses of classes get
  * certain bounds: what was found, and what was found plus everything not found.
+ *
+ * What was not found is known by its places: the prefixes still open, and at each expanded prefix the rest, the tokens
+ * that were not followed. sampling/tail.h draws from there.
  */
 #ifndef SC_SAMPLING_ENUMERATE_H
 #define SC_SAMPLING_ENUMERATE_H
@@ -15,6 +18,7 @@ typedef struct sc_enumerate_options {
     double epsilon;     /* stop when the unexplored mass is at most this; in [0, 1) */
     uint64_t max_laws;  /* stop after this many laws (forward passes); 0: no budget */
     size_t n_top;       /* tokens of a law that are followed; the rest counts as unexplored */
+    size_t keep_top;    /* of them, so many are kept with the laws of the expanded prefixes; at most n_top */
     size_t batch_nodes; /* prefixes per call; part of the definition of the result when the budget ends it */
     size_t live_nodes;  /* handles kept at once; 0: as the source can hold */
 } sc_enumerate_options;
@@ -26,18 +30,37 @@ typedef struct sc_enumerate_options {
 
 /* One response, its text without the stop. */
 typedef struct sc_enumerated {
-    double logprob;  /* nats */
-    int32_t *tokens; /* [n_tokens] */
+    double logprob;     /* nats */
+    double logprob_raw; /* at temperature 1 */
+    int64_t parent;     /* the prefix before its last token */
+    int32_t *tokens;    /* [n_tokens] */
     size_t n_tokens;
     uint8_t finish; /* sc_finish */
     char *text;
     size_t text_length;
 } sc_enumerated;
 
+/* A prefix that was met. Prefix 0 is the prompt; parents come before children. */
+typedef struct sc_enumerated_prefix {
+    int64_t parent; /* -1: this is the prompt */
+    int32_t token;
+    uint32_t depth;              /* tokens after the prompt */
+    double logprob, logprob_raw; /* of all its tokens, nats */
+    int64_t law;                 /* row of its law below; -1: still open */
+    double rest;                 /* expanded: probability, given the prefix, of the tokens not followed */
+} sc_enumerated_prefix;
+
 typedef struct sc_enumeration {
     sc_enumerated *responses; /* by falling probability, ties by tokens */
     size_t n_responses, capacity;
-    double mass_found; /* sum of their probabilities */
+    sc_enumerated_prefix *prefixes;
+    size_t n_prefixes, prefixes_capacity;
+    /* laws of the expanded prefixes, in the order of expansion; L = n_laws */
+    double *entropy, *log_normalizer; /* [L] */
+    int32_t *top_token;               /* [L, keep_top] */
+    double *top_logprob;              /* [L, keep_top] */
+    size_t keep_top;
+    double mass_found; /* sum of the responses' probabilities */
     double unexplored; /* certain upper bound on everything else: 1 - mass_found, at least 0 */
     uint64_t n_laws;
     bool finished; /* unexplored <= epsilon; false: the budget ended it, or n_top was too small */
@@ -48,5 +71,8 @@ typedef struct sc_enumeration {
 semcal_status sc_enumerate(sc_enumeration *out, sc_source *source, const sc_enumerate_options *options,
                            const int32_t *prompt, size_t n_prompt, size_t n_given, semcal_error *error);
 void sc_enumeration_free(sc_enumeration *enumeration);
+
+/* The tokens of prefix `at`: tokens[0 .. depth-1]. */
+void sc_enumeration_path(const sc_enumeration *enumeration, int32_t *tokens, int64_t at);
 
 #endif

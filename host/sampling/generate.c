@@ -98,6 +98,10 @@ static semcal_status push_root(generator *g, active *question, size_t begin, siz
                                semcal_error *error)
 {
     entry root = {.question = question, .node = -1, .begin = begin, .end = end, .on_reference = on_reference};
+    const sc_generate_question *q = &question->question;
+    for (size_t i = 0; i < q->n_given; i++) {
+        (void)sc_ending_extend(&root.tail, &g->options->ending, g->source, 0, q->prompt[q->n_prompt - q->n_given + i]);
+    }
     semcal_status status = sc_tree_raw_add(&question->raw, &root.raw, -1, -1, 0, 0, error);
     return status == SEMCAL_OK ? push(g, &root, error) : status;
 }
@@ -170,12 +174,16 @@ static semcal_status admit_more(generator *g, semcal_error *error)
 
 static semcal_status fill_texts(const generator *g, const active *question, sc_tree *tree, semcal_error *error)
 {
-    int32_t *ids = sc_memory_alloc(g->options->ending.max_tokens, sizeof *ids, error);
+    const sc_generate_question *q = &question->question;
+    int32_t *ids = sc_memory_alloc(q->n_given + g->options->ending.max_tokens, sizeof *ids, error);
     semcal_status status = ids == NULL ? SEMCAL_E_MEMORY : SEMCAL_OK;
+    if (status == SEMCAL_OK && q->n_given > 0) {
+        memcpy(ids, q->prompt + q->n_prompt - q->n_given, q->n_given * sizeof *ids);
+    }
     for (size_t j = 0; j < tree->n_draws && status == SEMCAL_OK; j++) {
-        size_t n = (size_t)tree->n_tokens[j];
+        size_t n = q->n_given + (size_t)tree->n_tokens[j];
         int32_t at = tree->leaf[j];
-        for (size_t i = n; i-- > 0; at = tree->parent[at]) {
+        for (size_t i = n; i-- > q->n_given; at = tree->parent[at]) {
             ids[i] = tree->token[at];
         }
         tree->finish[j] = question->finish[j];
@@ -386,7 +394,8 @@ static semcal_status take_token(generator *g, size_t i, size_t begin, size_t end
     if (status != SEMCAL_OK) {
         return status;
     }
-    int finish = sc_ending_extend(&child.tail, &g->options->ending, g->source, e->depth, token);
+    int finish = sc_ending_extend(&child.tail, &g->options->ending, g->source,
+                                  (uint32_t)question->question.n_given + e->depth, token);
     if (finish >= 0) {
         for (size_t j = begin; j < end; j++) {
             question->leaf[question->order[j]] = child.raw;

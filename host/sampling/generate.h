@@ -22,6 +22,8 @@ typedef struct sc_generate_question {
     uint64_t item;         /* 64-bit hash of the question id */
     const int32_t *prompt; /* borrowed until the question is finished */
     size_t n_prompt;
+    size_t n_given; /* so many of the prompt's last tokens are the response's first: they count towards max_tokens and
+                       stop strings and stand in its text; log-probabilities and n_tokens are of what follows */
     const int32_t *reference; /* tokens to score teacher-forced; borrowed, may be NULL */
     size_t n_reference;
     void *tag; /* the caller's */
