@@ -12,12 +12,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+static void write_number(char *at, uint64_t bits, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        at[i] = (char)(unsigned char)(bits >> (8 * i) & 255);
+    }
+}
+
 static semcal_status put_number(sc_text *out, uint64_t bits, size_t size, semcal_error *error)
 {
     char bytes[8];
-    for (size_t i = 0; i < size; i++) {
-        bytes[i] = (char)(unsigned char)(bits >> (8 * i) & 255);
-    }
+    write_number(bytes, bits, size);
     return sc_text_append(out, bytes, size, error);
 }
 
@@ -36,30 +41,33 @@ static uint64_t bits_of_float(float value)
     return isnan(value) ? UINT32_C(0x7fc00000) : bits;
 }
 
-static semcal_status put_value(sc_text *out, sc_h5_type memory, sc_h5_type stored, const void *values, size_t i,
-                               semcal_error *error)
+static uint64_t bits_of(sc_h5_type memory, sc_h5_type stored, const void *values, size_t i)
 {
     switch (memory) {
     case SC_H5_F64: {
         double value = ((const double *)values)[i];
-        return stored == SC_H5_F32 ? put_number(out, bits_of_float((float)value), 4, error)
-                                   : put_number(out, bits_of_double(value), 8, error);
+        return stored == SC_H5_F32 ? bits_of_float((float)value) : bits_of_double(value);
     }
     case SC_H5_F32:
-        return put_number(out, bits_of_float(((const float *)values)[i]), 4, error);
+        return bits_of_float(((const float *)values)[i]);
     case SC_H5_I64:
-        return put_number(out, ((const uint64_t *)values)[i], 8, error);
+        return ((const uint64_t *)values)[i];
     case SC_H5_I32:
-        return put_number(out, ((const uint32_t *)values)[i], 4, error);
+        return ((const uint32_t *)values)[i];
     case SC_H5_U8:
-        return put_number(out, ((const uint8_t *)values)[i], 1, error);
+        return ((const uint8_t *)values)[i];
     case SC_H5_TEXT:
         break;
     }
-    const char *text = ((char *const *)values)[i];
+    return 0;
+}
+
+static semcal_status put_text(sc_text *out, const char *text, semcal_error *error)
+{
     text = text != NULL ? text : "";
-    semcal_status status = put_number(out, strlen(text), 8, error);
-    return status == SEMCAL_OK ? sc_text_append(out, text, strlen(text), error) : status;
+    size_t length = strlen(text);
+    semcal_status status = put_number(out, length, 8, error);
+    return status == SEMCAL_OK ? sc_text_append(out, text, length, error) : status;
 }
 
 semcal_status sc_store_digest_put(sc_text *out, const char *name, sc_h5_type memory, sc_h5_type stored,
@@ -69,8 +77,17 @@ semcal_status sc_store_digest_put(sc_text *out, const char *name, sc_h5_type mem
     if (status == SEMCAL_OK) {
         status = put_number(out, n, 8, error);
     }
+    for (size_t i = 0; memory == SC_H5_TEXT && i < n && status == SEMCAL_OK; i++) {
+        status = put_text(out, ((char *const *)values)[i], error);
+    }
+    if (memory == SC_H5_TEXT || status != SEMCAL_OK) {
+        return status;
+    }
+    size_t size = memory == SC_H5_F64 && stored == SC_H5_F32 ? 4 : sc_store_element_size(memory);
+    status = sc_memory_grow(&out->data, &out->capacity, out->length + n * size + 1, 1, error);
     for (size_t i = 0; i < n && status == SEMCAL_OK; i++) {
-        status = put_value(out, memory, stored, values, i, error);
+        write_number(out->data + out->length, bits_of(memory, stored, values, i), size);
+        out->length += size;
     }
     return status;
 }
