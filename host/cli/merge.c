@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/cli.h"
+#include "cli/terminal.h"
+#include "experiment/run.h"
 #include "experiment/store.h"
 
 #include <stdio.h>
@@ -12,6 +14,11 @@ static void print_line(const char *line, bool bad, void *payload)
     printf("%s%s\n", bad ? "BAD  " : "", line);
 }
 
+static void show_line(sc_log_level level, const char *line, void *payload)
+{
+    sc_terminal_line(payload, sc_log_level_name(level), line);
+}
+
 semcal_status sc_cli_merge(int argc, char **argv, semcal_error *error)
 {
     static const sc_cli_usage usage = {
@@ -22,10 +29,20 @@ semcal_status sc_cli_merge(int argc, char **argv, semcal_error *error)
         1,
         "Joins RUN/cells/<cell>.shard-<i>-of-<n>.h5 into RUN/cells/<cell>.h5. All shards must be there, from the same\n"
         "configuration, model and data, without a question missing or twice; their digests are checked first. The\n"
-        "content digest is that of an unsharded run. The shard files are deleted afterwards."};
+        "content digest is that of an unsharded run. The shard files are deleted afterwards. The collapses the\n"
+        "configuration names are applied to the joined cells."};
     const char *operands[64];
     int n_operands;
     bool help;
     semcal_status status = sc_cli_parse(&n_operands, operands, &help, &usage, NULL, 0, argc, argv, error);
-    return status != SEMCAL_OK || help ? status : sc_store_merge(operands[0], print_line, NULL, error);
+    if (status != SEMCAL_OK || help) {
+        return status;
+    }
+    status = sc_store_merge(operands[0], print_line, NULL, error);
+    if (status == SEMCAL_OK) {
+        sc_terminal terminal;
+        sc_terminal_init(&terminal);
+        status = sc_run_collapse(operands[0], NULL, show_line, &terminal, error);
+    }
+    return status;
 }

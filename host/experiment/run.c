@@ -46,29 +46,6 @@ static semcal_status dataset_of(run *r, const sc_dataset **dataset, const sc_con
     return status;
 }
 
-/* Whether every collapse the config names is in the finished file. */
-static semcal_status is_collapsed(bool *collapsed, const char *path, const sc_config_dataset *config,
-                                  semcal_error *error)
-{
-    sc_store_cell *cell = NULL;
-    char **names = NULL;
-    size_t n = 0, found = 0;
-    semcal_status status = sc_store_cell_open(&cell, path, error);
-    if (status == SEMCAL_OK) {
-        *collapsed = sc_store_cell_facts(cell)->collapse != NULL;
-        status = sc_store_collapses(&names, &n, cell, error);
-    }
-    for (size_t i = 0; i < config->collapse.n; i++) {
-        for (size_t k = 0; k < n; k++) {
-            found += strcmp(config->collapse.at[i], names[k]) == 0;
-        }
-    }
-    *collapsed = *collapsed && found >= config->collapse.n;
-    sc_file_list_free(names, n);
-    sc_store_cell_close(&cell);
-    return status;
-}
-
 static semcal_status do_cell(run *r, const sc_cell *cell, semcal_error *error)
 {
     const sc_dataset *dataset = NULL;
@@ -86,7 +63,7 @@ static semcal_status do_cell(run *r, const sc_cell *cell, semcal_error *error)
         return status;
     }
     char *path = sc_run_folder_cell(&r->folder, cell->name, error);
-    status = path == NULL ? SEMCAL_E_MEMORY : is_collapsed(&collapsed, path, cell->dataset, error);
+    status = path == NULL ? SEMCAL_E_MEMORY : sc_run_cell_is_collapsed(&collapsed, path, cell->dataset, error);
     if (status == SEMCAL_OK && !collapsed) {
         status = sc_run_cell_collapse(path, cell->dataset, dataset, NULL, r->log, error);
     }

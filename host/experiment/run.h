@@ -49,7 +49,8 @@ typedef struct sc_run_summary {
 semcal_status sc_run(sc_run_summary *summary, const sc_config *config, const sc_run_options *options,
                      semcal_error *error);
 
-/* Applies the collapse kind `kind` to every finished cell of a run; `kind` becomes the active one. */
+/* Applies the collapse kind `kind` to every finished cell of a run; `kind` becomes the active one. NULL: applies the
+ * kinds the configuration names to the cells that lack them (those just merged from shards). */
 semcal_status sc_run_collapse(const char *folder, const char *kind, sc_log_sink sink, void *payload,
                               semcal_error *error);
 

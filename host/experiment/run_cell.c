@@ -284,3 +284,25 @@ semcal_status sc_run_cell_collapse(const char *path, const sc_config_dataset *da
     }
     return SEMCAL_OK;
 }
+
+semcal_status sc_run_cell_is_collapsed(bool *collapsed, const char *path, const sc_config_dataset *config,
+                                       semcal_error *error)
+{
+    sc_store_cell *cell = NULL;
+    char **names = NULL;
+    size_t n = 0, found = 0;
+    semcal_status status = sc_store_cell_open(&cell, path, error);
+    if (status == SEMCAL_OK) {
+        *collapsed = sc_store_cell_facts(cell)->collapse != NULL;
+        status = sc_store_collapses(&names, &n, cell, error);
+    }
+    for (size_t i = 0; i < config->collapse.n; i++) {
+        for (size_t k = 0; k < n; k++) {
+            found += strcmp(config->collapse.at[i], names[k]) == 0;
+        }
+    }
+    *collapsed = *collapsed && found >= config->collapse.n;
+    sc_file_list_free(names, n);
+    sc_store_cell_close(&cell);
+    return status;
+}

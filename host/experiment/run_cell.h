@@ -27,4 +27,8 @@ semcal_status sc_run_cell_do(const sc_run_cell *run, bool *already, semcal_error
 semcal_status sc_run_cell_collapse(const char *path, const sc_config_dataset *dataset_config, const sc_dataset *dataset,
                                    const char *only_kind, sc_log *log, semcal_error *error);
 
+/* Whether the finished cell file holds every collapse its dataset names, one of them active. */
+semcal_status sc_run_cell_is_collapsed(bool *collapsed, const char *path, const sc_config_dataset *config,
+                                       semcal_error *error);
+
 #endif

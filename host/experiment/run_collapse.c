@@ -10,8 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static semcal_status collapse_cells(const char *folder, const sc_plan *plan, const char *kind,
-                                    sc_log *log, semcal_error *error)
+static semcal_status collapse_cells(const char *folder, const sc_plan *plan, const char *kind, sc_log *log,
+                                    semcal_error *error)
 {
     const sc_run_folder run = {.path = (char *)(uintptr_t)folder, .lock = -1};
     sc_dataset dataset = {0};
@@ -29,7 +29,11 @@ static semcal_status collapse_cells(const char *folder, const sc_plan *plan, con
                 status = sc_dataset_open_config(&dataset, cell->dataset, error);
                 open = status == SEMCAL_OK ? cell->dataset : NULL;
             }
-            if (status == SEMCAL_OK) {
+            bool done = false;
+            if (status == SEMCAL_OK && kind == NULL) {
+                status = sc_run_cell_is_collapsed(&done, path, cell->dataset, error);
+            }
+            if (status == SEMCAL_OK && !done) {
                 status = sc_run_cell_collapse(path, cell->dataset, &dataset, kind, log, error);
             }
             n_done++;
@@ -52,7 +56,7 @@ semcal_status sc_run_collapse(const char *folder, const char *kind, sc_log_sink 
     sc_plan plan = {0};
     sc_log *log = NULL;
     char *path = NULL;
-    semcal_status status = sc_collapse_find(&found, kind, error);
+    semcal_status status = kind == NULL ? SEMCAL_OK : sc_collapse_find(&found, kind, error);
     if (status == SEMCAL_OK) {
         status = sc_run_folder_config(&config, folder, error);
     }
