@@ -14,6 +14,7 @@
     X(collapse, "applies another collapse to a stored run")                                                            \
     X(merge, "the shards of a run into one")                                                                           \
     X(verify, "checksums and completeness of a run")                                                                   \
+    X(report, "a page of a run: index.html, figures, tables")                                                          \
     X(calibrate, "calibration of a table of (confidence, correct) pairs")                                              \
     X(classify, "classes of responses, line by line")                                                                  \
     X(score, "log-probabilities of given texts under a model")                                                         \

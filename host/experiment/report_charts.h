@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The figures of a report. Each function adds its figures, or none when the run has nothing for them. */
+#ifndef SC_EXPERIMENT_REPORT_CHARTS_H
+#define SC_EXPERIMENT_REPORT_CHARTS_H
+
+#include "experiment/report_data.h"
+#include "experiment/report_figure.h"
+
+/* `reliability`, or `reliability_<dataset>` when one grid would be too wide. */
+semcal_status sc_report_reliability_grids(sc_report_figures *figures, const sc_report_data *data, semcal_error *error);
+/* `cell_<name>` for every cell. */
+semcal_status sc_report_reliability_cells(sc_report_figures *figures, const sc_report_data *data, semcal_error *error);
+
+#endif
