@@ -104,12 +104,14 @@ static inline sc_store_record test_record(unsigned index, size_t n_draws, size_t
         r.found_logprob = TEST_ARRAY(r.n_found, double);
         r.found_logprob_raw = TEST_ARRAY(r.n_found, double);
         r.found_finish = TEST_ARRAY(r.n_found, uint8_t);
+        r.found_tail = TEST_ARRAY(r.n_found, uint8_t);
         r.found_text = TEST_ARRAY(r.n_found, char *);
         for (size_t i = 0; i < r.n_found; i++) {
             r.found_leaf[i] = (int32_t)sc_random_below(&random, (uint32_t)r.tree.n_nodes);
             r.found_logprob[i] = -(double)i - sc_random_unit(&random);
             r.found_logprob_raw[i] = 2 * r.found_logprob[i];
             r.found_finish[i] = 1;
+            r.found_tail[i] = i % 3 == 2;
             r.found_text[i] = test_text("found %u", (unsigned)i);
         }
         r.unexplored_mass = sc_random_unit(&random);

@@ -8,6 +8,7 @@
 #include "experiment/run_folder.h"
 #include "experiment/store.h"
 #include "statistics/binned.h"
+#include "statistics/certified.h"
 #include "statistics/classwise.h"
 #include "statistics/smece.h"
 
@@ -30,6 +31,14 @@ enum column {
     ENTROPY,
     ENTROPY_COUNTS,
     TOKENS_DRAWN,
+    CONFIDENCE_EXACT,
+    CORRECT_EXACT,
+    EXACT_LOWER,
+    EXACT_UPPER,
+    EXACT_UNEXPLORED,
+    MODE_CERTAIN,
+    CONFIDENCE_HYBRID,
+    CORRECT_HYBRID,
     N_READ
 };
 static const char *const column_names[N_READ] = {"confidence_frequency",
@@ -44,7 +53,15 @@ static const char *const column_names[N_READ] = {"confidence_frequency",
                                                  "unparsed",
                                                  "semantic_entropy",
                                                  "semantic_entropy_counts",
-                                                 "tokens_drawn"};
+                                                 "tokens_drawn",
+                                                 "confidence_exact",
+                                                 "correct_exact",
+                                                 "exact_lower",
+                                                 "exact_upper",
+                                                 "exact_unexplored",
+                                                 "mode_certain",
+                                                 "confidence_hybrid",
+                                                 "correct_hybrid"};
 
 typedef struct reading {
     const sc_config *config;
@@ -59,7 +76,7 @@ typedef struct reading {
 
 const char *sc_analysis_estimator_name(int estimator)
 {
-    static const char *const names[SC_ANALYSIS_N_ESTIMATORS] = {"frequency", "split", "mass"};
+    static const char *const names[SC_ANALYSIS_N_ESTIMATORS] = {"frequency", "split", "mass", "exact", "hybrid"};
     return names[estimator];
 }
 
@@ -107,8 +124,9 @@ static semcal_status read_column(reading *r, double **column, const char *name, 
 /* Pairs of an estimator: those it has, and for mass only where enough was found. */
 static void choose_pairs(reading *r, int estimator)
 {
-    static const enum column confidence[] = {CONFIDENCE_FREQUENCY, CONFIDENCE_SPLIT, CONFIDENCE_MASS};
-    static const enum column correct[] = {CORRECT, CORRECT_SPLIT, CORRECT_MASS};
+    static const enum column confidence[] = {CONFIDENCE_FREQUENCY, CONFIDENCE_SPLIT, CONFIDENCE_MASS, CONFIDENCE_EXACT,
+                                             CONFIDENCE_HYBRID};
+    static const enum column correct[] = {CORRECT, CORRECT_SPLIT, CORRECT_MASS, CORRECT_EXACT, CORRECT_HYBRID};
     const double *c = r->columns[confidence[estimator]], *a = r->columns[correct[estimator]];
     r->n_pairs = 0;
     for (size_t i = 0; i < r->n; i++) {
@@ -193,7 +211,9 @@ static semcal_status analyze_row(sc_analysis_row *row, reading *r, int estimator
         return status;
     }
     row->confidence_sd = sd_of(r->c, r->n_pairs);
-    if (settings->floor_redraws > 0 && estimator != SC_ANALYSIS_MASS && r->products.n_draws > 1) {
+    /* The others have next to no bias of their own: their model floor is the noise floor. */
+    bool counts = estimator == SC_ANALYSIS_FREQUENCY || estimator == SC_ANALYSIS_SPLIT;
+    if (settings->floor_redraws > 0 && counts && r->products.n_draws > 1) {
         status = model_floor(&row->model_floor, r, estimator, r->cell->name, error);
     }
     if (status == SEMCAL_OK) {
@@ -228,6 +248,22 @@ static semcal_status analyze_known(sc_analysis_cell *out, reading *r, semcal_err
     out->accuracy_known = mean_of(r->a, r->n);
     out->overconfidence_known = mean_of(r->c, r->n) - out->accuracy_known;
     return sc_smece_exact(&out->smece_known, r->c, r->a, NULL, r->n, error);
+}
+
+/* What the enumeration makes certain. */
+static semcal_status analyze_certified(sc_analysis_cell *out, reading *r, semcal_error *error)
+{
+    const double *lower = r->columns[EXACT_LOWER], *upper = r->columns[EXACT_UPPER];
+    out->mode_certain = mean_of(r->columns[MODE_CERTAIN], r->n);
+    out->exact_unexplored = mean_of(r->columns[EXACT_UNEXPLORED], r->n);
+    out->exact_width = mean_of(upper, r->n) - mean_of(lower, r->n);
+    out->smece_certified[0] = out->smece_certified[1] = NAN;
+    for (size_t i = 0; i < r->n; i++) {
+        if (isnan(lower[i])) {
+            return SEMCAL_OK;
+        }
+    }
+    return sc_certified_smece(out->smece_certified, .05, lower, upper, r->columns[CORRECT_EXACT], r->n, error);
 }
 
 static semcal_status analyze_classes(sc_analysis_cell *out, const reading *r, semcal_error *error)
@@ -322,6 +358,9 @@ static semcal_status analyze_numbers(sc_analysis_cell *out, reading *r, semcal_e
     }
     if (status == SEMCAL_OK) {
         status = analyze_known(out, r, error);
+    }
+    if (status == SEMCAL_OK) {
+        status = analyze_certified(out, r, error);
     }
     if (status == SEMCAL_OK) {
         /* AUROC needs a score in [0, 1] that rises with confidence: exp(-entropy). */

@@ -3,8 +3,9 @@
  * What the stored cells of a run say about calibration: every number of a cell's row, for each estimator of confidence.
  *
  * The three estimators are those of statistics/estimators.h: `frequency` (the paper's), `split` (without selection
- * bias) and `mass` (only questions whose responses found carry enough probability). Two floors stand beside every
- * smECE: the noise floor, and the model floor, which carries the estimator's own bias.
+ * bias) and `mass` (only questions whose responses found carry enough probability). Where responses were enumerated,
+ * `exact` (only questions whose mode is certain) and `hybrid` of statistics/exact.h stand beside them. Two floors stand
+ * beside every smECE: the noise floor, and the model floor, which carries the estimator's own bias.
  */
 #ifndef SC_EXPERIMENT_ANALYZE_H
 #define SC_EXPERIMENT_ANALYZE_H
@@ -14,7 +15,14 @@
 #include "statistics/calibration.h"
 #include "statistics/floors.h"
 
-enum { SC_ANALYSIS_FREQUENCY, SC_ANALYSIS_SPLIT, SC_ANALYSIS_MASS, SC_ANALYSIS_N_ESTIMATORS };
+enum {
+    SC_ANALYSIS_FREQUENCY,
+    SC_ANALYSIS_SPLIT,
+    SC_ANALYSIS_MASS,
+    SC_ANALYSIS_EXACT,
+    SC_ANALYSIS_HYBRID,
+    SC_ANALYSIS_N_ESTIMATORS
+};
 enum { SC_ANALYSIS_CURVE = 201 }; /* points of the reliability curve, 0, .005, ..., 1 */
 
 /* One estimator of one cell. calibration.n = 0: it could not be had, and no other number means anything. */
@@ -39,7 +47,13 @@ typedef struct sc_analysis_cell {
     double semantic_entropy_counts, semantic_entropy; /* means, nats */
     double auroc_entropy;     /* how well low semantic entropy (by counts) tells right answers from wrong */
     double logprob_reference; /* mean teacher-forced log-probability of the reference, nats; NaN: none */
-    double smece_classwise;   /* full calibration: all classes pooled, by frequency */
+    /* Where responses were enumerated (estimators exact and hybrid), else NaN. */
+    double mode_certain;       /* share of questions whose mode is certain; the others have no exact confidence */
+    double exact_unexplored;   /* mean probability outside all responses known */
+    double exact_width;        /* mean width of the certain bounds on the confidence */
+    double smece_certified[2]; /* certified bounds on SmoothECE at width .05 over all questions, those whose mode is not
+                                  certain as worst case (statistics/certified.h) */
+    double smece_classwise;    /* full calibration: all classes pooled, by frequency */
     /* With the known law of answers in place of one drawn answer (no label noise); NaN: unknown. */
     double accuracy_known, smece_known, overconfidence_known;
     sc_analysis_row rows[SC_ANALYSIS_N_ESTIMATORS];

@@ -38,6 +38,17 @@ CELL(semantic_entropy)
 CELL(semantic_entropy_counts)
 CELL(auroc_entropy)
 CELL(logprob_reference)
+CELL(mode_certain)
+CELL(exact_unexplored)
+CELL(exact_width)
+static double cell_smece_certified_lower(const sc_analysis_cell *cell)
+{
+    return cell->smece_certified[0];
+}
+static double cell_smece_certified_upper(const sc_analysis_cell *cell)
+{
+    return cell->smece_certified[1];
+}
 CELL(smece_classwise)
 CELL(accuracy_known)
 CELL(overconfidence_known)
@@ -129,6 +140,11 @@ const sc_analysis_field sc_analysis_fields[] = {
     OF_CELL(semantic_entropy_counts, "mean entropy over classes, by counts", "nat"),
     OF_CELL(auroc_entropy, "area under the ROC curve of low semantic entropy (counts) for being right", "1"),
     OF_CELL(logprob_reference, "mean teacher-forced log-probability of the reference answer", "nat"),
+    OF_CELL(mode_certain, "share of questions whose mode an enumeration makes certain", "1"),
+    OF_CELL(exact_unexplored, "mean probability outside all responses known", "1"),
+    OF_CELL(exact_width, "mean width of the certain bounds on the confidence", "1"),
+    OF_CELL(smece_certified_lower, "certified lower bound on SmoothECE at width .05, open modes as worst case", "1"),
+    OF_CELL(smece_certified_upper, "certified upper bound on SmoothECE at width .05, open modes as worst case", "1"),
     OF_CELL(smece_classwise, "class-wise SmoothECE, pooled over classes with weight (full calibration)", "1"),
     OF_CELL(accuracy_known, "mean known probability that the mode is right", "1"),
     OF_CELL(overconfidence_known, "mean confidence minus mean known probability", "1"),

@@ -5,6 +5,7 @@
 #include "experiment/store.h"
 #include "sampling/ending.h"
 #include "statistics/estimators.h"
+#include "statistics/exact.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -29,6 +30,15 @@ enum column {
     LOG_LOSS_CLASS,
     DISTINCT_RESPONSES,
     TOKENS_DRAWN,
+    CONFIDENCE_EXACT,
+    CORRECT_EXACT,
+    EXACT_LOWER,
+    EXACT_UPPER,
+    EXACT_UNEXPLORED,
+    MODE_CERTAIN,
+    CONFIDENCE_HYBRID,
+    CORRECT_HYBRID,
+    STANDARD_ERROR_HYBRID,
     N_COLUMNS
 };
 
@@ -52,6 +62,19 @@ static const struct {
     {"log_loss_class", "minus log of the frequency of the classes that hold a reference answer", "nat"},
     {"n_distinct", "distinct responses among the draws", "1"},
     {"tokens_drawn", "tokens of all draws together", "1"},
+    {"confidence_exact",
+     "probability of the heaviest class by enumeration, middle of its bounds; NaN while the mode is "
+     "not certain",
+     "1"},
+    {"correct_exact", "1 when the certain mode holds a reference answer; NaN while it is not certain", "1"},
+    {"exact_lower", "certain lower bound on the probability of the heaviest class, from all responses known", "1"},
+    {"exact_upper", "certain upper bound on the probability of the heaviest class, from all responses known", "1"},
+    {"exact_unexplored", "probability outside all responses known, enumerated or drawn", "1"},
+    {"mode_certain", "1 when no other class, known or not, can be heavier than the heaviest one", "1"},
+    {"confidence_hybrid", "probability of the heaviest class: enumerated head plus sampled tail, unbiased per class",
+     "1"},
+    {"correct_hybrid", "1 when that class holds a reference answer", "1"},
+    {"standard_error_hybrid", "standard error of confidence_hybrid", "1"},
 };
 
 /* Products that grow question by question. */
@@ -71,6 +94,16 @@ typedef struct work {
     double *mass;
     bool *correct;
     size_t count_room, mass_room, correct_room;
+    /* all responses known of the question at hand, each once (estimators exact and hybrid) */
+    struct place {
+        int32_t class, string; /* -1: not met */
+    } * places;                /* by leaf */
+    int32_t *string_class, *tail_class;
+    double *string_logp;
+    bool *in_head;
+    size_t n_strings, n_tail;
+    size_t place_room, string_class_room, tail_class_room, string_logp_room, in_head_room;
+    size_t n_responses, response_room; /* of all questions */
 } work;
 
 /* Index of `label` among the question's classes; takes the label over. */
@@ -93,6 +126,20 @@ static semcal_status class_of(work *w, int32_t *class, char *label, semcal_error
     return SEMCAL_OK;
 }
 
+static semcal_status classify(work *w, int32_t *class, const char *text, int finish,
+                              const sc_collapse_question *question, semcal_error *error)
+{
+    sc_collapse_class found = {0};
+    semcal_status status = SEMCAL_OK;
+    if (finish == SC_FINISH_LENGTH) {
+        found.label = sc_memory_strdup(SC_COLLAPSE_UNPARSED, error);
+        status = found.label == NULL ? SEMCAL_E_MEMORY : SEMCAL_OK;
+    } else {
+        status = sc_collapse_classify(&found, question, text, error);
+    }
+    return status == SEMCAL_OK ? class_of(w, class, found.label, error) : status;
+}
+
 /* Classes of all draws, in the order in which they were drawn first. */
 static semcal_status classify_draws(work *w, int32_t *draw_class, const sc_store_record *record,
                                     const sc_collapse_question *question, semcal_error *error)
@@ -109,22 +156,96 @@ static semcal_status classify_draws(work *w, int32_t *draw_class, const sc_store
         if (draw_class[j] >= 0) {
             continue;
         }
-        sc_collapse_class class = {0};
-        semcal_status status = SEMCAL_OK;
-        if (tree->finish[j] == SC_FINISH_LENGTH) {
-            class.label = sc_memory_strdup(SC_COLLAPSE_UNPARSED, error);
-            status = class.label == NULL ? SEMCAL_E_MEMORY : SEMCAL_OK;
-        } else {
-            status = sc_collapse_classify(&class, question, tree->text[j], error);
-        }
-        if (status == SEMCAL_OK) {
-            status = class_of(w, &draw_class[j], class.label, error);
-        }
+        semcal_status status = classify(w, &draw_class[j], tree->text[j], tree->finish[j], question, error);
         if (status != SEMCAL_OK) {
             return status;
         }
     }
     return SEMCAL_OK;
+}
+
+/* ---- responses that were enumerated ---- */
+
+static semcal_status room_for_found(work *w, const sc_store_record *record, semcal_error *error)
+{
+    size_t n = record->tree.n_draws + record->n_found, n_leaves = 0;
+    for (size_t i = 0; i < n; i++) {
+        int32_t leaf = i < record->n_found ? record->found_leaf[i] : record->tree.leaf[i - record->n_found];
+        n_leaves = (size_t)leaf >= n_leaves ? (size_t)leaf + 1 : n_leaves;
+    }
+    semcal_status status = sc_memory_grow(&w->places, &w->place_room, n_leaves, sizeof *w->places, error);
+    status |= sc_memory_grow(&w->string_class, &w->string_class_room, n, sizeof *w->string_class, error);
+    status |= sc_memory_grow(&w->tail_class, &w->tail_class_room, n, sizeof *w->tail_class, error);
+    status |= sc_memory_grow(&w->string_logp, &w->string_logp_room, n, sizeof *w->string_logp, error);
+    status |= sc_memory_grow(&w->in_head, &w->in_head_room, n, sizeof *w->in_head, error);
+    status |= sc_memory_grow(&w->products.response_class, &w->response_room, w->n_responses + record->n_found,
+                             sizeof *w->products.response_class, error);
+    for (size_t i = 0; i < n_leaves && status == SEMCAL_OK; i++) {
+        w->places[i] = (struct place){-1, -1};
+    }
+    w->n_strings = w->n_tail = 0;
+    return status == SEMCAL_OK ? SEMCAL_OK : SEMCAL_E_MEMORY;
+}
+
+static void know_string(work *w, int32_t leaf, int32_t class, double logp, bool in_head)
+{
+    struct place *place = &w->places[leaf];
+    if (place->string < 0) {
+        place->class = class;
+        place->string = (int32_t)w->n_strings++;
+        w->in_head[place->string] = false;
+    }
+    w->string_class[place->string] = class;
+    w->string_logp[place->string] = logp;
+    w->in_head[place->string] |= in_head;
+}
+
+/* Classes of the enumerated responses and of the draws behind them; a response that was drawn as well keeps its class.
+ */
+static semcal_status classify_found(work *w, const int32_t *draw_class, const sc_store_record *record,
+                                    const sc_collapse_question *question, semcal_error *error)
+{
+    const sc_tree *tree = &record->tree;
+    semcal_status status = room_for_found(w, record, error);
+    for (size_t j = 0; j < tree->n_draws && status == SEMCAL_OK; j++) {
+        know_string(w, tree->leaf[j], draw_class[j], tree->draw_logprob[j], false);
+    }
+    for (size_t i = 0; i < record->n_found && status == SEMCAL_OK; i++) {
+        int32_t leaf = record->found_leaf[i], class = w->places[leaf].class;
+        if (class < 0) {
+            status = classify(w, &class, record->found_text[i], record->found_finish[i], question, error);
+        }
+        if (status == SEMCAL_OK) {
+            know_string(w, leaf, class, record->found_logprob[i], !record->found_tail[i]);
+            w->products.response_class[w->n_responses++] = class;
+            if (record->found_tail[i]) {
+                w->tail_class[w->n_tail++] = class;
+            }
+        }
+    }
+    return status;
+}
+
+/* Exact and hybrid estimates; w->mass becomes the mass of all responses known. Without an enumeration all NaN. */
+static semcal_status estimate_exact(work *w, sc_exact_estimates *exact, const sc_store_record *record,
+                                    semcal_error *error)
+{
+    *exact = (sc_exact_estimates){NAN, -1, false, NAN, NAN, NAN, NAN, NAN, -1, NAN, NAN, NAN};
+    if (isnan(record->unexplored_mass)) {
+        return SEMCAL_OK;
+    }
+    const sc_exact_found found = {.n_strings = w->n_strings,
+                                  .n_tail = w->n_tail,
+                                  .n_classes = w->n_labels,
+                                  .string_class = w->string_class,
+                                  .string_logp = w->string_logp,
+                                  .string_in_head = w->in_head,
+                                  .tail_class = w->tail_class,
+                                  .class_correct = w->correct};
+    semcal_status status = sc_exact_compute(exact, w->mass, &found, error);
+    w->summary.n_enumerated++;
+    w->summary.n_unresolved += !exact->mode_certain;
+    return status;
 }
 
 /* Probability that the true answer falls into class `label`, from the known law; NaN when there is none. */
@@ -179,7 +300,8 @@ static semcal_status add_classes(work *w, size_t q, double mass_found, semcal_er
     return SEMCAL_OK;
 }
 
-static void set_columns(work *w, size_t q, const sc_estimates *e, const sc_store_record *record, double known)
+static void set_columns(work *w, size_t q, const sc_estimates *e, const sc_exact_estimates *x,
+                        const sc_store_record *record, double known)
 {
     const sc_tree *tree = &record->tree;
     double n_truncated = 0, n_unparsed = 0, n_correct = 0, n_tokens = 0;
@@ -208,7 +330,16 @@ static void set_columns(work *w, size_t q, const sc_estimates *e, const sc_store
                                       [UNPARSED] = n_unparsed / n,
                                       [LOG_LOSS_CLASS] = n_correct > 0 ? log(n / n_correct) : INFINITY,
                                       [DISTINCT_RESPONSES] = (double)e->n_distinct,
-                                      [TOKENS_DRAWN] = n_tokens};
+                                      [TOKENS_DRAWN] = n_tokens,
+                                      [CONFIDENCE_EXACT] = x->confidence,
+                                      [CORRECT_EXACT] = x->correct,
+                                      [EXACT_LOWER] = x->lower,
+                                      [EXACT_UPPER] = x->upper,
+                                      [EXACT_UNEXPLORED] = x->unexplored,
+                                      [MODE_CERTAIN] = isnan(x->lower) ? NAN : x->mode_certain,
+                                      [CONFIDENCE_HYBRID] = x->confidence_hybrid,
+                                      [CORRECT_HYBRID] = x->correct_hybrid,
+                                      [STANDARD_ERROR_HYBRID] = x->standard_error};
     for (size_t i = 0; i < N_COLUMNS; i++) {
         w->column[i].reals[q] = values[i];
     }
@@ -236,6 +367,16 @@ static semcal_status make_question(work *w, sc_collapse_question **question, con
     return status;
 }
 
+/* Of all responses in w->mass: 1 - unexplored would lose what is far below 1. */
+static double mass_known(const work *w, const sc_exact_estimates *exact, const sc_estimates *estimates)
+{
+    double sum = 0;
+    for (size_t k = 0; k < w->n_labels; k++) {
+        sum += w->mass[k];
+    }
+    return isnan(exact->unexplored) ? estimates->mass_found : sum;
+}
+
 static semcal_status collapse_question(work *w, size_t q, const sc_store_record *record, semcal_error *error)
 {
     sc_store_products *p = &w->products;
@@ -245,6 +386,9 @@ static semcal_status collapse_question(work *w, size_t q, const sc_store_record 
     semcal_status status = make_question(w, &question, record, error);
     if (status == SEMCAL_OK) {
         status = classify_draws(w, draw_class, record, question, error);
+    }
+    if (status == SEMCAL_OK && !isnan(record->unexplored_mass)) {
+        status = classify_found(w, draw_class, record, question, error);
     }
     if (status == SEMCAL_OK) {
         status = sc_memory_grow(&w->count, &w->count_room, w->n_labels, sizeof *w->count, error);
@@ -265,14 +409,18 @@ static semcal_status collapse_question(work *w, size_t q, const sc_store_record 
                                 .class_correct = w->correct};
         status = sc_estimators_compute(&estimates, w->count, w->mass, &draws, error);
     }
+    sc_exact_estimates exact;
+    if (status == SEMCAL_OK) {
+        status = estimate_exact(w, &exact, record, error);
+    }
     double known = NAN;
     if (status == SEMCAL_OK) {
         p->mode_class[q] = estimates.mode;
         status = known_probability(w, &known, record, question, w->labels[estimates.mode], error);
     }
     if (status == SEMCAL_OK) {
-        set_columns(w, q, &estimates, record, known);
-        status = add_classes(w, q, estimates.mass_found, error);
+        set_columns(w, q, &estimates, &exact, record, known);
+        status = add_classes(w, q, mass_known(w, &exact, &estimates), error);
     }
     sc_collapse_question_free(question);
     return status == SEMCAL_OK ? SEMCAL_OK : (sc_error_where(error, "question '%s'", record->id), status);
@@ -322,6 +470,12 @@ static void release(work *w)
     free(p->class_mass_lower);
     free(p->class_mass_upper);
     free(p->class_correct);
+    free(p->response_class);
+    free(w->places);
+    free(w->string_class);
+    free(w->tail_class);
+    free(w->string_logp);
+    free(w->in_head);
     free(w->labels);
     free(w->strings);
     free(w->count);

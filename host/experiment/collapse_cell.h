@@ -22,7 +22,9 @@ typedef struct sc_collapse_cell_summary {
     uint64_t n_questions;
     uint64_t n_without_reference; /* questions none of whose answers has a class under this kind */
     uint64_t n_without_law;       /* questions with a known law of which less than .999 has a class */
-    double truncated, unparsed;   /* shares of all draws */
+    uint64_t n_enumerated,
+        n_unresolved;           /* questions whose responses were enumerated; those whose mode is not certain */
+    double truncated, unparsed; /* shares of all draws */
     double classes_per_question;
 } sc_collapse_cell_summary;
 

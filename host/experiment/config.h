@@ -118,6 +118,7 @@ typedef struct sc_config_sampling {
     sc_config_ints estimator;    /* sc_config_estimator, swept */
     double epsilon;              /* exact and hybrid: unexplored mass at which enumeration stops */
     int64_t max_forward_tokens;  /* per question, SC_CONFIG_UNSET: no budget */
+    int64_t tail_draws;          /* R, hybrid: draws from what enumeration did not find */
     int64_t batch;               /* live nodes per call, SC_CONFIG_UNSET: as the source advises */
 } sc_config_sampling;
 

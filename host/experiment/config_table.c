@@ -105,8 +105,12 @@ static const sc_config_key sampling_keys[] = {
              "heavy prefixes; hybrid: enumerated head, sampled tail"},
     {"epsilon", SC_KEY_REAL, AT(sc_config_sampling, epsilon), .standard = "0.01", RANGE(0, 1),
      .help = "exact, hybrid: enumeration ends when less than this mass is unexplored"},
-    {"max_forward_tokens", SC_KEY_INT, AT(sc_config_sampling, max_forward_tokens), OPTIONAL, RANGE(1, 9e18),
-     .unit = "tokens", .help = "exact, hybrid: most tokens run through the model per question; null: no budget"},
+    {"max_forward_tokens", SC_KEY_INT, AT(sc_config_sampling, max_forward_tokens), .standard = "4096", .optional = true,
+     RANGE(1, 9e18), .unit = "tokens",
+     .help = "exact, hybrid: most prefixes expanded per question, one token through the model each; null: no budget, "
+             "which long answers may never come to the end of"},
+    {"tail_draws", SC_KEY_INT, AT(sc_config_sampling, tail_draws), .standard = "32", RANGE(2, 1e6),
+     .help = "hybrid: draws per question from what enumeration did not find"},
     {"batch", SC_KEY_INT, AT(sc_config_sampling, batch), OPTIONAL, RANGE(1, 1e7), .unit = "nodes",
      .help = "most prefixes per forward call; null: as the source advises. Never changes a result"},
 };

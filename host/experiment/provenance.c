@@ -110,6 +110,11 @@ semcal_status sc_provenance_of_cell(sc_provenance *p, const sc_config *config, c
     add(p, IDENTITY, "draws", error, "%" PRId64, cell->draws);
     add(p, IDENTITY, "max_tokens", error, "%" PRId64, cell->max_tokens);
     add(p, IDENTITY, "top_k", error, "%" PRId64, config->store.top_k);
+    if (cell->estimator == SC_CONFIG_EXACT || cell->estimator == SC_CONFIG_HYBRID) {
+        add(p, IDENTITY, "enumeration", error, "epsilon %.17g, at most %" PRId64 " prefixes, tail draws %" PRId64,
+            config->sampling.epsilon, config->sampling.max_forward_tokens,
+            cell->estimator == SC_CONFIG_HYBRID ? config->sampling.tail_draws : 0);
+    }
     /* Tree and chain give the same draws; the estimator is told, not part of the identity. */
     add(p, TOLD, "estimator", error, "%s", sc_config_estimator_name(cell->estimator));
     add(p, IDENTITY, "device", error, "%s", facts->device);

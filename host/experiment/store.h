@@ -43,12 +43,13 @@ typedef struct sc_store_record {
     double *law_probability; /* [n_law] */
     char *reference;         /* the text whose log-probability is tree.logprob_reference; NULL is "" */
     sc_tree tree;            /* draws and prefix tree, M = the cell's n_draws, node 0 is the prompt */
-    /* Enumerated responses (estimators exact and hybrid), 0 otherwise */
+    /* Enumerated responses (estimators exact and hybrid), then those drawn from their tail (hybrid); 0 otherwise */
     size_t n_found;
     int32_t *found_leaf;       /* [n_found] node */
     double *found_logprob;     /* [n_found] of the whole response, tempered */
     double *found_logprob_raw; /* [n_found] at temperature 1 */
     uint8_t *found_finish;     /* [n_found] sc_finish */
+    uint8_t *found_tail;       /* [n_found] 1: a draw from the law of what enumeration did not find (may repeat) */
     char **found_text;         /* [n_found] valid text */
     double unexplored_mass;    /* probability outside the enumerated responses; NaN when nothing was enumerated */
     uint64_t n_forward_tokens; /* run through the model for this question; depends on scheduling, not in the digest */

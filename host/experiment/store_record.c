@@ -31,6 +31,7 @@ void sc_store_record_free(sc_store_record *record)
     free(record->found_logprob);
     free(record->found_logprob_raw);
     free(record->found_finish);
+    free(record->found_tail);
     free_texts(record->found_text, record->n_found);
     *record = (sc_store_record)SC_STORE_RECORD_INIT;
 }

@@ -92,6 +92,8 @@ const sc_store_variable sc_store_variables[] = {
         "log-probability of the enumerated response at temperature 1"),
     PLAIN(RESPONSE, "response_finish", U8, U8, found_finish,
           "why the enumerated response ended: 0 stop string, 1 end token, 2 max_tokens", ""),
+    PLAIN(RESPONSE, "response_tail", U8, U8, found_tail,
+          "1 for a draw from the law of what enumeration did not find, 0 for an enumerated response", ""),
     PLAIN(RESPONSE, "response_text", TEXT, TEXT, found_text, "text of the enumerated response without its ending", ""),
 };
 const size_t sc_store_n_variables = sizeof sc_store_variables / sizeof *sc_store_variables;

@@ -171,6 +171,7 @@ static void same_record(const sc_store_record *a, const sc_store_record *b, bool
     assert_int_equal(a->n_found, b->n_found);
     assert_memory_equal(a->found_leaf, b->found_leaf, a->n_found * sizeof *a->found_leaf);
     same_doubles(a->found_logprob, b->found_logprob, a->n_found);
+    assert_memory_equal(a->found_tail, b->found_tail, a->n_found);
     for (size_t i = 0; i < a->n_found; i++) {
         assert_string_equal(a->found_text[i], b->found_text[i]);
     }
