@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/file.h"
 #include "cli/cli.h"
 #include "cli/terminal.h"
 #include "experiment/run.h"
 #include "experiment/store.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 semcal_status sc_cli_merge(int argc, char **argv, semcal_error *error);
 
@@ -39,10 +41,12 @@ semcal_status sc_cli_merge(int argc, char **argv, semcal_error *error)
         return status;
     }
     status = sc_store_merge(operands[0], print_line, NULL, error);
-    if (status == SEMCAL_OK) {
+    char *resolved = status == SEMCAL_OK ? sc_file_join(operands[0], "resolved.yaml", error) : NULL;
+    if (resolved != NULL && sc_file_exists(resolved)) {
         sc_terminal terminal;
         sc_terminal_init(&terminal);
         status = sc_run_collapse(operands[0], NULL, show_line, &terminal, error);
     }
+    free(resolved);
     return status;
 }

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/show.h"
+#include "base/file.h"
+#include "base/nearest.h"
 #include "cli/cli.h"
 #include "experiment/config.h"
 
@@ -42,6 +44,13 @@ semcal_status sc_cli_show(int argc, char **argv, semcal_error *error)
     int n_operands;
     semcal_status status = sc_cli_parse(&n_operands, operands, &help, &usage, options, sizeof options / sizeof *options,
                                         argc, argv, error);
+    if (status == SEMCAL_OK && !help && !sc_file_exists(operands[0])) {
+        static const char *const words[] = {"config", "devices"};
+        const char *near = sc_nearest_name(operands[0], words, 2);
+        if (near != NULL && strcmp(near, operands[0]) != 0) {
+            status = sc_error_set(error, SEMCAL_E_CONFIG, "'%s' is no file, did you mean '%s'?", operands[0], near);
+        }
+    }
     if (status == SEMCAL_OK && !help) {
         status = strcmp(operands[0], "config") == 0    ? show_config(json, error)
                  : strcmp(operands[0], "devices") == 0 ? sc_cli_show_devices(json, error)

@@ -45,7 +45,7 @@ fails 2 "semcal plan: $work/typo.yaml:13:12: sampling.drawz: unknown key, did yo
 fails 2 "semcal plan: --set sampling.draws: must be >= 1, got -1" plan plan.yaml --set sampling.draws=-1
 fails 2 "semcal plan: unknown option '--jsn', did you mean '--json'?" plan plan.yaml --jsn
 fails 2 "semcal plan: too few operands; usage: semcal plan CONFIG" plan
-fails 2 "semcal show: cannot show 'confg'; usage: semcal show config|devices" show confg
+fails 2 "semcal show: 'confg' is no file, did you mean 'config'?" show confg
 fails 3 "semcal plan: nowhere.yaml: cannot open: No such file or directory" plan nowhere.yaml
 fails 3 "semcal plan: dataset 'sums': $PWD/none.jsonl: cannot open: No such file or directory" \
   plan plan.yaml --set datasets.sums.path=none.jsonl
