@@ -10,42 +10,63 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* The dataset of the cells at hand; neighbours share it. */
+typedef struct open_dataset {
+    const sc_config_dataset *config;
+    sc_dataset dataset;
+} open_dataset;
+
+static semcal_status collapse_cell(open_dataset *open, const sc_cell *cell, const char *path, const char *kind,
+                                   sc_log *log, semcal_error *error)
+{
+    bool done = false;
+    semcal_status status = SEMCAL_OK;
+    if (kind == NULL) {
+        status = sc_run_cell_is_collapsed(&done, path, cell->dataset, error);
+    }
+    if (status == SEMCAL_OK && !done && open->config != cell->dataset) {
+        sc_dataset_free(&open->dataset);
+        open->config = NULL;
+        status = sc_dataset_open_config(&open->dataset, cell->dataset, error);
+        open->config = status == SEMCAL_OK ? cell->dataset : NULL;
+    }
+    if (status == SEMCAL_OK && !done) {
+        status = sc_run_cell_collapse(path, cell->dataset, &open->dataset, kind, log, error);
+    }
+    return status;
+}
+
+/* A kind need not fit every dataset: cells where it fails are told, the others go on. */
 static semcal_status collapse_cells(const char *folder, const sc_plan *plan, const char *kind, sc_log *log,
                                     semcal_error *error)
 {
     const sc_run_folder run = {.path = (char *)(uintptr_t)folder, .lock = -1};
-    sc_dataset dataset = {0};
-    const sc_config_dataset *open = NULL;
-    size_t n_done = 0;
-    semcal_status status = SEMCAL_OK;
-    for (size_t i = 0; i < plan->n_cells && status == SEMCAL_OK; i++) {
-        const sc_cell *cell = &plan->cells[i];
-        char *path = sc_run_folder_cell(&run, cell->name, error);
-        if (path == NULL) {
-            status = SEMCAL_E_MEMORY;
-        } else if (sc_file_exists(path)) {
-            if (open != cell->dataset) {
-                sc_dataset_free(&dataset);
-                status = sc_dataset_open_config(&dataset, cell->dataset, error);
-                open = status == SEMCAL_OK ? cell->dataset : NULL;
-            }
-            bool done = false;
-            if (status == SEMCAL_OK && kind == NULL) {
-                status = sc_run_cell_is_collapsed(&done, path, cell->dataset, error);
-            }
-            if (status == SEMCAL_OK && !done) {
-                status = sc_run_cell_collapse(path, cell->dataset, &dataset, kind, log, error);
-            }
-            n_done++;
+    open_dataset open = {0};
+    semcal_error first = SEMCAL_ERROR_INIT;
+    size_t n_found = 0, n_failed = 0;
+    for (size_t i = 0; i < plan->n_cells; i++) {
+        semcal_error failure = SEMCAL_ERROR_INIT;
+        char *path = sc_run_folder_cell(&run, plan->cells[i].name, &failure);
+        if (path != NULL && sc_file_exists(path)) {
+            n_found++;
+            (void)collapse_cell(&open, &plan->cells[i], path, kind, log, &failure);
         }
         free(path);
+        if (failure.status != SEMCAL_OK) {
+            sc_log_write(log, SC_LOG_ERROR, "collapse_failed", failure.message, NULL, 0);
+            first = n_failed++ == 0 ? failure : first;
+        }
     }
-    sc_dataset_free(&dataset);
-    if (status == SEMCAL_OK && n_done == 0) {
-        status = sc_error_set(error, SEMCAL_E_DATA, "%s: none of its %zu cells is finished; 'semcal run' goes on",
-                              folder, plan->n_cells);
+    sc_dataset_free(&open.dataset);
+    if (n_found == 0) {
+        return sc_error_set(error, SEMCAL_E_DATA, "%s: none of its %zu cells is finished; 'semcal run' goes on", folder,
+                            plan->n_cells);
     }
-    return status;
+    if (n_failed > 0) {
+        return sc_error_set(error, n_failed == n_found ? first.status : SEMCAL_PARTIAL,
+                            "%zu of %zu cells failed; first: %s", n_failed, n_found, first.message);
+    }
+    return SEMCAL_OK;
 }
 
 semcal_status sc_run_collapse(const char *folder, const char *kind, sc_log_sink sink, void *payload,
