@@ -398,6 +398,10 @@ static semcal_status analyze_cell(sc_analysis_cell *out, const sc_config *config
     if (status == SEMCAL_OK) {
         status = analyze_numbers(out, &r, error);
     }
+    if (status == SEMCAL_OK) {
+        status = sc_analysis_mechanism_make(&out->mechanism, path, r.products.collapse, (uint64_t)config->seed,
+                                            cell->name, (size_t)config->analyze.bootstrap, error);
+    }
     if (status != SEMCAL_OK) {
         sc_error_where(error, "%s", path);
     }
@@ -419,6 +423,7 @@ static void cell_free(sc_analysis_cell *cell)
     free(cell->dataset);
     free(cell->style);
     free(cell->collapse);
+    sc_analysis_mechanism_free(&cell->mechanism);
 }
 
 void sc_analysis_free(sc_analysis *analysis)

@@ -11,6 +11,7 @@
 #define SC_EXPERIMENT_ANALYZE_H
 
 #include "base/log.h"
+#include "experiment/analyze_mechanism.h"
 #include "experiment/config.h"
 #include "statistics/calibration.h"
 #include "statistics/floors.h"
@@ -56,6 +57,7 @@ typedef struct sc_analysis_cell {
     double smece_classwise;    /* full calibration: all classes pooled, by frequency */
     /* With the known law of answers in place of one drawn answer (no label noise); NaN: unknown. */
     double accuracy_known, smece_known, overconfidence_known;
+    sc_analysis_mechanism mechanism; /* how early responses decide, where the run followed it */
     sc_analysis_row rows[SC_ANALYSIS_N_ESTIMATORS];
 } sc_analysis_cell;
 

@@ -318,6 +318,53 @@ static semcal_status write_numbers(sc_h5 *file, const sc_analysis *analysis, sem
     return status;
 }
 
+/* The mechanism on (cell, mechanism_place), as long as the longest; only when some cell has one. */
+static semcal_status write_mechanism(sc_h5 *file, const sc_analysis *analysis, semcal_error *error)
+{
+    static const struct {
+        const char *name, *long_name;
+        bool by_token;
+        size_t offset;
+    } variables[] = {
+        {"resolved_fraction_at", "fraction of the response", false, offsetof(sc_analysis_place, at)},
+        {"resolved_by_fraction", "share of the uncertainty about the meaning that is gone there", false,
+         offsetof(sc_analysis_place, resolved)},
+        {"resolved_by_fraction_low", "lower end of its 95 % bootstrap interval", false,
+         offsetof(sc_analysis_place, low)},
+        {"resolved_by_fraction_high", "upper end of its 95 % bootstrap interval", false,
+         offsetof(sc_analysis_place, high)},
+        {"resolved_token_at", "tokens of the response", true, offsetof(sc_analysis_place, at)},
+        {"resolved_by_token", "share of the uncertainty about the meaning that is gone there", true,
+         offsetof(sc_analysis_place, resolved)},
+        {"resolved_by_token_low", "lower end of its 95 % bootstrap interval", true, offsetof(sc_analysis_place, low)},
+        {"resolved_by_token_high", "upper end of its 95 % bootstrap interval", true, offsetof(sc_analysis_place, high)},
+    };
+    const size_t n = analysis->n_cells;
+    size_t width = 0;
+    for (size_t k = 0; k < n; k++) {
+        width = analysis->cells[k].mechanism.n_places > width ? analysis->cells[k].mechanism.n_places : width;
+    }
+    if (width == 0) {
+        return SEMCAL_OK;
+    }
+    const char *dims[2] = {"cell", "mechanism_place"};
+    double *values = sc_memory_alloc(n * width, sizeof *values, error);
+    semcal_status status = values == NULL ? SEMCAL_E_MEMORY : sc_h5_make_dimension(file, dims[1], width, false, error);
+    for (size_t v = 0; v < sizeof variables / sizeof *variables && status == SEMCAL_OK; v++) {
+        for (size_t i = 0; i < n * width; i++) {
+            const sc_analysis_mechanism *m = &analysis->cells[i / width].mechanism;
+            const sc_analysis_place *places = variables[v].by_token ? m->by_token : m->by_fraction;
+            values[i] = NAN;
+            if (i % width < m->n_places) {
+                memcpy(&values[i], (const char *)&places[i % width] + variables[v].offset, sizeof *values);
+            }
+        }
+        status = write_doubles(file, variables[v].name, variables[v].long_name, "1", dims, 2, values, error);
+    }
+    free(values);
+    return status;
+}
+
 semcal_status sc_analysis_write(const char *path, const sc_analysis *analysis, semcal_error *error)
 {
     sc_h5 *file = NULL;
@@ -368,6 +415,9 @@ semcal_status sc_analysis_write(const char *path, const sc_analysis *analysis, s
     if (status == SEMCAL_OK) {
         status = write_numbers(file, analysis, error);
     }
+    if (status == SEMCAL_OK) {
+        status = write_mechanism(file, analysis, error);
+    }
     semcal_status closed = sc_h5_close(&file, status == SEMCAL_OK ? error : NULL);
     status = status == SEMCAL_OK ? closed : status;
     if (status == SEMCAL_OK) {
@@ -382,6 +432,34 @@ semcal_status sc_analysis_write(const char *path, const sc_analysis *analysis, s
 static json_t *number(double value)
 {
     return isfinite(value) ? json_real(value) : json_null();
+}
+
+static json_t *places(const sc_analysis_place *from, size_t n, const char *at)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < n; i++) {
+        json_t *place = json_object();
+        json_object_set_new(place, at, number(from[i].at));
+        json_object_set_new(place, "resolved", number(from[i].resolved));
+        json_object_set_new(place, "low", number(from[i].low));
+        json_object_set_new(place, "high", number(from[i].high));
+        json_array_append_new(list, place);
+    }
+    return list;
+}
+
+static json_t *mechanism(const sc_analysis_mechanism *m)
+{
+    if (m->n_places == 0) {
+        return json_null();
+    }
+    json_t *object = json_object();
+    json_object_set_new(object, "n_questions", json_integer((json_int_t)m->n_questions));
+    json_object_set_new(object, "start", number(m->start));
+    json_object_set_new(object, "exact", number(m->exact));
+    json_object_set_new(object, "by_fraction", places(m->by_fraction, m->n_places, "fraction"));
+    json_object_set_new(object, "by_token", places(m->by_token, m->n_places, "token"));
+    return object;
 }
 
 semcal_status sc_analysis_json(sc_text *text, const sc_analysis *analysis, semcal_error *error)
@@ -407,6 +485,7 @@ semcal_status sc_analysis_json(sc_text *text, const sc_analysis *analysis, semca
             }
         }
         json_object_set_new(object, "estimators", estimators);
+        json_object_set_new(object, "mechanism", mechanism(&cell->mechanism));
         json_array_append_new(cells, object);
     }
     for (size_t i = 0; i < analysis->n_missing; i++) {

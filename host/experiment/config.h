@@ -139,6 +139,16 @@ typedef struct sc_config_analyze {
     double reliable_mass; /* mass found below which the mass estimator is left out */
 } sc_config_analyze;
 
+/* How early responses decide what they mean; see experiment/mechanism.h. */
+typedef struct sc_config_mechanism {
+    int64_t questions;          /* first so many questions; 0: off */
+    int64_t draws;              /* first so many draws of each */
+    int64_t positions;          /* P */
+    int64_t forks;              /* R */
+    int64_t max_forward_tokens; /* enumeration tried first at each prefix, 0: never */
+    double epsilon;             /* it has finished at this unexplored mass */
+} sc_config_mechanism;
+
 /* Cells beyond the product, e.g. positive controls. An empty list means: as in the rest of the config. */
 typedef struct sc_config_extra {
     char *model, *dataset, *style;
@@ -165,6 +175,7 @@ typedef struct sc_config {
     } style; /* one per name in styles or extra, and whatever else the file describes */
     sc_config_store store;
     sc_config_analyze analyze;
+    sc_config_mechanism mechanism;
     struct sc_config_extra_list {
         sc_config_extra *at;
         size_t n;

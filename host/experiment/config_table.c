@@ -165,6 +165,23 @@ static const sc_config_key analyze_keys[] = {
 };
 static const sc_config_section analyze_section = {sizeof(sc_config_analyze), analyze_keys, COUNT(analyze_keys)};
 
+static const sc_config_key mechanism_keys[] = {
+    {"questions", SC_KEY_INT, AT(sc_config_mechanism, questions), .standard = "0", RANGE(0, 1e9),
+     .help = "follow how the first so many questions are decided, token by token; 0: off"},
+    {"draws", SC_KEY_INT, AT(sc_config_mechanism, draws), .standard = "4", RANGE(1, 1e6),
+     .help = "of each question, its first so many draws"},
+    {"positions", SC_KEY_INT, AT(sc_config_mechanism, positions), .standard = "8", RANGE(1, 10000),
+     .help = "places along the response, by fraction of it and by token"},
+    {"forks", SC_KEY_INT, AT(sc_config_mechanism, forks), .standard = "32", RANGE(2, 1e6),
+     .help = "fresh continuations at each place, for the intermediate confidence there"},
+    {"max_forward_tokens", SC_KEY_INT, AT(sc_config_mechanism, max_forward_tokens), .standard = "64", RANGE(0, 1e12),
+     .unit = "tokens",
+     .help = "enumerate what follows first, exactly, and fork only if that takes more than this; 0: always fork"},
+    {"epsilon", SC_KEY_REAL, AT(sc_config_mechanism, epsilon), .standard = "0.001", RANGE(0, 1),
+     .help = "what follows counts as enumerated when less than this mass is missing"},
+};
+static const sc_config_section mechanism_section = {sizeof(sc_config_mechanism), mechanism_keys, COUNT(mechanism_keys)};
+
 static const sc_config_key extra_keys[] = {
     {"model", SC_KEY_NAME, AT(sc_config_extra, model), .help = "name of a model"},
     {"dataset", SC_KEY_NAME, AT(sc_config_extra, dataset), .help = "name of a dataset"},
@@ -197,6 +214,8 @@ static const sc_config_key root_keys[] = {
      .help = "what the cell files keep"},
     {"analyze", SC_KEY_SECTION, AT(sc_config, analyze), .standard = "{}", .section = &analyze_section,
      .help = "how calibration is measured"},
+    {"mechanism", SC_KEY_SECTION, AT(sc_config, mechanism), .standard = "{}", .section = &mechanism_section,
+     .help = "how early responses decide what they mean; may be added to a finished run"},
     {"extra", SC_KEY_SECTIONS, AT(sc_config, extra), .standard = "[]", .section = &extra_section,
      .help = "cells beyond the product model x dataset x style x temperature, e.g. positive controls"},
 };

@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "experiment/dataset.h"
+#include "experiment/mechanism.h"
 #include "experiment/plan.h"
 #include "experiment/run_cell.h"
 #include "experiment/run_folder.h"
@@ -50,21 +51,24 @@ static semcal_status do_cell(run *r, const sc_cell *cell, semcal_error *error)
 {
     const sc_dataset *dataset = NULL;
     sc_source *source = NULL;
-    bool already = false, collapsed = false;
+    bool already = false, collapsed = false, fresh_mechanism = false;
     semcal_status status = dataset_of(r, &dataset, cell->dataset, error);
     if (status == SEMCAL_OK) {
         status = sc_sources_get(&source, &r->sources, cell->model, error);
     }
+    const sc_run_cell job = {r->config, cell, dataset, source, r->options, r->log, &r->counters, r->summary};
     if (status == SEMCAL_OK) {
-        const sc_run_cell job = {r->config, cell, dataset, source, r->options, r->log, &r->counters, r->summary};
         status = sc_run_cell_do(&job, &already, error);
     }
     if (status != SEMCAL_OK || r->options->n_shards > 1) {
         return status;
     }
     char *path = sc_run_folder_cell(&r->folder, cell->name, error);
-    status = path == NULL ? SEMCAL_E_MEMORY : sc_run_cell_is_collapsed(&collapsed, path, cell->dataset, error);
-    if (status == SEMCAL_OK && !collapsed) {
+    status = path == NULL ? SEMCAL_E_MEMORY : sc_mechanism_run(&fresh_mechanism, &job, path, error);
+    if (status == SEMCAL_OK) {
+        status = sc_run_cell_is_collapsed(&collapsed, path, cell->dataset, error);
+    }
+    if (status == SEMCAL_OK && (!collapsed || fresh_mechanism)) {
         status = sc_run_cell_collapse(path, cell->dataset, dataset, NULL, r->log, error);
     }
     free(path);

@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "experiment/collapse_cell.h"
+#include "experiment/mechanism.h"
 #include "experiment/provenance.h"
 #include "experiment/questions.h"
 #include "experiment/run_exact.h"
@@ -336,6 +337,9 @@ semcal_status sc_run_cell_collapse(const char *path, const sc_config_dataset *da
         semcal_status status = sc_collapse_find(&options.kind, name, error);
         if (status == SEMCAL_OK) {
             status = sc_collapse_cell(path, &options, &summary, error);
+        }
+        if (status == SEMCAL_OK) {
+            status = sc_mechanism_collapse(path, &options, error);
         }
         if (status != SEMCAL_OK) {
             return status;

@@ -32,14 +32,14 @@ static semcal_status lock_folder(sc_run_folder *folder, const sc_run_options *op
     return status;
 }
 
-/* Blanks out the lines of the top-level section `analyze:`, in place. */
+/* Blanks out the lines of the top-level sections `analyze:` and `mechanism:`, in place. */
 static void without_analysis(char *yaml)
 {
     bool inside = false;
     for (char *line = yaml; *line != '\0';) {
         size_t n = strcspn(line, "\n");
         if (n > 0 && line[0] != ' ' && line[0] != '-' && line[0] != '#') {
-            inside = strncmp(line, "analyze:", 8) == 0;
+            inside = strncmp(line, "analyze:", 8) == 0 || strncmp(line, "mechanism:", 10) == 0;
         }
         if (inside) {
             memset(line, ' ', n);

@@ -11,8 +11,8 @@ typedef struct sc_run_folder {
 } sc_run_folder;
 
 /* Makes or finds options->folder, locks it for this shard and writes config.yaml and resolved.yaml.
- * SEMCAL_E_CONFIG when it holds another configuration (keys under `analyze` may differ: they do not touch what is
- * generated) and `fresh` is not set; SEMCAL_E_DATA when another process is at work in it. */
+ * SEMCAL_E_CONFIG when it holds another configuration (keys under `analyze` and `mechanism` may differ: they do
+ * not touch what is drawn) and `fresh` is not set; SEMCAL_E_DATA when another process is at work in it. */
 semcal_status sc_run_folder_open(sc_run_folder *folder, const sc_config *config, const sc_run_options *options,
                                  semcal_error *error);
 void sc_run_folder_close(sc_run_folder *folder);
