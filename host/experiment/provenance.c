@@ -101,6 +101,7 @@ semcal_status sc_provenance_of_cell(sc_provenance *p, const sc_config *config, c
     add(p, TOLD, "model_kind", error, "%s", cell->model->kind != NULL ? cell->model->kind : "");
     add(p, TOLD, "model_path", error, "%s", cell->model->path != NULL ? cell->model->path : "");
     add(p, IDENTITY, "source", error, "%s", facts->kind);
+    add(p, TOLD, "model_weight_bytes", error, "%.0f", facts->weight_bytes);
     add(p, TOLD, "source_description", error, "%s", facts->description);
     add(p, IDENTITY, "dataset", error, "%s", cell->dataset->name);
     add(p, IDENTITY, "dataset_sha256", error, "%s", dataset->sha256);

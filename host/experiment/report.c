@@ -20,6 +20,8 @@ static semcal_status draw(sc_report_figures *figures, const sc_report_data *data
 {
     static semcal_status (*const charts[])(sc_report_figures *, const sc_report_data *, semcal_error *) = {
         sc_report_reliability_grids,
+        sc_report_charts,
+        sc_report_panels,
         sc_report_reliability_cells,
     };
     semcal_status status = SEMCAL_OK;

@@ -11,4 +11,9 @@ semcal_status sc_report_reliability_grids(sc_report_figures *figures, const sc_r
 /* `cell_<name>` for every cell. */
 semcal_status sc_report_reliability_cells(sc_report_figures *figures, const sc_report_data *data, semcal_error *error);
 
+/* `smece`, `smece_accuracy`, `draws_per_forward`. */
+semcal_status sc_report_charts(sc_report_figures *figures, const sc_report_data *data, semcal_error *error);
+/* Grids `risk_coverage`, `semantic_entropy`, `loss_gap`. */
+semcal_status sc_report_panels(sc_report_figures *figures, const sc_report_data *data, semcal_error *error);
+
 #endif

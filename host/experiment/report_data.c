@@ -29,6 +29,12 @@ double sc_report_cell_support(const sc_report_cell *cell, size_t i)
     return (double)row->calibration.n * row->density[i] * curve_width(cell) * 3.5449077018110318; /* 2 sqrt(pi) */
 }
 
+bool sc_report_cell_in_range(const sc_report_cell *cell, size_t i)
+{
+    double at = (double)i / (SC_ANALYSIS_CURVE - 1), step = .5 / (SC_ANALYSIS_CURVE - 1);
+    return at > cell->least - step && at < cell->most + step;
+}
+
 typedef struct band {
     sc_groups groups;
     double t[SC_ANALYSIS_CURVE], width;
@@ -70,7 +76,11 @@ static semcal_status make_band(sc_report_cell *cell, uint64_t seed, size_t n_rep
         cell->band_low[i] = cell->band_high[i] = cell->known_curve[i] = NAN;
     }
     bool known = cell->n > 0;
+    cell->least = INFINITY;
+    cell->most = -INFINITY;
     for (size_t q = 0; q < cell->n; q++) {
+        cell->least = fmin(cell->least, cell->confidence[q]);
+        cell->most = fmax(cell->most, cell->confidence[q]);
         known = known && isfinite(cell->known[q]);
     }
     semcal_status status = SEMCAL_OK;
@@ -190,6 +200,8 @@ static semcal_status read_cell(sc_report_cell *cell, const sc_report_data *data,
     }
     if (status == SEMCAL_OK) {
         cell->device = copy_attribute(file, "device", error);
+        const char *bytes = sc_store_cell_attribute(file, "model_weight_bytes");
+        cell->weight_bytes = bytes != NULL ? strtod(bytes, NULL) : 0;
         cell->version = copy_attribute(file, "semcal_version", error);
         status = cell->device == NULL || cell->version == NULL ? SEMCAL_E_MEMORY : read_columns(cell, file, error);
     }

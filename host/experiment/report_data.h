@@ -35,11 +35,13 @@ typedef struct sc_report_cell {
     double *confidence, *correct; /* [n] by frequency */
     double *known;                /* [n] known probability of being right, NaN: unknown */
     double *entropy;              /* [n] semantic entropy by counts, nats */
+    double least, most;           /* confidence */
     double band_low[SC_ANALYSIS_CURVE], band_high[SC_ANALYSIS_CURVE]; /* 95 % band of the curve by frequency */
     double known_curve[SC_ANALYSIS_CURVE];                            /* the curve of `known`, NaN: unknown */
     sc_report_question worst[SC_REPORT_WORST];
     size_t n_worst;
     char *device, *version; /* what made it */
+    double weight_bytes;    /* of the model, 0: not known */
 } sc_report_cell;
 
 typedef struct sc_report_data {
@@ -70,6 +72,9 @@ sc_report_verdict sc_report_cell_verdict(const sc_analysis_cell *cell);
 
 /* Below the curve's point i there are about this many questions. */
 double sc_report_cell_support(const sc_report_cell *cell, size_t i);
+
+/* True when point i lies between the smallest and the largest confidence. */
+bool sc_report_cell_in_range(const sc_report_cell *cell, size_t i);
 
 /* The most overconfident questions of a cell (report_worst.c). */
 semcal_status sc_report_worst(sc_report_cell *cell, const char *path, const char *collapse, semcal_error *error);

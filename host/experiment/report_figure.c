@@ -40,14 +40,14 @@ static void begin_script(sc_report_figure *figure)
                   "if (kind eq 'svg') {\n"
                   "    set terminal svg size W,H noenhanced font 'sans-serif,12' rounded background rgb paper\n"
                   "} else {\n"
-                  "    set terminal pngcairo size 2*W,2*H noenhanced font 'sans-serif,12' fontscale 2 linewidth 2 "
-                  "pointscale 2 rounded background rgb paper\n"
+                  "    set terminal pngcairo size 2*W,2*H noenhanced font 'sans-serif,12' fontscale 1.5 linewidth 2 "
+                  "pointscale 2 background rgb paper\n"
                   "}\n"
                   "set output '%s.'.kind\n"
                   "set multiplot\n"
                   "unset key\n"
                   "set border 3 linecolor rgb mute linewidth 0.8\n"
-                  "set tics nomirror scale 0.5 textcolor rgb mute font ',10'\n",
+                  "set tics nomirror scale 0.5 textcolor rgb mute font ',10'\nset format '%%g'\n",
                   figure->name, figure->width, figure->height, figure->name);
 }
 

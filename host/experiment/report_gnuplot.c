@@ -144,7 +144,12 @@ static void normalise(sc_report_text *out, const char *raw, size_t number)
 {
     static const char *const names[] = {"id='", "id=\"", "href='#", "href=\"#", "url(#", "url('#", "url(\"#"};
     for (const char *at = raw; *at != '\0';) {
+        static const char bold[] = ":Bold\"";
         size_t step = colour(out, at);
+        if (step == 0 && strncmp(at, bold, sizeof bold - 1) == 0) {
+            sc_report_put(out, "\" font-weight=\"bold\"");
+            step = sizeof bold - 1;
+        }
         if (step == 0 && strncmp(at, "<title>", 7) == 0) {
             const char *end = strstr(at, "</title>");
             step = end != NULL ? (size_t)(end - at) + 8 : 0;

@@ -10,7 +10,7 @@ static const char STYLE[] =
     "--blue:#0072b2;--orange:#c25500;--note:#fff4e6}\n"
     "*{box-sizing:border-box}\n"
     "body{margin:0;background:var(--page);color:var(--ink);font:15px/1.5 system-ui,sans-serif}\n"
-    "main{max-width:1100px;margin:0 auto;padding:24px 20px 60px}\n"
+    "main{max-width:1180px;margin:0 auto;padding:24px 20px 60px}\n"
     "h1{font-size:26px;margin:.2em 0}h2{font-size:19px;margin:2.2em 0 .5em}h3{font-size:15px;margin:1.6em 0 .3em}\n"
     "p,figcaption,li{max-width:76ch}.mute,figcaption,small{color:var(--mute)}\n"
     ".note{border-left:4px solid var(--orange);background:var(--note);padding:8px 14px;margin:14px 0}\n"
@@ -21,7 +21,7 @@ static const char STYLE[] =
     "figcaption b{color:var(--ink)}a{color:var(--blue)}\n"
     ".scroll{overflow-x:auto;background:var(--paper);border:1px solid var(--faint);border-radius:6px}\n"
     "table{border-collapse:collapse;width:100%;font-size:13px;font-variant-numeric:tabular-nums}\n"
-    "th,td{padding:4px 9px;text-align:right;white-space:nowrap;border-bottom:1px solid var(--faint)}\n"
+    "th,td{padding:4px 6px;text-align:right;white-space:nowrap;border-bottom:1px solid var(--faint)}\n"
     "th{color:var(--mute);font-weight:600;vertical-align:bottom}tr:last-child td{border-bottom:0}\n"
     ".t{text-align:left}.wrap{white-space:normal;min-width:16ch;overflow-wrap:anywhere}\n"
     "td small{font-size:11.5px}.above{color:var(--orange);font-weight:600}.within{color:var(--blue)}\n"
@@ -56,7 +56,7 @@ static void put_interval(sc_report_text *p, double value, const double ci[2], co
     char t[3][16];
     sc_report_put(p, "<td><span class=\"%s\">%s</span>", class, sc_report_share(t[0], value));
     if (isfinite(ci[0])) {
-        sc_report_put(p, " <small>%s to %s</small>", sc_report_share(t[1], ci[0]), sc_report_share(t[2], ci[1]));
+        sc_report_put(p, "<br><small>%s to %s</small>", sc_report_share(t[1], ci[0]), sc_report_share(t[2], ci[1]));
     }
     sc_report_put(p, "</td>");
 }
@@ -161,7 +161,7 @@ static void put_cells(sc_report_text *p, const sc_report_data *data)
                   "of being right, where the dataset has one. All numbers: <a href=\"cells.csv\">cells.csv</a>.</p>\n"
                   "<div class=\"scroll\"><table><thead><tr><th class=\"t\">model</th><th class=\"t\">dataset</th>"
                   "<th class=\"t\">style</th><th>questions</th><th>draws</th><th>accuracy</th><th>confidence</th>"
-                  "<th>overconfidence</th><th>smECE</th><th>noise<br>floor</th><th>model<br>floor</th>"
+                  "<th>over-<br>confidence</th><th>smECE</th><th>noise<br>floor</th><th>model<br>floor</th>"
                   "<th>split<br>smECE</th><th>known</th><th>AUROC</th><th>cut</th><th>un&shy;parsed</th>"
                   "<th>draws per<br>forward</th></tr></thead><tbody>\n");
     for (size_t i = 0; i < data->n_cells; i++) {

@@ -2,8 +2,7 @@
 /* Reliability diagrams: one large per cell, and grids of small ones. */
 #include "experiment/report_charts.h"
 
-#include "base/memory.h"
-#include "base/numeric.h"
+#include "experiment/report_grid.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -21,7 +20,7 @@ enum { CURVE, RIBBON_BLOCK, RUG_BLOCK, N_BLOCKS };
 static bool drawn(const sc_report_cell *cell, size_t i)
 {
     return i < SC_ANALYSIS_CURVE && isfinite(cell->numbers->rows[SC_ANALYSIS_FREQUENCY].curve[i]) &&
-           sc_report_cell_support(cell, i) >= 2;
+           sc_report_cell_support(cell, i) >= 2 && sc_report_cell_in_range(cell, i);
 }
 
 static void put_number(sc_report_text *out, double value)
@@ -159,7 +158,7 @@ static void put_plot(sc_report_figure *figure, const sc_report_cell *cell, size_
     sc_report_text *s = &figure->script;
     const char *colour = verdict_colour(cell);
     sc_report_put(s, "set xrange [%g:%g]; set yrange [%g:%g]\n", -EDGE, 1 + EDGE, -EDGE, 1 + EDGE);
-    sc_report_put(s, "set arrow from 0,0 to 1,1 nohead back linecolor rgb mute linewidth 0.8 dashtype (4,4)\n");
+    sc_report_put(s, "set arrow from 0,0 to 1,1 nohead back linecolor rgb mute linewidth 0.8\n");
     sc_report_put(s, "plot ");
     if (has_curve(cell)) {
         sc_report_put(s,
@@ -173,7 +172,7 @@ static void put_plot(sc_report_figure *figure, const sc_report_cell *cell, size_
         }
         if (extra && cell->numbers->rows[SC_ANALYSIS_SPLIT].calibration.n > 0) {
             sc_report_put(s,
-                          "data index %zu using 1:7 with lines linecolor rgb purple linewidth 1.6 dashtype (2,3), "
+                          "data index %zu using 1:7 with lines linecolor rgb purple linewidth 1.6 dashtype (4,6), "
                           "\\\n     ",
                           first);
         }
@@ -186,154 +185,44 @@ static void put_plot(sc_report_figure *figure, const sc_report_cell *cell, size_
 
 /* ---- grids ---- */
 
-typedef struct grid_column {
-    const char *dataset, *style;
-} grid_column;
+static bool has_pairs(const sc_report_cell *cell)
+{
+    return cell->numbers->rows[SC_ANALYSIS_FREQUENCY].calibration.n > 0;
+}
 
-static void put_panel(sc_report_figure *figure, const sc_report_cell *cell, double x, double y, double size, bool left,
-                      bool bottom)
+static void put_panel(sc_report_figure *figure, const sc_report_cell *cell, const sc_report_place *place)
 {
     const sc_analysis_row *row = &cell->numbers->rows[SC_ANALYSIS_FREQUENCY];
-    char t[3][16], line[96];
-    sc_report_panel(figure, x, y, size, size);
-    sc_report_put(&figure->script, "set format x '%s'; set format y '%s'; set xtics 0,0.5,1; set ytics 0,0.5,1\n",
-                  bottom ? "%g" : "", left ? "%g" : "");
-    (void)snprintf(line, sizeof line, "smECE %s", sc_report_share(t[0], row->calibration.smece));
-    sc_report_label(figure, x + 12, y + 30, "left", verdict_colour(cell), -11, line);
-    (void)snprintf(line, sizeof line, "floor %s", sc_report_share(t[0], row->model_floor.mean));
-    sc_report_label(figure, x + 12, y + 45, "left", "mute", 10, line);
+    /* Where the curve is not. */
+    bool under = row->calibration.overconfidence < 0;
+    double x = under ? place->x + place->width - 8 : place->x + 12;
+    double y = under ? place->y + place->height - 44 : place->y + 28;
+    const char *align = under ? "right" : "left";
+    char t[16], line[96];
+    sc_report_put(&figure->script, "set xtics 0,0.5,1; set ytics 0,0.5,1\n");
+    (void)snprintf(line, sizeof line, "smECE %s", sc_report_share(t, row->calibration.smece));
+    sc_report_label(figure, x, y, align, verdict_colour(cell), -11, line);
+    (void)snprintf(line, sizeof line, "floor %s", sc_report_share(t, row->model_floor.mean));
+    sc_report_label(figure, x, y + 15, align, "mute", 10, line);
     put_plot(figure, cell, put_blocks(figure, cell), false);
-    sc_report_panel_end(figure);
-}
-
-static void put_grid(sc_report_figure *figure, const sc_report_data *data, const grid_column *columns, size_t n_columns,
-                     const char **rows, size_t n_rows, double left, double top, double size, double gap)
-{
-    const char *dataset = NULL;
-    for (size_t c = 0; c < n_columns; c++) {
-        double x = left + (double)c * (size + gap) + size / 2;
-        sc_report_label(figure, x, top - 12, "center", "ink", 12, columns[c].style);
-        if (dataset == NULL || strcmp(dataset, columns[c].dataset) != 0) {
-            dataset = columns[c].dataset;
-            sc_report_label(figure, x - size / 2, top - 34, "left", "ink", -13, dataset);
-        }
-    }
-    for (size_t r = 0; r < n_rows; r++) {
-        double y = top + (double)r * (size + gap) + size / 2;
-        sc_report_put(&figure->script, "set label ");
-        sc_report_put_gnuplot(&figure->script, rows[r]);
-        sc_report_put(&figure->script,
-                      " at screen %.5f,%.5f center rotate by 90 textcolor rgb ink font 'sans-serif,12'\n",
-                      16.0 / figure->width, 1 - y / figure->height);
-    }
-    sc_report_label(figure, left + ((double)n_columns * (size + gap) - gap) / 2,
-                    top + (double)n_rows * (size + gap) - gap + 42, "center", "mute", 11, "semantic confidence");
-    sc_report_put(&figure->script,
-                  "set label 'share of right answers' at screen %.5f,%.5f center rotate by 90 textcolor rgb mute font "
-                  "'sans-serif,11'\n",
-                  36.0 / figure->width, 1 - (top + ((double)n_rows * (size + gap) - gap) / 2) / figure->height);
-    for (size_t r = 0; r < n_rows; r++) {
-        for (size_t c = 0; c < n_columns; c++) {
-            const sc_report_cell *cell = sc_report_data_find(data, columns[c].dataset, columns[c].style, rows[r]);
-            if (cell != NULL) {
-                bool below = r + 1 < n_rows &&
-                             sc_report_data_find(data, columns[c].dataset, columns[c].style, rows[r + 1]) != NULL;
-                put_panel(figure, cell, left + (double)c * (size + gap), top + (double)r * (size + gap), size, c == 0,
-                          !below);
-            }
-        }
-    }
-}
-
-/* Styles of a dataset that have cells, as columns. */
-static size_t add_columns(grid_column *columns, size_t n, const sc_report_data *data, const char *dataset)
-{
-    for (size_t s = 0; s < data->n_styles; s++) {
-        for (size_t i = 0; i < data->n_cells; i++) {
-            const sc_analysis_cell *cell = data->cells[i].numbers;
-            if (strcmp(cell->dataset, dataset) == 0 && strcmp(cell->style, data->styles[s]) == 0) {
-                columns[n++] = (grid_column){dataset, data->styles[s]};
-                break;
-            }
-        }
-    }
-    return n;
-}
-
-/* Variants that have cells in one of the columns, as rows. */
-static size_t add_rows(const char **rows, const sc_report_data *data, const grid_column *columns, size_t n_columns)
-{
-    size_t n = 0;
-    for (size_t v = 0; v < data->n_variants; v++) {
-        for (size_t c = 0; c < n_columns; c++) {
-            if (sc_report_data_find(data, columns[c].dataset, columns[c].style, data->variants[v]) != NULL) {
-                rows[n++] = data->variants[v];
-                break;
-            }
-        }
-    }
-    return n;
-}
-
-static const char GRID_READING[] =
-    "On the dashed diagonal, answers are right as often as the model's confidence says; a curve below it is "
-    "overconfidence, above it underconfidence. The curve is as wide as there are questions at that confidence, the "
-    "pale "
-    "band is its 95 % bootstrap interval, ticks at the top are questions answered right and at the bottom wrong. Blue: "
-    "smECE is no larger than chance and the number of draws explain (95 % point of the model floor). Orange: it is.";
-
-static semcal_status grid(sc_report_figures *figures, const sc_report_data *data, const char *name, const char *title,
-                          const grid_column *columns, size_t n_columns, semcal_error *error)
-{
-    const char **rows = sc_memory_alloc(data->n_variants, sizeof *rows, error);
-    if (rows == NULL) {
-        return SEMCAL_E_MEMORY;
-    }
-    size_t n_rows = add_rows(rows, data, columns, n_columns);
-    const double left = 74, top = 58, size = n_columns > 4 ? 150 : 190, gap = 14;
-    int width = (int)(left + (double)n_columns * (size + gap) - gap + 16);
-    int height = (int)(top + (double)n_rows * (size + gap) - gap + 54);
-    sc_report_figure *figure = sc_report_figure_begin(figures, name, width, height, title, GRID_READING, error);
-    semcal_status status = SEMCAL_E_MEMORY;
-    if (figure != NULL) {
-        put_grid(figure, data, columns, n_columns, rows, n_rows, left, top, size, gap);
-        status = sc_report_figure_end(figures, error);
-    }
-    free(rows);
-    return status;
 }
 
 semcal_status sc_report_reliability_grids(sc_report_figures *figures, const sc_report_data *data, semcal_error *error)
 {
-    enum { WIDEST = 8 };
-    grid_column *columns = sc_memory_alloc(data->n_datasets * data->n_styles, sizeof *columns, error);
-    if (columns == NULL) {
-        return SEMCAL_E_MEMORY;
-    }
-    semcal_status status = SEMCAL_OK;
-    size_t n_all = 0;
-    for (size_t d = 0; d < data->n_datasets; d++) {
-        n_all = add_columns(columns, n_all, data, data->datasets[d]);
-    }
-    if (n_all <= WIDEST) {
-        status =
-            grid(figures, data, "reliability", "Reliability of every model, dataset and style", columns, n_all, error);
-    }
-    for (size_t d = 0; d < data->n_datasets && n_all > WIDEST && status == SEMCAL_OK; d++) {
-        sc_text name = {0}, title = {0};
-        size_t n = add_columns(columns, 0, data, data->datasets[d]);
-        status = sc_text_printf(&name, error, "reliability_%s", data->datasets[d]);
-        if (status == SEMCAL_OK) {
-            status = sc_text_printf(&title, error, "Reliability on %s", data->datasets[d]);
-        }
-        if (status == SEMCAL_OK) {
-            status = grid(figures, data, name.data, title.data, columns, n, error);
-        }
-        sc_text_free(&name);
-        sc_text_free(&title);
-    }
-    free(columns);
-    return status;
+    static const sc_report_grid grid = {
+        .name = "reliability",
+        .title = "Reliability",
+        .reading = "On the diagonal, answers are right as often as the model's confidence says; a curve below it is "
+                   "overconfidence, above it underconfidence. The curve is as wide as there are questions at that "
+                   "confidence, the pale band is its 95 % bootstrap interval, ticks at the top are questions answered "
+                   "right and at the bottom wrong. Blue: smECE is no larger than chance and the number of draws "
+                   "explain (95 % point of the model floor). Orange: it is.",
+        .x_label = "semantic confidence",
+        .y_label = "share right",
+        .aspect = 1,
+        .has = has_pairs,
+        .panel = put_panel};
+    return sc_report_grids(figures, data, &grid, error);
 }
 
 /* ---- one cell, large ---- */
@@ -388,15 +277,15 @@ static semcal_status large(sc_report_figures *figures, const sc_report_cell *cel
     sc_text name = {0};
     semcal_status status = sc_text_printf(&name, error, "cell_%s", cell->numbers->name);
     sc_report_figure *figure =
-        status == SEMCAL_OK ? sc_report_figure_begin(figures, name.data, 700, 450, cell->numbers->name, reading, error)
+        status == SEMCAL_OK ? sc_report_figure_begin(figures, name.data, 740, 450, cell->numbers->name, reading, error)
                             : NULL;
     if (figure != NULL) {
         const double x = 62, y = 40, size = 350;
         figure->of_cell = true;
         sc_report_label(figure, x, 20, "left", "ink", -13, cell->numbers->name);
-        sc_report_label(figure, x + 14, y + 50, "left", "mute", 10, "right");
-        sc_report_label(figure, x + size - 14, y + size - 50, "right", "mute", 10, "wrong");
-        put_numbers(figure, cell, x + size + 30, y + 16);
+        sc_report_label(figure, x + size + 4, y + 6, "left", "mute", 10, "right");
+        sc_report_label(figure, x + size + 4, y + size - 6, "left", "mute", 10, "wrong");
+        put_numbers(figure, cell, x + size + 54, y + 16);
         sc_report_panel(figure, x, y, size, size);
         sc_report_put(&figure->script, "set xtics 0,0.2,1; set ytics 0,0.2,1; set format x '%%.1f'; set format y "
                                        "'%%.1f'\nset xlabel 'semantic confidence' textcolor rgb mute offset 0,0.3\nset "

@@ -302,6 +302,7 @@ static void fill_facts(sc_source_model *s)
                    sc_rows_build_options(s->rows));
     s->base.facts = (sc_source_facts){.kind = "model",
                                       .description = s->description,
+                                      .weight_bytes = (double)sc_model_weight_bytes(s->model),
                                       .n_vocabulary = (int32_t)c->n_vocabulary,
                                       .n_context = (int32_t)c->n_context,
                                       .deterministic = sc_model_is_invariant(s->model),

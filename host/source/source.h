@@ -84,6 +84,7 @@ typedef struct sc_source_facts {
     int32_t n_context;            /* longest prompt plus response, 0: no limit */
     bool deterministic;           /* laws are bit-invariant over batches (false only for gemm: clblast) */
     uint64_t n_forward_tokens;    /* tokens run through the model so far */
+    double weight_bytes;          /* of the model on the device, 0: it has none */
     const char *model_sha256;     /* of the weights, "" when there are none */
     const char *tokenizer_sha256; /* "" when there is none */
     const char *device, *driver;  /* "" on the host */
