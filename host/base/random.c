@@ -85,6 +85,18 @@ uint32_t sc_random_u32(sc_random_stream *stream)
     return stream->buffer[stream->used++];
 }
 
+void sc_random_skip(sc_random_stream *stream, uint64_t n_words)
+{
+    while (stream->used < 4 && n_words > 0) {
+        stream->used++;
+        n_words--;
+    }
+    stream->position += n_words / 4;
+    for (n_words %= 4; n_words > 0; n_words--) {
+        (void)sc_random_u32(stream);
+    }
+}
+
 uint64_t sc_random_u64(sc_random_stream *stream)
 {
     uint64_t low = sc_random_u32(stream);

@@ -37,6 +37,8 @@ typedef struct sc_random_stream {
 void sc_random_stream_init(sc_random_stream *stream, uint64_t key, uint64_t item);
 uint32_t sc_random_u32(sc_random_stream *stream);
 uint64_t sc_random_u64(sc_random_stream *stream);
+/* Leaves the stream where `n_words` calls of sc_random_u32 would, at no cost. */
+void sc_random_skip(sc_random_stream *stream, uint64_t n_words);
 /* Uniform in [0, 1), a multiple of 2^-53. */
 double sc_random_unit(sc_random_stream *stream);
 /* Uniform integer in [0, n), n >= 1, without modulo bias. */

@@ -138,8 +138,9 @@ static void choose_pairs(reading *r, int estimator)
     }
 }
 
-static semcal_status model_floor(sc_floor *floor, const reading *r, int estimator, const char *stream,
-                                 semcal_error *error)
+/* Of the frequency and the split row, where they have questions. The others have next to no bias of their own: their
+ * model floor is the noise floor. */
+static semcal_status model_floors(sc_analysis_cell *out, const reading *r, semcal_error *error)
 {
     const sc_store_products *p = &r->products;
     size_t n_classes = p->first_class[r->n];
@@ -152,10 +153,15 @@ static semcal_status model_floor(sc_floor *floor, const reading *r, int estimato
     }
     if (status == SEMCAL_OK) {
         const sc_class_laws laws = {r->n, p->first_class, probability, never};
-        const sc_floor_options options = {
-            .seed = (uint64_t)r->config->seed, .name = stream, .n_redraws = (size_t)r->config->analyze.floor_redraws};
-        status = sc_floors_model(floor, NULL, &laws, p->n_draws,
-                                 estimator == SC_ANALYSIS_SPLIT ? SC_FLOOR_SPLIT : SC_FLOOR_FREQUENCY, &options, error);
+        const sc_floor_options options = {.seed = (uint64_t)r->config->seed,
+                                          .name = r->cell->name,
+                                          .n_redraws = (size_t)r->config->analyze.floor_redraws};
+        sc_floor floors[2];
+        status = sc_floors_model_both(floors, &laws, p->n_draws, &options, error);
+        for (int k = 0; k < 2 && status == SEMCAL_OK; k++) {
+            sc_analysis_row *row = &out->rows[k == SC_FLOOR_SPLIT ? SC_ANALYSIS_SPLIT : SC_ANALYSIS_FREQUENCY];
+            row->model_floor = row->calibration.n > 0 ? floors[k] : row->model_floor;
+        }
     }
     free(probability);
     free(never);
@@ -211,11 +217,6 @@ static semcal_status analyze_row(sc_analysis_row *row, reading *r, int estimator
         return status;
     }
     row->confidence_sd = sd_of(r->c, r->n_pairs);
-    /* The others have next to no bias of their own: their model floor is the noise floor. */
-    bool counts = estimator == SC_ANALYSIS_FREQUENCY || estimator == SC_ANALYSIS_SPLIT;
-    if (settings->floor_redraws > 0 && counts && r->products.n_draws > 1) {
-        status = model_floor(&row->model_floor, r, estimator, r->cell->name, error);
-    }
     if (status == SEMCAL_OK) {
         double t[SC_ANALYSIS_CURVE], width = row->calibration.smece_sigma;
         for (size_t i = 0; i < SC_ANALYSIS_CURVE; i++) {
@@ -374,6 +375,10 @@ static semcal_status analyze_numbers(sc_analysis_cell *out, reading *r, semcal_e
         if (status != SEMCAL_OK) {
             sc_error_where(error, "estimator %s", sc_analysis_estimator_name(e));
         }
+    }
+    bool floors = r->config->analyze.floor_redraws > 0 && r->products.n_draws > 1 && r->n > 0;
+    if (status == SEMCAL_OK && floors) {
+        status = model_floors(out, r, error);
     }
     return status;
 }

@@ -15,7 +15,7 @@
 #include <stdlib.h>
 
 /* Far below the width of any interval. */
-#define REPLICATE_TOLERANCE 1e-6
+#define REPLICATE_TOLERANCE 1e-5
 
 enum { SMECE, ACCURACY, OVERCONFIDENCE, N_VALUES };
 

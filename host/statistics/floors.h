@@ -53,4 +53,9 @@ typedef struct sc_class_laws {
 semcal_status sc_floors_model(sc_floor *floor, double *values, const sc_class_laws *laws, size_t n_draws,
                               sc_floor_estimator estimator, const sc_floor_options *options, semcal_error *error);
 
+/* Both estimators' model floors from the same redraws: the numbers of two calls of sc_floors_model for little more than
+ * one. `floors` is indexed by sc_floor_estimator; n_draws >= 2. */
+semcal_status sc_floors_model_both(sc_floor floors[2], const sc_class_laws *laws, size_t n_draws,
+                                   const sc_floor_options *options, semcal_error *error);
+
 #endif

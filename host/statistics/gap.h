@@ -33,6 +33,7 @@
 #define SC_GAP_MOST_TILT 4.0
 /* Distinct confidences beyond which neighbours are solved for together. */
 #define SC_GAP_CHAIN 32768
+#define SC_GAP_TOLERANCE 1e-9
 
 typedef enum sc_gap_family {
     SC_GAP_SHIFT,
@@ -62,6 +63,11 @@ double sc_gap_gain(sc_gap_family family, double c, double a, double x);
  * (NaN for the affine family). SEMCAL_E_NUMERIC when a chain program does not converge. */
 semcal_status sc_gap_fit(sc_tilt *tilt, double *gap, double *slack, sc_gap_family family, const sc_pool *pool,
                          semcal_error *error);
+
+/* The same to within about `tolerance` (nats; 1e-9 is what sc_gap_fit asks for), for replicates: the affine search
+ * starts from fewer places. */
+semcal_status sc_gap_fit_within(sc_tilt *tilt, double *gap, double *slack, sc_gap_family family, const sc_pool *pool,
+                                double tolerance, semcal_error *error);
 
 /* All five in sample; `slack` ([SC_GAP_FAMILIES]) may be NULL. Errors of sc_smece_check besides. */
 semcal_status sc_gap_in_sample(double gap[SC_GAP_FAMILIES], double *slack, const double *c, const double *a,

@@ -13,7 +13,14 @@
 #define SLOPES 17
 #define OFFSET_STEP 0.5
 #define STARTS 4
+/* The same when the tolerance is loose. */
+#define LOOSE 1e-8
+#define COARSE_LOOSE 32
+#define SLOPES_LOOSE 9
+#define STARTS_LOOSE 2
 #define ITERATIONS 60
+/* Cells of the table behind the coarse search. */
+#define CELLS 32
 
 /* The sample strictly between 0 and 1. */
 typedef struct logits {
@@ -26,41 +33,43 @@ static double clip(double x)
     return fmin(SC_GAP_MOST_TILT, fmax(-SC_GAP_MOST_TILT, x));
 }
 
-static double gain(const logits *s, double slope, double offset)
+/* What the line gains, and when `d` is given its derivatives over the points that are not clipped. */
+typedef struct derivatives {
+    double g[2], h[3]; /* gradient, negated Hessian (slope slope, slope offset, offset offset) */
+} derivatives;
+
+static double gain(const logits *s, double slope, double offset, derivatives *d)
 {
     double sum = 0;
+    derivatives at = {{0, 0}, {0, 0, 0}};
     for (size_t j = 0; j < s->n; j++) {
-        double x = clip(slope * s->t[j] + offset);
-        sum += s->right[j] * x - s->weight[j] * log1p(s->c[j] * expm1(x));
+        double free_x = slope * s->t[j] + offset, x = clip(free_x), c = s->c[j];
+        double e = exp(x), whole = 1 - c + c * e;
+        sum += s->right[j] * x - s->weight[j] * log(whole);
+        if (d != NULL && fabs(free_x) < SC_GAP_MOST_TILT) {
+            double scale = 1 / whole, p = c * e * scale, t = s->t[j];
+            double first = s->right[j] - s->weight[j] * p, second = s->weight[j] * p * (1 - c) * scale;
+            at.g[0] += first * t;
+            at.g[1] += first;
+            at.h[0] += second * t * t;
+            at.h[1] += second * t;
+            at.h[2] += second;
+        }
+    }
+    if (d != NULL) {
+        *d = at;
     }
     return sum;
 }
 
-/* Gradient and (negated) Hessian of the gain over the points that are not clipped. */
-static void derivatives(const logits *s, double slope, double offset, double g[2], double h[3])
-{
-    g[0] = g[1] = h[0] = h[1] = h[2] = 0;
-    for (size_t j = 0; j < s->n; j++) {
-        double x = slope * s->t[j] + offset;
-        if (fabs(x) < SC_GAP_MOST_TILT) {
-            double e = exp(x), scale = 1 / (1 - s->c[j] + s->c[j] * e), p = s->c[j] * e * scale;
-            double first = s->right[j] - s->weight[j] * p, second = s->weight[j] * p * (1 - s->c[j]) * scale;
-            g[0] += first * s->t[j];
-            g[1] += first;
-            h[0] += second * s->t[j] * s->t[j];
-            h[1] += second * s->t[j];
-            h[2] += second;
-        }
-    }
-}
-
 /* Newton with backtracking from (slope, offset), slope kept in [low, high]; low = high moves the offset alone. */
-static double climb(const logits *s, double *slope, double *offset, double low, double high)
+static double climb(const logits *s, double *slope, double *offset, double low, double high, double tolerance)
 {
-    double best = gain(s, *slope, *offset);
+    derivatives d, next;
+    double best = gain(s, *slope, *offset, &d);
     for (int i = 0; i < ITERATIONS; i++) {
-        double g[2], h[3], step[2];
-        derivatives(s, *slope, *offset, g, h);
+        double step[2];
+        const double *g = d.g, *h = d.h;
         bool held = (*slope <= low && g[0] <= 0) || (*slope >= high && g[0] >= 0) || low == high;
         double ridge = 1e-12 * (h[0] + h[2]) + 1e-300;
         double det = (h[0] + ridge) * (h[2] + ridge) - h[1] * h[1];
@@ -74,16 +83,17 @@ static double climb(const logits *s, double *slope, double *offset, double low, 
         double largest = fmax(fabs(step[0]), fabs(step[1]) / 8);
         double scale = largest > 1 ? 1 / largest : 1;
         /* What a full step could gain; below rounding of the sum there is nothing left to climb. */
-        if (!(g[0] * step[0] + g[1] * step[1] > 1e-13)) {
+        if (!(g[0] * step[0] + g[1] * step[1] > tolerance * 1e-4)) {
             break;
         }
         bool better = false;
         for (int halving = 0; halving < 20; halving++, scale /= 2) {
             double a = fmin(high, fmax(low, *slope + scale * step[0])), b = *offset + scale * step[1];
-            double value = gain(s, a, b);
+            double value = gain(s, a, b, &next);
             if (value > best) {
                 better = value > best + 1e-15;
                 best = value;
+                d = next;
                 *slope = a;
                 *offset = b;
                 break;
@@ -96,14 +106,50 @@ static double climb(const logits *s, double *slope, double *offset, double low, 
     return best;
 }
 
+/* ---- where to start: the gain of every line of a coarse grid, from a table of each point's gain ---- */
+
+typedef struct table {
+    double at[COARSE][CELLS + 1]; /* gain of point j at the tilt -4 + 8 k / CELLS */
+} table;
+
+static void tabulate(table *out, const logits *few)
+{
+    double rise[CELLS + 1];
+    for (size_t k = 0; k <= CELLS; k++) {
+        rise[k] = expm1(SC_GAP_MOST_TILT * (2 * (double)k / CELLS - 1));
+    }
+    for (size_t j = 0; j < few->n; j++) {
+        for (size_t k = 0; k <= CELLS; k++) {
+            double x = SC_GAP_MOST_TILT * (2 * (double)k / CELLS - 1);
+            out->at[j][k] = few->right[j] * x - few->weight[j] * log(1 + few->c[j] * rise[k]);
+        }
+    }
+}
+
+static double look_up(const table *from, const logits *few, double slope, double offset)
+{
+    const double per = CELLS / (2 * SC_GAP_MOST_TILT);
+    double sum = 0;
+    for (size_t j = 0; j < few->n; j++) {
+        double place = (slope * few->t[j] + offset + SC_GAP_MOST_TILT) * per;
+        place = place > 0 ? place : 0;
+        place = place < CELLS ? place : CELLS;
+        size_t k = (size_t)place;
+        k = k < CELLS ? k : CELLS - 1;
+        const double *row = &from->at[j][k];
+        sum += row[0] + (place - (double)k) * (row[1] - row[0]);
+    }
+    return sum;
+}
+
 typedef struct start {
     double gain, slope, offset;
 } start;
 
 /* Keeps the best starts, one for each slope. */
-static void remember(start starts[STARTS], start candidate)
+static void remember(start *starts, int n_starts, start candidate)
 {
-    for (int i = 0; i < STARTS; i++) {
+    for (int i = 0; i < n_starts; i++) {
         if (candidate.gain > starts[i].gain) {
             start pushed = starts[i];
             starts[i] = candidate;
@@ -112,42 +158,50 @@ static void remember(start starts[STARTS], start candidate)
     }
 }
 
+/* The sample, what the coarse search sees of it, and the best line of slope 0. */
+typedef struct search {
+    logits all, few;
+    table table;
+    double flat_offset, tolerance;
+} search;
+
 /* The best line with slope in [low, high]: coarse grid on few points, refined on few, then on all. */
-static double best_line(const logits *few, const logits *all, double low, double high, double *slope, double *offset)
+static double best_line(const search *s, double low, double high, double *slope, double *offset)
 {
+    const logits *few = &s->few, *all = &s->all;
+    bool loose = s->tolerance > LOOSE;
+    int n_slopes = loose ? SLOPES_LOOSE : SLOPES, n_starts = loose ? STARTS_LOOSE : STARTS;
     start starts[STARTS];
-    for (int i = 0; i < STARTS; i++) {
+    for (int i = 0; i < n_starts; i++) {
         starts[i] = (start){-INFINITY, 0, 0};
     }
-    for (int i = 0; low < high && i < SLOPES; i++) {
-        double a = low + (high - low) * i / (SLOPES - 1);
+    for (int i = 0; i < n_slopes; i++) {
+        double a = low + (high - low) * i / (n_slopes - 1);
         double ends[2] = {a * few->t[0], a * few->t[few->n - 1]};
         start best = {-INFINITY, a, 0};
         double from = -SC_GAP_MOST_TILT - fmax(ends[0], ends[1]), to = SC_GAP_MOST_TILT - fmin(ends[0], ends[1]);
         /* Beyond some hundred steps the data are so wide that a finer grid would find nothing new. */
         double step = fmax(OFFSET_STEP, (to - from) / 128);
         for (double b = from; b <= to; b += step) {
-            double value = gain(few, a, b);
+            double value = look_up(&s->table, few, a, b);
             best = value > best.gain ? (start){value, a, b} : best;
         }
-        remember(starts, best);
+        remember(starts, n_starts, best);
     }
-    double best = -INFINITY;
-    for (int i = 0; i < STARTS && low < high; i++) {
-        starts[i].gain = climb(few, &starts[i].slope, &starts[i].offset, low, high);
-        double value = gain(all, starts[i].slope, starts[i].offset);
+    double best = gain(all, 0, s->flat_offset, NULL);
+    *slope = 0;
+    *offset = s->flat_offset;
+    for (int i = 0; i < n_starts; i++) {
+        start *from = &starts[i];
+        (void)climb(few, &from->slope, &from->offset, low, high, s->tolerance);
+        double value = gain(all, from->slope, from->offset, NULL);
         if (value > best) {
             best = value;
-            *slope = starts[i].slope;
-            *offset = starts[i].offset;
+            *slope = from->slope;
+            *offset = from->offset;
         }
     }
-    double zero_slope = 0, zero_offset = 0, shift = climb(all, &zero_slope, &zero_offset, 0, 0);
-    if (!(best > shift)) {
-        *slope = zero_slope;
-        *offset = zero_offset;
-    }
-    return climb(all, slope, offset, low, high);
+    return climb(all, slope, offset, low, high, s->tolerance);
 }
 
 /* ---- a tilt from the line ---- */
@@ -187,9 +241,9 @@ static semcal_status logits_of(logits *s, const sc_pool *pool, semcal_error *err
     return SEMCAL_OK;
 }
 
-static void thin(logits *few)
+static void thin(logits *few, size_t most)
 {
-    size_t run = (few->n + COARSE - 1) / COARSE, m = 0;
+    size_t run = (few->n + most - 1) / most, m = 0;
     for (size_t i = 0; run > 1 && i < few->n; i += run, m++) {
         double weight = 0, right = 0, t = 0;
         for (size_t j = i; j < few->n && j < i + run; j++) {
@@ -217,7 +271,7 @@ static void logits_free(logits *s)
 static double best_shift(const sc_pool *pool)
 {
     double low = -SC_GAP_MOST_TILT, high = SC_GAP_MOST_TILT;
-    for (int i = 0; i < 60; i++) {
+    for (int i = 0; i < 48; i++) {
         double x = (low + high) / 2, e = exp(x), slope = 0;
         for (size_t j = 0; j < pool->n; j++) {
             double c = pool->c[j];
@@ -233,28 +287,35 @@ static double best_shift(const sc_pool *pool)
     return low == -SC_GAP_MOST_TILT ? low : high == SC_GAP_MOST_TILT ? high : (low + high) / 2;
 }
 
-semcal_status sc_gap_fit_affine(sc_tilt *tilt, const sc_pool *pool, semcal_error *error)
+semcal_status sc_gap_fit_affine(sc_tilt *tilt, const sc_pool *pool, double tolerance, semcal_error *error)
 {
     if (tilt->family == SC_GAP_SHIFT) {
         double tau = best_shift(pool);
         tilt->at_zero = tilt->at_one = tau;
         return put_line(tilt, 0, tau, error);
     }
-    logits all = {0}, few = {0};
     double slope = 0, offset = 0, rising_slope = 0, rising_offset = 0;
-    semcal_status status = logits_of(&all, pool, error);
-    if (status == SEMCAL_OK) {
-        status = logits_of(&few, pool, error);
+    search *s = sc_memory_alloc(1, sizeof *s, error);
+    if (s == NULL) {
+        return SEMCAL_E_MEMORY;
     }
-    if (status == SEMCAL_OK && all.n > 0) {
-        thin(&few);
+    s->tolerance = tolerance;
+    semcal_status status = logits_of(&s->all, pool, error);
+    if (status == SEMCAL_OK) {
+        status = logits_of(&s->few, pool, error);
+    }
+    if (status == SEMCAL_OK && s->all.n > 0) {
+        double flat = 0;
+        thin(&s->few, tolerance > LOOSE ? COARSE_LOOSE : COARSE);
+        tabulate(&s->table, &s->few);
+        (void)climb(&s->all, &flat, &s->flat_offset, 0, 0, tolerance);
         size_t last = pool->n - 1;
         double right_at_zero = pool->c[0] == 0 ? pool->right[0] : 0;
         double wrong_at_one = pool->c[last] == 1 ? pool->weight[last] - pool->right[last] : 0;
         double atoms = SC_GAP_MOST_TILT * (right_at_zero + wrong_at_one);
         /* alpha < 1 pulls both atoms inwards, and its limit at 1 does too; alpha > 1 pushes them outwards. */
-        double falling = atoms + best_line(&few, &all, -1, 0, &slope, &offset);
-        double rising = best_line(&few, &all, 0, 1, &rising_slope, &rising_offset) - atoms;
+        double falling = atoms + best_line(s, -1, 0, &slope, &offset);
+        double rising = best_line(s, 0, 1, &rising_slope, &rising_offset) - atoms;
         if (rising > falling) {
             slope = rising_slope;
             offset = rising_offset;
@@ -265,7 +326,8 @@ semcal_status sc_gap_fit_affine(sc_tilt *tilt, const sc_pool *pool, semcal_error
     if (status == SEMCAL_OK) {
         status = put_line(tilt, slope, offset, error);
     }
-    logits_free(&all);
-    logits_free(&few);
+    logits_free(&s->all);
+    logits_free(&s->few);
+    free(s);
     return status;
 }

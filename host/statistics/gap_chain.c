@@ -11,7 +11,6 @@
 
 /* Places closer than this are one place: no value moves by more, so no gap does. */
 #define SAME_PLACE 1e-9
-#define TOLERANCE 1e-9
 
 /* The points of a chain program, with the arrays it points into. */
 typedef struct points {
@@ -136,7 +135,7 @@ static semcal_status prove(double *slack, const sc_tilt *tilt, const points *p, 
     return SEMCAL_OK;
 }
 
-semcal_status sc_gap_fit_chain(sc_tilt *tilt, double *slack, const sc_pool *pool, semcal_error *error)
+semcal_status sc_gap_fit_chain(sc_tilt *tilt, double *slack, const sc_pool *pool, double tolerance, semcal_error *error)
 {
     bool square = tilt->family == SC_GAP_SQUARE;
     points p = {0}, merged = {0};
@@ -160,7 +159,7 @@ semcal_status sc_gap_fit_chain(sc_tilt *tilt, double *slack, const sc_pool *pool
         goto done;
     }
     sc_chain chain = chain_of(solved, square);
-    status = sc_chain_minimise(solved->x, &value, slack, flow, &chain, TOLERANCE, error);
+    status = sc_chain_minimise(solved->x, &value, slack, flow, &chain, tolerance, error);
     for (size_t j = 0; j < solved->n; j++) {
         tilt->place[j] = solved->place[j];
         tilt->value[j] = solved->x[j];

@@ -12,6 +12,8 @@
 #define FIRST_CELLS ((size_t)512)
 #define LEVELS 7
 #define TOLERANCE 1e-9
+/* From this tolerance on, integrals need not be better than it either. */
+#define FAST 1e-5
 
 struct sc_smece_work {
     sc_smooth *level[LEVELS]; /* made when first needed */
@@ -74,14 +76,15 @@ static void fill_masses(double *m, char kind, const double *c, const double *a, 
  * any s bounds the distance to the root: the stopping rule is a certificate. Regula falsi with Illinois' halving. */
 static double solve(sc_smooth *smooth, double low, double excess_low, double high, double tolerance)
 {
-    double excess_high = sc_smooth_integral(smooth, high) - high, s = high, excess = excess_high;
+    double (*integral)(sc_smooth *, double) = tolerance >= FAST ? sc_smooth_integral_fast : sc_smooth_integral;
+    double excess_high = integral(smooth, high) - high, s = high, excess = excess_high;
     int side = 0;
     for (int i = 0; i < 100 && fabs(excess) > tolerance; i++) {
         s = excess_low > excess_high ? (low * -excess_high + high * excess_low) / (excess_low - excess_high) : low;
         if (!(s > low && s < high)) {
             break;
         }
-        excess = sc_smooth_integral(smooth, s) - s;
+        excess = integral(smooth, s) - s;
         if (excess > 0) {
             excess_high = side == 1 ? excess_high / 2 : excess_high;
             low = s, excess_low = excess, side = 1;

@@ -10,13 +10,16 @@
 #define PI 3.14159265358979323846
 /* Coefficients damped below e^-45 = 3e-20 cannot be seen in a double. */
 #define DAMPED 45.0
+/* How often a wide kernel may halve the cells. */
+#define FEWER 2
 
 struct sc_smooth {
     size_t n; /* N cells */
     sc_cosine *cosine;
-    double *coefficient; /* [N] M_k of the sample taken */
-    double *undo;        /* [N] 1 / sinc(pi k / 2N)^4 */
-    double *cells;       /* [N + 4] two cells of margin at each end */
+    sc_cosine *fewer[FEWER]; /* of N/2, N/4, ... cells */
+    double *coefficient;     /* [N] M_k of the sample taken */
+    double *undo;            /* [N] 1 / sinc(pi k / 2N)^4 */
+    double *cells;           /* [N + 4] two cells of margin at each end */
 };
 
 sc_smooth *sc_smooth_new(size_t n_cells, semcal_error *error)
@@ -34,6 +37,13 @@ sc_smooth *sc_smooth_new(size_t n_cells, semcal_error *error)
         sc_smooth_free(s);
         return NULL;
     }
+    for (size_t i = 0; i < FEWER; i++) {
+        s->fewer[i] = sc_cosine_new(n_cells >> (i + 1), error);
+        if (s->fewer[i] == NULL) {
+            sc_smooth_free(s);
+            return NULL;
+        }
+    }
     s->undo[0] = 1;
     for (size_t k = 1; k < n_cells; k++) {
         double x = PI * (double)k / (2 * (double)n_cells), sinc = sin(x) / x;
@@ -46,6 +56,9 @@ void sc_smooth_free(sc_smooth *smooth)
 {
     if (smooth != NULL) {
         sc_cosine_free(smooth->cosine);
+        for (size_t i = 0; i < FEWER; i++) {
+            sc_cosine_free(smooth->fewer[i]);
+        }
         free(smooth->coefficient);
         free(smooth->undo);
         free(smooth->cells);
@@ -94,9 +107,9 @@ double sc_smooth_coefficient(const sc_smooth *smooth, size_t k)
     return smooth->coefficient[k];
 }
 
-double sc_smooth_integral(sc_smooth *smooth, double s)
+static double integral(sc_smooth *smooth, sc_cosine *cosine, size_t n, double s)
 {
-    size_t n = smooth->n, k = 0;
+    size_t k = 0;
     double *f = smooth->cells, a = PI * s;
     for (; k < n; k++) {
         double x = a * (double)k;
@@ -108,7 +121,7 @@ double sc_smooth_integral(sc_smooth *smooth, double s)
     for (; k < n; k++) {
         f[k] = 0;
     }
-    sc_cosine_inverse(smooth->cosine, f, f);
+    sc_cosine_inverse(cosine, f, f);
     double sum = fabs(f[0]), kinks = 0;
     for (size_t j = 1; j < n; j++) {
         double before = f[j - 1], here = f[j];
@@ -121,6 +134,20 @@ double sc_smooth_integral(sc_smooth *smooth, double s)
         }
     }
     return (sum - kinks) / (double)n;
+}
+
+double sc_smooth_integral(sc_smooth *smooth, double s)
+{
+    return integral(smooth, smooth->cosine, smooth->n, s);
+}
+
+double sc_smooth_integral_fast(sc_smooth *smooth, double s)
+{
+    size_t i = 0, n = smooth->n;
+    for (; i < FEWER && (double)(n / 2) * s >= SC_SMOOTH_CELLS; i++) {
+        n /= 2;
+    }
+    return integral(smooth, i == 0 ? smooth->cosine : smooth->fewer[i - 1], n, s);
 }
 
 void sc_smooth_values(const sc_smooth *smooth, double *values, const double *t, size_t n_points, double s)

@@ -41,6 +41,9 @@ double sc_smooth_coefficient(const sc_smooth *smooth, size_t k);
 /* Integral over [0, 1] of |sum_i m_i K_s(t, v_i)| dt. Never increasing in s. */
 double sc_smooth_integral(sc_smooth *smooth, double s);
 
+/* The same on as few cells as the error bound above allows for this width: faster, but no better than the bound. */
+double sc_smooth_integral_fast(sc_smooth *smooth, double s);
+
 /* values[j] = sum_i m_i K_s(t[j], v_i) at any points t[n_points] of [0, 1]. O(n_points / s). */
 void sc_smooth_values(const sc_smooth *smooth, double *values, const double *t, size_t n_points, double s);
 
