@@ -2,6 +2,7 @@
 #include "cli/bench.h"
 #include "cli/cli.h"
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "base/numeric.h"
 
@@ -10,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 semcal_status sc_cli_bench(int argc, char **argv, semcal_error *error);
 
@@ -24,13 +24,6 @@ static const struct {
     {"decode", "decode", sc_bench_decode},
     {"io", "io", sc_bench_io},
 };
-
-static double now(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static double median(double *values, size_t n)
 {
@@ -83,10 +76,10 @@ semcal_status sc_bench_measure(sc_bench *bench, const sc_bench_case *cases, size
     }
     for (size_t r = 0; status == SEMCAL_OK && r <= n_rounds; r++) {
         for (size_t i = 0; status == SEMCAL_OK && i < n_cases; i++) {
-            double start = now();
+            double start = sc_clock_now_s();
             status = cases[i].body(cases[i].payload, error);
             if (r > 0) { /* round 0 warms up */
-                seconds[i * n_rounds + r - 1] = now() - start;
+                seconds[i * n_rounds + r - 1] = sc_clock_now_s() - start;
             }
         }
     }

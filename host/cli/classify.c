@@ -172,6 +172,9 @@ static semcal_status run(const char *kind_name, const char *list, semcal_error *
         return sc_error_set(error, SEMCAL_E_CONFIG, "--kind KIND is needed; --help lists the kinds");
     }
     semcal_status status = sc_collapse_find(&kind, kind_name, error);
+    if (status == SEMCAL_OK && list != NULL && !sc_file_exists(list) && strpbrk(list, "|,") == NULL) {
+        status = sc_error_set(error, SEMCAL_E_CONFIG, "--choices: '%s' is no file, and no list of choices a|b,c", list);
+    }
     if (status == SEMCAL_OK && list != NULL) {
         status = sc_file_exists(list) ? sc_choices_add_file(&choices, list, error)
                                       : sc_choices_add_text(&choices, list, error);

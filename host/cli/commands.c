@@ -58,6 +58,12 @@ static int unknown_command(const char *name)
     return SEMCAL_E_CONFIG;
 }
 
+/* An error of an earlier flush counts too: fflush alone speaks of the last one only. */
+static bool standard_output_is_whole(void)
+{
+    return fflush(stdout) == 0 && ferror(stdout) == 0;
+}
+
 int sc_cli_main(int argc, char **argv)
 {
     if (argc < 2) {
@@ -66,6 +72,10 @@ int sc_cli_main(int argc, char **argv)
     }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
         print_help(stdout);
+        if (!standard_output_is_whole()) {
+            fprintf(stderr, "semcal: standard output: cannot write\n");
+            return semcal_status_exit_code(SEMCAL_E_DATA);
+        }
         return SEMCAL_OK;
     }
     const char *name = strcmp(argv[1], "--version") == 0 ? "version" : argv[1];
@@ -73,7 +83,7 @@ int sc_cli_main(int argc, char **argv)
         if (strcmp(sc_cli_commands[i].name, name) == 0) {
             semcal_error error = SEMCAL_ERROR_INIT;
             semcal_status status = sc_cli_commands[i].run(argc - 1, argv + 1, &error);
-            if (fflush(stdout) != 0 && status == SEMCAL_OK) {
+            if (!standard_output_is_whole() && status == SEMCAL_OK) {
                 status = sc_error_set(&error, SEMCAL_E_DATA, "standard output: cannot write");
             }
             if (status != SEMCAL_OK && error.message[0] != '\0') {

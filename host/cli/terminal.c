@@ -1,24 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/terminal.h"
 
+#include "base/clock.h"
+
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
-
-static double now_s(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 void sc_terminal_init(sc_terminal *terminal)
 {
     const char *columns = getenv("COLUMNS");
     long n = columns != NULL ? strtol(columns, NULL, 10) : 0;
     terminal->is_terminal = isatty(STDERR_FILENO) == 1;
-    terminal->began_s = now_s();
+    terminal->began_s = sc_clock_now_s();
     const sc_progress_options options = {.terminal = terminal->is_terminal, .columns = n > 0 ? (size_t)n : 0};
     sc_progress_init(&terminal->progress, &options);
 }
@@ -26,7 +20,7 @@ void sc_terminal_init(sc_terminal *terminal)
 void sc_terminal_progress(sc_terminal *terminal, const sc_progress_counters *counters, bool last)
 {
     char line[SC_PROGRESS_LINE];
-    if (sc_progress_line(&terminal->progress, line, counters, now_s() - terminal->began_s, last)) {
+    if (sc_progress_line(&terminal->progress, line, counters, sc_clock_now_s() - terminal->began_s, last)) {
         (void)fputs(line, stderr);
         (void)fflush(stderr);
     }

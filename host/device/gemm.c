@@ -3,6 +3,7 @@
 #include "device/gemm_internal.h"
 
 #include "abi.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/memory.h"
 
@@ -10,7 +11,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 /* One product to do. */
 struct job {
@@ -200,20 +200,13 @@ static void zero_row(float *row, size_t i, void *payload)
     memset(row, 0, k * sizeof *row);
 }
 
-static double seconds(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
 /* Best of three runs. */
 static semcal_status time_method(double *best, sc_gemm *gemm, sc_gemm_method method, sc_buffer *c, sc_buffer *a,
                                  const sc_matrix *w, size_t m, semcal_error *error)
 {
     *best = INFINITY;
     for (int i = 0; i < 4; i++) {
-        const double start = seconds();
+        const double start = sc_clock_now_s();
         semcal_status status = sc_gemm_run_method(gemm, method, c, w->n, SC_MODE_STORE, a, w, m, error);
         if (status == SEMCAL_OK) {
             status = sc_device_finish(gemm->device, error);
@@ -221,7 +214,7 @@ static semcal_status time_method(double *best, sc_gemm *gemm, sc_gemm_method met
         if (status != SEMCAL_OK) {
             return status;
         }
-        *best = i > 0 ? fmin(*best, seconds() - start) : *best;
+        *best = i > 0 ? fmin(*best, sc_clock_now_s() - start) : *best;
     }
     return SEMCAL_OK;
 }

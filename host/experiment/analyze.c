@@ -392,6 +392,7 @@ static semcal_status analyze_cell(sc_analysis_cell *out, const sc_config *config
         r.n = (size_t)sc_store_cell_facts(r.file)->n_questions;
         status = sc_store_read_products(&r.products, r.file, collapse, error);
     }
+    const bool is_read = status == SEMCAL_OK;
     for (size_t i = 0; i < N_READ && status == SEMCAL_OK; i++) {
         status = read_column(&r, &r.columns[i], column_names[i], error);
     }
@@ -407,7 +408,7 @@ static semcal_status analyze_cell(sc_analysis_cell *out, const sc_config *config
         status = sc_analysis_mechanism_make(&out->mechanism, path, r.products.collapse, (uint64_t)config->seed,
                                             cell->name, (size_t)config->analyze.bootstrap, error);
     }
-    if (status != SEMCAL_OK) {
+    if (status != SEMCAL_OK && is_read) { /* what reads the file names it already */
         sc_error_where(error, "%s", path);
     }
     for (size_t i = 0; i < N_READ; i++) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "experiment/run.h"
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "experiment/dataset.h"
@@ -13,7 +14,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 typedef struct run {
     const sc_config *config;
@@ -27,13 +27,6 @@ typedef struct run {
     sc_run_summary *summary;
     semcal_error first_failure;
 } run;
-
-static double now_s(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static semcal_status dataset_of(run *r, const sc_dataset **dataset, const sc_config_dataset *config,
                                 semcal_error *error)
@@ -85,12 +78,12 @@ static semcal_status do_cells(run *r)
         r->counters.cell = cell->name;
         r->counters.cell_number = i + 1;
         r->counters.cell_done = r->counters.cell_questions = 0;
-        double began = now_s();
+        double began = sc_clock_now_s();
         semcal_status status = do_cell(r, cell, &error);
         if (status == SEMCAL_OK) {
             r->summary->n_finished++;
             sc_log_event(r->log, SC_LOG_INFO, "cell_done", NULL, sc_log_text("cell", cell->name),
-                         sc_log_real("wall_s", now_s() - began));
+                         sc_log_real("wall_s", sc_clock_now_s() - began));
         } else if (status == SEMCAL_INTERRUPTED) {
             sc_log_event(r->log, SC_LOG_INFO, "interrupted", NULL, sc_log_text("cell", cell->name));
             return status;
@@ -126,7 +119,7 @@ semcal_status sc_run(sc_run_summary *summary, const sc_config *config, const sc_
 {
     *summary = (sc_run_summary){0};
     run r = {.config = config, .options = options, .summary = summary};
-    double began = now_s();
+    double began = sc_clock_now_s();
     semcal_status status = sc_plan_make(&r.plan, config, error);
     if (status == SEMCAL_OK) {
         status = sc_run_folder_open(&r.folder, config, options, error);
@@ -154,7 +147,7 @@ semcal_status sc_run(sc_run_summary *summary, const sc_config *config, const sc_
             options->progress(&r.counters, true, options->payload);
         }
     }
-    summary->wall_s = now_s() - began;
+    summary->wall_s = sc_clock_now_s() - began;
     if (status == SEMCAL_OK && summary->n_failed > 0) {
         /* One cell alone, or all of them alike: its own status says more than "partial". */
         status = sc_error_set(error, summary->n_failed == summary->n_cells ? r.first_failure.status : SEMCAL_PARTIAL,

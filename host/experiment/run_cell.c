@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "experiment/run_cell.h"
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/random.h"
@@ -15,7 +16,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 /* Questions drawn before their responses are enumerated (estimators exact and hybrid): both want the source's memory.
  */
@@ -32,13 +32,6 @@ typedef struct feed {
     sc_store_record waiting[BLOCK];
     size_t n_waiting, n_block; /* n_block: given out of this block */
 } feed;
-
-static double now_s(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static semcal_status next_question(sc_generate_question *out, bool *more, void *payload, semcal_error *error)
 {
@@ -242,7 +235,7 @@ semcal_status sc_run_cell_do(const sc_run_cell *run, bool *already, semcal_error
 {
     feed f = {.run = run};
     sc_questions questions = {0};
-    double began = now_s();
+    double began = sc_clock_now_s();
     *already = false;
     semcal_status status = sc_questions_make(&questions, run->cell, run->dataset, run->source, error);
     if (status == SEMCAL_OK) {
@@ -263,7 +256,7 @@ semcal_status sc_run_cell_do(const sc_run_cell *run, bool *already, semcal_error
     }
     if (status == SEMCAL_OK && !*already) {
         char wall[32];
-        (void)snprintf(wall, sizeof wall, "%.3f", now_s() - began);
+        (void)snprintf(wall, sizeof wall, "%.3f", sc_clock_now_s() - began);
         const sc_store_attribute attributes[] = {{.name = "wall_s", .text = wall, .identity = false}};
         status = sc_store_finish(f.store, attributes, 1, error);
     }

@@ -48,6 +48,7 @@ gives '' '' --kind exact
 fails 2 "did you mean 'numeric'" '' --kind numerc
 fails 2 "'model' is not available in this version" '' --kind model
 fails 2 "--kind KIND is needed" ''
+fails 2 "no file, and no list of choices" '{"response":"x"}' --kind choice --choices "$work/nowhere.txt"
 fails 2 "did you mean '--kind'" '' --kid numeric
 fails 2 "too many operands" '' --kind numeric file.jsonl
 fails 3 "<stdin>:1: field 'response' missing, did you mean 'respones'?" '{"respones":"x"}' --kind exact

@@ -3,7 +3,7 @@
 # What can be wrong with a model, a device or a disk: one clear line, the documented exit code, nothing lost.
 source "${SEMCAL_SOURCE:?}/tests/cli/run_common.sh"
 base=$SEMCAL_SOURCE/configs/quickstart/models/base
-[ -s "$base/model.safetensors" ] || { echo "skipped: the quickstart model is not there"; exit 77; }
+[ -s "$base/model.safetensors" ] || { complain "the quickstart model is not there"; finish; }
 
 cat >ask.jsonl <<'J'
 {"id": "a", "question": "What?", "answer": "apple"}

@@ -5,6 +5,7 @@
 #include "sampling/generate.h"
 #include "source/host_law.h"
 #include "source/toy.h"
+#include "trees.h"
 
 enum { N_QUESTIONS = 23, N_DRAWS = 40 };
 
@@ -86,33 +87,6 @@ static void suite_end(suite *s)
     s->source->functions->close(s->source);
 }
 
-#define check_array(a, b, n) assert_memory_equal(a, b, (n) * sizeof *(a))
-
-static void check_same(const sc_tree *a, const sc_tree *b)
-{
-    assert_int_equal(a->n_nodes, b->n_nodes);
-    assert_int_equal(a->n_draws, b->n_draws);
-    check_array(a->parent, b->parent, a->n_nodes);
-    check_array(a->token, b->token, a->n_nodes);
-    check_array(a->count, b->count, a->n_nodes);
-    check_array(a->logprob, b->logprob, a->n_nodes);
-    check_array(a->logprob_raw, b->logprob_raw, a->n_nodes);
-    check_array(a->entropy, b->entropy, a->n_nodes);
-    check_array(a->log_normalizer, b->log_normalizer, a->n_nodes);
-    check_array(a->rest_mass, b->rest_mass, a->n_nodes);
-    check_array(a->top_token, b->top_token, a->n_nodes * a->n_top);
-    check_array(a->top_logprob, b->top_logprob, a->n_nodes * a->n_top);
-    check_array(a->leaf, b->leaf, a->n_draws);
-    check_array(a->n_tokens, b->n_tokens, a->n_draws);
-    check_array(a->draw_logprob, b->draw_logprob, a->n_draws);
-    check_array(a->draw_logprob_raw, b->draw_logprob_raw, a->n_draws);
-    check_array(a->finish, b->finish, a->n_draws);
-    for (size_t j = 0; j < a->n_draws; j++) {
-        assert_string_equal(a->text[j], b->text[j]);
-    }
-    assert_memory_equal(&a->logprob_reference, &b->logprob_reference, sizeof(double));
-}
-
 static sc_generate_options base_options(void)
 {
     return (sc_generate_options){.key = sc_random_key(7, "draw", "toy"),
@@ -147,7 +121,7 @@ static void tree_equals_chains_and_any_schedule(void **state)
             suite s;
             generate(&s, &other);
             for (size_t q = 0; q < N_QUESTIONS; q++) {
-                check_same(&reference.trees[q], &s.trees[q]);
+                check_same_tree(&reference.trees[q], &s.trees[q]);
             }
             suite_end(&s);
         }
@@ -159,7 +133,7 @@ static void tree_equals_chains_and_any_schedule(void **state)
             assert_int_equal(s.trees[q].n_mismatches, 0);
             assert_true(s.trees[q].n_laws == s.trees[q].n_draw_tokens);
             assert_true(reference.trees[q].n_laws < s.trees[q].n_laws);
-            check_same(&reference.trees[q], &s.trees[q]);
+            check_same_tree(&reference.trees[q], &s.trees[q]);
         }
         suite_end(&s);
         suite_end(&reference);
@@ -266,7 +240,7 @@ static void order_of_questions_does_not_matter(void **state)
     semcal_error error = SEMCAL_ERROR_INIT;
     check_ok(sc_generate(backward.source, &options, &callbacks, &backward, &error), error);
     for (size_t q = 0; q < N_QUESTIONS; q++) {
-        check_same(&forward.trees[q], &backward.trees[q]);
+        check_same_tree(&forward.trees[q], &backward.trees[q]);
     }
     suite_end(&forward);
     suite_end(&backward);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Tokenizers against Hugging Face `tokenizers`: fixtures of scripts/fixtures/make_tokenizer_fixtures.py. */
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/parallel.h"
@@ -9,7 +10,6 @@
 #include "language/utf8.h"
 
 #include <jansson.h>
-#include <time.h>
 #include <unistd.h>
 
 #define FOLDER SEMCAL_FIXTURES "/tokenizers/"
@@ -286,20 +286,13 @@ static void threads_share_a_tokenizer(void **state)
 
 /* ---- long inputs ---- */
 
-static double seconds(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
 /* One word, or one run of white space, of 200,000 bytes: a quadratic step would take minutes. */
 static void long_inputs_are_not_quadratic(void **state)
 {
     (void)state;
     static const char *const names[] = {"gpt2", "llama3", "o200k", "llama2", "metaspace_first", "clip", "nothing"};
     static const char *const units[] = {"a", " ", "ab", "\n", "1", "!", " \n", "<|endoftext|"};
-    const double start = seconds();
+    const double start = sc_clock_now_s();
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char path[512];
         (void)snprintf(path, sizeof path, FOLDER "%s", names[i]);
@@ -319,7 +312,7 @@ static void long_inputs_are_not_quadratic(void **state)
         }
         sc_tokenizer_free(t);
     }
-    assert_true(seconds() - start < 60);
+    assert_true(sc_clock_now_s() - start < 60);
 }
 
 /* ---- bad input ---- */
