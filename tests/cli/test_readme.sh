@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# The examples of README.md that are marked <!-- tested --> are run, in order, in one folder, as a reader would.
+set -u
+semcal=${SEMCAL:?}
+python=${SEMCAL_PYTHON:-python3}
+source_folder=${SEMCAL_SOURCE:?}
+"$semcal" show devices --json 2>/dev/null | grep -q '"name"' || { echo "skipped: no OpenCL device"; exit 77; }
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+ln -s "$source_folder/configs" configs
+mkdir bin blocks
+ln -s "$semcal" bin/semcal
+PATH=$work/bin:$PATH
+failures=0
+complain() { echo "FAILED: $1" >&2; failures=$((failures + 1)); }
+
+# block N.sh or N.py for each marked fence
+awk '/^<!-- tested -->$/ { marked = 1; next }
+     marked && /^```(sh|python)$/ { n++; kind = $0 == "```sh" ? "sh" : "py"; inside = 1; marked = 0; next }
+     /^```$/ { inside = 0 }
+     inside { print > sprintf("blocks/%02d.%s", n, kind) }' "$source_folder/README.md"
+n=$(find blocks -type f | wc -l)
+[ "$n" -ge 6 ] || complain "only $n marked examples found: the test itself is broken"
+for block in blocks/*; do
+  case "$block" in
+    *.sh) bash -euo pipefail "$block" >out.txt 2>err.txt ;;
+    *.py)
+      "$python" -c 'import xarray, h5netcdf' 2>/dev/null || { echo "$block not run: $python has no xarray with h5netcdf"; continue; }
+      "$python" "$block" >out.txt 2>err.txt
+      ;;
+  esac || complain "$(head -n 1 "$block") ...: $(tail -n 3 err.txt)"
+  [ -s out.txt ] || complain "$(head -n 1 "$block") ...: prints nothing"
+done
+
+# what it points to exists
+for target in $(grep -oE '\]\([A-Za-z0-9_./-]+\)' "$source_folder/README.md" "$source_folder/CONTRIBUTING.md" | sed -E 's/.*\((.*)\)/\1/'); do
+  [ -e "$source_folder/$target" ] || complain "a link to $target, which does not exist"
+done
+[ "$failures" -eq 0 ] || { echo "$failures check(s) failed" >&2; exit 1; }
+echo "all checks passed: $n examples"
