@@ -26,6 +26,8 @@ semcal_status semcal_calibration_compute(semcal_calibration *out, const double *
     inner.n_bootstrap = o->n_bootstrap;
     inner.n_floor = o->n_floor;
     inner.n_draws = o->n_draws;
+    inner.n_folds = o->n_folds;
+    inner.n_gap = 0; /* intervals of the gaps are not part of the result */
     inner.n_threads = o->n_threads;
     sc_calibration r;
     semcal_status status = sc_calibration_compute(&r, confidence, correct, n, &inner, error);
@@ -48,7 +50,19 @@ semcal_status semcal_calibration_compute(semcal_calibration *out, const double *
                                     .auroc = r.auroc,
                                     .log_loss = r.log_loss,
                                     .log_loss_infinite = r.log_loss_infinite,
-                                    .log_loss_smoothed = r.log_loss_smoothed};
+                                    .log_loss_smoothed = r.log_loss_smoothed,
+                                    .smce = r.smce,
+                                    .dsmce = r.dsmce,
+                                    .pgap_shift = r.pgap[SC_GAP_SHIFT],
+                                    .pgap_affine = r.pgap[SC_GAP_AFFINE],
+                                    .pgap_lipschitz = r.pgap[SC_GAP_LIPSCHITZ],
+                                    .pgap_isotonic = r.pgap[SC_GAP_ISOTONIC],
+                                    .pgap_sq = r.pgap[SC_GAP_SQUARE],
+                                    .pgap_shift_crossfit = r.pgap_crossfit[SC_GAP_SHIFT],
+                                    .pgap_affine_crossfit = r.pgap_crossfit[SC_GAP_AFFINE],
+                                    .pgap_lipschitz_crossfit = r.pgap_crossfit[SC_GAP_LIPSCHITZ],
+                                    .pgap_isotonic_crossfit = r.pgap_crossfit[SC_GAP_ISOTONIC],
+                                    .pgap_sq_crossfit = r.pgap_crossfit[SC_GAP_SQUARE]};
     }
     return status;
 }

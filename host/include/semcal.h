@@ -79,12 +79,13 @@ typedef struct semcal_calibration_options {
     size_t n_bootstrap; /* replicates of the intervals; 0: none */
     size_t n_floor;     /* redraws of the noise floor; 0: none */
     size_t n_draws;     /* M behind each confidence, for log_loss_smoothed; 0: unknown */
+    size_t n_folds;     /* of the cross-fitted loss gaps; 0: none */
     unsigned n_threads; /* 0: as many as the machine has. Results do not depend on it. */
 } semcal_calibration_options;
 
 #define SEMCAL_CALIBRATION_OPTIONS_INIT                                                                                \
     {                                                                                                                  \
-        1, "", 1000, 400, 0, 0                                                                                         \
+        1, "", 1000, 400, 0, 5, 0                                                                                      \
     }
 
 /* What a sample of pairs says. A number that was not asked for or cannot be had is NaN. Intervals are basic bootstrap
@@ -103,6 +104,11 @@ typedef struct semcal_calibration {
     double log_loss;          /* nats; +inf when an outcome had confidence 0, then ... */
     size_t log_loss_infinite; /* ... this many had */
     double log_loss_smoothed; /* at (M c + 1/2) / (M + 1) */
+    double smce, dsmce;       /* smooth calibration error, and its dual in log-odds */
+    /* What the best tilt of a family saves, nats per question (squared error for sq): in sample, and fitted on other
+     * questions than it is scored on. */
+    double pgap_shift, pgap_affine, pgap_lipschitz, pgap_isotonic, pgap_sq;
+    double pgap_shift_crossfit, pgap_affine_crossfit, pgap_lipschitz_crossfit, pgap_isotonic_crossfit, pgap_sq_crossfit;
 } semcal_calibration;
 
 /* confidence[n] in [0, 1]; correct[n] is 0 or 1, or the known probability of being right. n >= 1.
@@ -143,8 +149,9 @@ typedef struct semcal_class {
     bool correct; /* the class of an accepted answer */
 } semcal_class;
 
-/* The class of `response` under the collapse `kind` ("exact", "numeric", "alias", "choice"). `context` may be NULL.
- * SEMCAL_E_CONFIG: no such kind (the message names the nearest); SEMCAL_E_DATA: choices missing, blank or ambiguous. */
+/* The class of `response` under the collapse `kind` ("exact", "numeric", "math", "alias", "choice"). `context` may be
+ * NULL. SEMCAL_E_CONFIG: no such kind (the message names the nearest); SEMCAL_E_DATA: choices missing, blank or
+ * ambiguous. */
 semcal_status semcal_collapse_classify(semcal_class *out, const char *kind, const semcal_collapse_context *context,
                                        const char *response, semcal_error *error);
 

@@ -26,6 +26,16 @@ static void calibration(void **state)
     assert_true(r.smece_ci[0] <= r.smece && r.smece <= r.smece_ci[1] + 1e-9);
     assert_true(0 < r.smece_floor && r.smece_floor < r.smece_floor_95 && r.smece_floor_95 < .25);
 
+    /* 1-Lipschitz h is free to be -1 at both atoms: smCE = |mean (a - c)| = .25. One tilt tau of -4 at c = 1 saves 2.
+     */
+    check_close(r.smce, .25, 1e-12);
+    assert_true(r.smce <= r.dsmce + 1e-12);
+    assert_true(r.pgap_shift <= r.pgap_affine + 1e-9 && r.pgap_affine <= r.pgap_lipschitz + 1e-9 &&
+                r.pgap_lipschitz <= r.pgap_isotonic + 1e-9);
+    check_close(r.pgap_isotonic, 1, 1e-9);
+    assert_true(r.pgap_sq >= r.smce * r.smce - 1e-9 && r.pgap_sq <= 2 * r.smce + 1e-9);
+    assert_true(r.pgap_shift_crossfit <= r.pgap_isotonic + 1e-9 && isfinite(r.pgap_sq_crossfit));
+
     semcal_calibration_options quick = SEMCAL_CALIBRATION_OPTIONS_INIT;
     quick.n_bootstrap = quick.n_floor = 0;
     quick.n_draws = 50;
