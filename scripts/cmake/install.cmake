@@ -40,7 +40,7 @@ install(FILES scripts/man/semcal.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 install(FILES scripts/man/semcal-config.5 scripts/man/semcal-results.5 DESTINATION ${CMAKE_INSTALL_MANDIR}/man5)
 install(FILES scripts/completion/semcal.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME semcal)
 install(FILES scripts/completion/semcal.zsh DESTINATION ${SEMCAL_ZSH_DIR} RENAME _semcal)
-install(FILES README.md THEORY.md CONTRIBUTING.md CHANGELOG.md LICENSE TYPE DOC OPTIONAL)
+install(FILES README.md THEORY.md CONTRIBUTING.md CHANGELOG.md LICENSE TYPE DOC)
 
 # ---- .deb: scripts/package.sh ----
 set(CPACK_GENERATOR DEB)

@@ -38,5 +38,8 @@ done
 for target in $(grep -oE '\]\([A-Za-z0-9_./-]+\)' "$source_folder/README.md" "$source_folder/CONTRIBUTING.md" | sed -E 's/.*\((.*)\)/\1/'); do
   [ -e "$source_folder/$target" ] || complain "a link to $target, which does not exist"
 done
+for target in $(grep -ohE '`(host|cl|configs|tests|results|scripts)/[A-Za-z0-9_./-]+`' "$source_folder/README.md" "$source_folder/CONTRIBUTING.md" | tr -d '`'); do
+  [ -e "$source_folder/$target" ] || complain "$target is mentioned and does not exist"
+done
 [ "$failures" -eq 0 ] || { echo "$failures check(s) failed" >&2; exit 1; }
 echo "all checks passed: $n examples"
