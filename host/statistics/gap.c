@@ -130,6 +130,17 @@ semcal_status sc_gap_in_sample(double gap[SC_GAP_FAMILIES], double *slack, const
     return status;
 }
 
+void sc_gap_folds(uint32_t *fold, size_t n, size_t n_folds, uint64_t seed, const char *name)
+{
+    sc_random_stream stream;
+    sc_random_stream_init(&stream, sc_random_key(seed, "folds", name), 0);
+    for (size_t i = 0; i < n; i++) {
+        size_t j = sc_random_below(&stream, (uint32_t)i + 1);
+        fold[i] = fold[j];
+        fold[j] = (uint32_t)(i % n_folds);
+    }
+}
+
 semcal_status sc_gap_crossfit(double gap[SC_GAP_FAMILIES], const double *c, const double *a, size_t n, size_t n_folds,
                               uint64_t seed, const char *name, semcal_error *error)
 {
@@ -149,13 +160,7 @@ semcal_status sc_gap_crossfit(double gap[SC_GAP_FAMILIES], const double *c, cons
         status = SEMCAL_E_MEMORY;
         goto done;
     }
-    sc_random_stream stream;
-    sc_random_stream_init(&stream, sc_random_key(seed, "folds", name), 0);
-    for (size_t i = 0; i < n; i++) {
-        size_t j = sc_random_below(&stream, (uint32_t)i + 1);
-        fold[i] = fold[j];
-        fold[j] = (uint32_t)(i % n_folds);
-    }
+    sc_gap_folds(fold, n, n_folds, seed, name);
     for (size_t f = 0; status == SEMCAL_OK && f < n_folds; f++) {
         for (size_t i = 0; i < n; i++) {
             w[i] = fold[i] == f ? 0 : 1;

@@ -73,8 +73,11 @@ semcal_status sc_gap_fit_within(sc_tilt *tilt, double *gap, double *slack, sc_ga
 semcal_status sc_gap_in_sample(double gap[SC_GAP_FAMILIES], double *slack, const double *c, const double *a,
                                const double *w, size_t n, semcal_error *error);
 
-/* All five, each question scored by the tilt fitted without its fold; folds are a random partition keyed by
- * (seed, "folds", name). NaN when n < n_folds. */
+/* The folds of a cross-fit: fold[n] < n_folds, a random partition into parts of equal size (but for one) keyed by
+ * (seed, "folds", name). */
+void sc_gap_folds(uint32_t *fold, size_t n, size_t n_folds, uint64_t seed, const char *name);
+
+/* All five, each question scored by the tilt fitted without its fold. NaN when n < n_folds. */
 semcal_status sc_gap_crossfit(double gap[SC_GAP_FAMILIES], const double *c, const double *a, size_t n, size_t n_folds,
                               uint64_t seed, const char *name, semcal_error *error);
 
