@@ -7,7 +7,7 @@ from world import DEFAULT_SEED, Rng, World
 # share of the documents by (dataset, style), in the two phases of training
 CELLS = [("world", "concise"), ("world", "sentence"), ("world", "cot"),
          ("arithmetic", "concise"), ("arithmetic", "sentence"), ("arithmetic", "cot")]
-MIX = {"easy": (.16, .14, .14, .22, .16, .18), "full": (.20, .16, .16, .20, .16, .12)}
+MIX = {"easy": (.16, .14, .14, .22, .16, .18), "full": (.12, .10, .10, .26, .24, .18)}
 
 
 def datasets(seed=DEFAULT_SEED, level="full"):

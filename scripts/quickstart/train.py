@@ -4,7 +4,8 @@
 
 The loss is that of the paper's theory, -log p(response | question): the prompt tokens (random
 names and numbers, nothing to learn) are read but not scored.  Learning rate: warm-up, then
-to zero, linearly in the first phase and quadratically in the second, for a longer quiet end.
+linearly to zero; its peak in the second phase is a fifth of the first's, meant to keep the easy
+arithmetic while the hard is learned.
 Matrices inside the blocks by Muon, the embedding and the norms by AdamW.
 """
 import math
@@ -113,5 +114,5 @@ def train_base(tok, seed, steps, batch, log=print, model=None):
         torch.manual_seed(seed)
         model = Llama(Shape(vocab=tok.get_vocab_size()))
         train(model, tok, seed, "easy", steps[0], batch, 0.008, 0.005, 1, log)
-    return model, train(model, tok, seed, "full", steps[1], batch, 0.004, 0.0025, 2, log,
+    return model, train(model, tok, seed, "full", steps[1], batch, 0.0015, 0.001, 1, log,
                         warmup=30)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """The committed quickstart data: made by the committed code, lawful, unseen in training.
-Standard library only.  Run: python3 tests/quickstart/test_world.py"""
+Standard library only.  Run: python3 tests/python/test_quickstart_world.py"""
 import json
 import os
 import sys
