@@ -17,36 +17,8 @@
  * SC_ROWS_BLOCK. rows_merge: 1 item (CPU) or 8 items (GPU) per row.
  * Precision: fp32 weights to 2^-45 of the block's largest, rows in 64-bit integers and double (cl_khr_fp64).
  */
-#include "rows_weight.h"
-
-/* Which logits come before the target: larger, or equal at a smaller index. */
-inline INTV before_target(FLOATV x, uint first, float logit, int target)
-{
-    INTV index = (INTV)((int)first);
-#if VW == 16
-    index += (int16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-#elif VW == 8
-    index += (int8)(0, 1, 2, 3, 4, 5, 6, 7);
-#else
-    index += (int4)(0, 1, 2, 3);
-#endif
-    return (x > (FLOATV)(logit)) | ((x == (FLOATV)(logit)) & (index < (INTV)(target)));
-}
-
-/* ---- blocks ---- */
-
-/* Blocks past the last one, up to the padded count: without weight. */
-inline void pad_blocks(const sc_rows_shape shape, ulong base, __global float *max, __global ulong *part,
-                       __global float *moment)
-{
-    for (uint b = shape.n_blocks; b < shape.n_padded; b++) {
-        max[base + b] = -INFINITY;
-        moment[base + b] = 0.0f;
-        for (uint p = 0; p < SC_ROWS_PARTS; p++) {
-            part[base * SC_ROWS_PARTS + p * shape.n_padded + b] = 0;
-        }
-    }
-}
+#include "exp2.h"
+#include "rows_block.h"
 
 #define BLOCK_ARGS                                                                                                    \
     __global const logit_t *restrict logits, const sc_rows_shape shape, __global const int *restrict target,          \
@@ -54,33 +26,6 @@ inline void pad_blocks(const sc_rows_shape shape, ulong base, __global float *ma
         __global int *restrict out_rank, const uint first_row
 
 #if LSZ == 1
-
-inline float block_max(__global const logit_t *p, uint n)
-{
-    FLOATV m = (FLOATV)(-INFINITY);
-    for (uint i = 0; i < n; i += VW) {
-        const FLOATV x = load_any(p, i, n);
-        m = x > m ? x : m;
-    }
-    return greatest(m);
-}
-
-/* The last block of a row, any length. */
-inline float short_block(__global const logit_t *p, uint n, float reference, float c, float lowest, ulong *sums)
-{
-    FLOATV moment = (FLOATV)(0.0f);
-    for (uint part = 0; part < SC_ROWS_PARTS; part++) {
-        INTV coarse = (INTV)(0), fine = (INTV)(0);
-        const uint end = min(n, (part + 1) * SC_ROWS_PART);
-        for (uint i = part * SC_ROWS_PART; i < end; i += VW) {
-            const FLOATV d = below(load_any(p, i, n), reference, lowest), w = weight_v(d, c);
-            quantize(w, &coarse, &fine);
-            moment = fma(w, d, moment);
-        }
-        sums[part] = part_sum(coarse, fine);
-    }
-    return fold_float(moment);
-}
 
 /* A whole block at p; beside it, the maximum of the whole block at `next`. */
 inline float whole_block(__global const logit_t *p, __global const logit_t *next, float *next_max, float reference,
@@ -167,82 +112,9 @@ inline void blocks(BLOCK_ARGS, const int with_moment, const int with_rank, __loc
         pad_blocks(shape, base, out_max, out_part, out_moment);
     }
     for (uint b = first; b < end; b++) {
-        __global const logit_t *q = p + b * SC_ROWS_BLOCK;
-        const uint n = min(shape.n_vocabulary - b * SC_ROWS_BLOCK, (uint)SC_ROWS_BLOCK);
-        FLOATV x[N_VECTORS / LSZ], m = (FLOATV)(-INFINITY), moment = (FLOATV)(0.0f);
-        for (uint j = 0; j < N_VECTORS / LSZ; j++) {
-            x[j] = load_any(q, (j * LSZ + lid) * VW, n);
-            m = x[j] > m ? x[j] : m;
-        }
-        lanes[lid] = m;
-        barrier(CLK_LOCAL_MEM_FENCE);
-        for (uint half_size = LSZ / 2; half_size >= 1; half_size /= 2) {
-            if (lid < half_size) {
-                const FLOATV a = lanes[lid], c = lanes[lid + half_size];
-                lanes[lid] = a > c ? a : c;
-            }
-            barrier(CLK_LOCAL_MEM_FENCE);
-        }
-        const float block_max = greatest(lanes[0]);
-        const float reference = block_max == -INFINITY ? 0.0f : block_max;
-        barrier(CLK_LOCAL_MEM_FENCE);
-        for (uint j = 0; j < N_VECTORS / LSZ; j++) {
-            INTV coarse = (INTV)(0), fine = (INTV)(0);
-            const FLOATV d = below(x[j], reference, shape.lowest), w = weight_v(d, shape.c);
-            quantize(w, &coarse, &fine);
-            /* Padding past the last vector of a short block does not exist in the definition: see rows_reference. */
-            const int exists = (j * LSZ) * VW < n;
-            moment = exists ? (with_moment ? fma(w, d, moment) : moment + w) : moment;
-            sums[j * LSZ + lid] = part_sum(coarse, fine);
-        }
-        lanes[lid] = moment;
-        barrier(CLK_LOCAL_MEM_FENCE);
-        for (uint w = PART_VECTORS / 2; w >= 1; w /= 2) {
-            for (uint i = lid; i < SC_ROWS_PARTS * w; i += LSZ) {
-                const uint k = i / w * PART_VECTORS + i % w;
-                sums[k] += sums[k + w];
-            }
-            barrier(CLK_LOCAL_MEM_FENCE);
-        }
-        for (uint w = LSZ / 2; w >= 1; w /= 2) {
-            if (lid < w) {
-                lanes[lid] += lanes[lid + w];
-            }
-            barrier(CLK_LOCAL_MEM_FENCE);
-        }
-        if (lid == 0) {
-            out_max[base + b] = block_max;
-            out_moment[base + b] = fold_float(lanes[0]);
-        }
-        if (lid < SC_ROWS_PARTS) {
-            out_part[base * SC_ROWS_PARTS + lid * shape.n_padded + b] = sums[lid * PART_VECTORS];
-        }
-        barrier(CLK_LOCAL_MEM_FENCE);
-        if (with_rank) {
-            const int t = target[first_row + row];
-            INTV count = (INTV)(0);
-            if (t >= 0) {
-                const float logit = LOAD(p, t);
-                for (uint j = 0; j < N_VECTORS / LSZ; j++) {
-                    const uint i = (j * LSZ + lid) * VW;
-                    /* -inf padding is never larger than the target and its index is past it */
-                    count -= before_target(x[j], b * SC_ROWS_BLOCK + i, logit, t);
-                }
-            }
-            __local int *counts = (__local int *)sums;
-            counts[lid] = fold_int(count);
-            barrier(CLK_LOCAL_MEM_FENCE);
-            for (uint w = LSZ / 2; w >= 1; w /= 2) {
-                if (lid < w) {
-                    counts[lid] += counts[lid + w];
-                }
-                barrier(CLK_LOCAL_MEM_FENCE);
-            }
-            if (lid == 0) {
-                out_rank[base + b] = counts[0];
-            }
-            barrier(CLK_LOCAL_MEM_FENCE);
-        }
+        FLOATV x[N_VECTORS / LSZ];
+        (void)group_block(p, b, base, shape, with_rank ? target[first_row + row] : -1, out_max, out_part, out_moment,
+                          out_rank, with_moment, with_rank, x, lanes, sums);
     }
 }
 
@@ -288,23 +160,7 @@ typedef float float_l;
 #define STORE_L(x, p, i) ((p)[(i) + lane] = (x))
 #endif
 
-/* 2^r for |r| <= 1/2 in double. */
-inline double_l exp2_reduced(double_l r)
-{
-    double_l p = (double_l)(0x1.c3bd650fc2986p-36);
-    p = fma(p, r, (double_l)(0x1.e8cac7351bb25p-32));
-    p = fma(p, r, (double_l)(0x1.e4cf5158b8ecap-28));
-    p = fma(p, r, (double_l)(0x1.b5253d395e7c4p-24));
-    p = fma(p, r, (double_l)(0x1.62c0223a5c824p-20));
-    p = fma(p, r, (double_l)(0x1.ffcbfc588b0c7p-17));
-    p = fma(p, r, (double_l)(0x1.430912f86c787p-13));
-    p = fma(p, r, (double_l)(0x1.5d87fe78a6731p-10));
-    p = fma(p, r, (double_l)(0x1.3b2ab6fba4e77p-7));
-    p = fma(p, r, (double_l)(0x1.c6b08d704a0c0p-5));
-    p = fma(p, r, (double_l)(0x1.ebfbdff82c58fp-3));
-    p = fma(p, r, (double_l)(0x1.62e42fefa39efp-1));
-    return fma(p, r, (double_l)(1.0));
-}
+SC_DEFINE_EXP2(double_l, exp2_reduced)
 
 /* Scaled weights of a group of eight blocks; their moments go to `moment`. */
 inline ulong_l merge_blocks(float_l m, ulong_l sum, float_l block_moment, double row_max, double scale,

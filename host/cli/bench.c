@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 semcal_status sc_cli_bench(int argc, char **argv, semcal_error *error);
 
@@ -19,11 +20,15 @@ static const struct {
     const char *what, *name;
     semcal_status (*suite)(sc_bench *bench, semcal_error *error);
 } suites[] = {
-    {"kernels", "rows", sc_bench_rows},
-    {"kernels", "gemm", sc_bench_gemm},
-    {"decode", "decode", sc_bench_decode},
+    {"kernels", "rows", sc_bench_rows}, {"kernels", "perturb", sc_bench_perturb},
+    {"kernels", "gemm", sc_bench_gemm}, {"decode", "decode", sc_bench_decode},
     {"io", "io", sc_bench_io},
 };
+
+static double now(const sc_bench *bench)
+{
+    return bench->cpu_clock ? (double)clock() / CLOCKS_PER_SEC : sc_clock_now_s();
+}
 
 static double median(double *values, size_t n)
 {
@@ -39,10 +44,11 @@ static sc_bench_entry make_entry(const sc_bench_case *cases, size_t i, const dou
     const double *mine = seconds + i * n_rounds;
     sc_bench_entry entry = {.unit = c->unit, .rate = (double)NAN, .ratio = (double)NAN};
     (void)snprintf(entry.name, sizeof entry.name, "%s", c->name);
-    if (c->minus >= 0) {
-        const double *less = seconds + (size_t)c->minus * n_rounds, *of = seconds + (size_t)c->of * n_rounds;
+    if (c->minus != -1) {
+        const double *less = c->minus < 0 ? NULL : seconds + (size_t)c->minus * n_rounds;
+        const double *of = seconds + (size_t)c->of * n_rounds;
         for (size_t r = 0; r < n_rounds; r++) {
-            scratch[r] = (mine[r] - less[r]) / of[r];
+            scratch[r] = (mine[r] - (less == NULL ? 0 : less[r])) / of[r];
         }
         entry.ratio = median(scratch, n_rounds);
         (void)snprintf(entry.ceiling, sizeof entry.ceiling, "time of %s", cases[c->of].name);
@@ -76,10 +82,10 @@ semcal_status sc_bench_measure(sc_bench *bench, const sc_bench_case *cases, size
     }
     for (size_t r = 0; status == SEMCAL_OK && r <= n_rounds; r++) {
         for (size_t i = 0; status == SEMCAL_OK && i < n_cases; i++) {
-            double start = sc_clock_now_s();
+            double start = now(bench);
             status = cases[i].body(cases[i].payload, error);
             if (r > 0) { /* round 0 warms up */
-                seconds[i * n_rounds + r - 1] = sc_clock_now_s() - start;
+                seconds[i * n_rounds + r - 1] = now(bench) - start;
             }
         }
     }
@@ -99,8 +105,8 @@ static void print_text(const sc_bench *bench)
 {
     const sc_device_info *facts = sc_device_facts(bench->device);
     printf("device %u:%u  %s, driver %s\n", facts->platform, facts->index, facts->name, facts->driver);
-    printf("medians of %zu rounds\n\n%-34s %10s %10s %10s %-8s %7s  %s\n", bench->n_rounds, "what", "ms", "best ms",
-           "rate", "unit", "ratio", "relative to");
+    printf("medians of %zu rounds, %s time\n\n%-34s %10s %10s %10s %-8s %7s  %s\n", bench->n_rounds,
+           bench->cpu_clock ? "processor" : "wall", "what", "ms", "best ms", "rate", "unit", "ratio", "relative to");
     for (size_t i = 0; i < bench->n; i++) {
         const sc_bench_entry *e = &bench->entries[i];
         printf("%-34s %10.3f %10.3f ", e->name, e->median_s * 1e3, e->best_s * 1e3);
@@ -133,9 +139,9 @@ static semcal_status print_json(const sc_bench *bench, semcal_error *error)
                                               e->median_s, "best_s", e->best_s, "rate", number(e->rate), "unit",
                                               e->unit, "ratio", number(e->ratio), "relative_to", e->ceiling));
     }
-    json_t *root = json_pack("{s:s, s:s, s:I, s:s, s:s, s:o}", "device", facts->name, "driver", facts->driver, "rounds",
-                             (json_int_t)bench->n_rounds, "version", semcal_version(), "commit", semcal_commit(),
-                             "results", results);
+    json_t *root = json_pack("{s:s, s:s, s:I, s:s, s:s, s:s, s:o}", "device", facts->name, "driver", facts->driver,
+                             "rounds", (json_int_t)bench->n_rounds, "clock", bench->cpu_clock ? "cpu" : "wall",
+                             "version", semcal_version(), "commit", semcal_commit(), "results", results);
     char *text = root == NULL ? NULL : json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
     json_decref(root);
     if (text == NULL) {
@@ -157,13 +163,14 @@ semcal_status sc_cli_bench(int argc, char **argv, semcal_error *error)
         "Ceilings are measured on the same device in the same process: reading and copying the same\nmemory, the "
         "products of OpenBLAS where it is installed, the matrix products of a decoding step alone."};
     bool json = false, help;
-    const char *selector = NULL, *only = NULL;
+    const char *selector = NULL, *only = NULL, *clock_name = "wall";
     long n_rounds = 15, n_rows = 256, n_vocabulary = 151936;
     const sc_cli_option options[] = {
         {"json", 0, SC_CLI_FLAG, &json, NULL, "print JSON"},
         {"device", 'd', SC_CLI_TEXT, &selector, "P:D|NAME", "OpenCL device (default: the best one)"},
-        {"only", 0, SC_CLI_TEXT, &only, "SUITE", "only this suite: rows, gemm, decode, io"},
+        {"only", 0, SC_CLI_TEXT, &only, "SUITE", "only this suite: rows, perturb, gemm, decode, io"},
         {"rounds", 0, SC_CLI_INT, &n_rounds, "N", "rounds to take medians over (15)"},
+        {"clock", 0, SC_CLI_TEXT, &clock_name, "wall|cpu", "cpu: processor time, steadier on a busy machine (wall)"},
         {"rows", 0, SC_CLI_INT, &n_rows, "N", "rows of logits (256)"},
         {"vocabulary", 0, SC_CLI_INT, &n_vocabulary, "V", "logits per row (151936)"},
     };
@@ -184,8 +191,13 @@ semcal_status sc_cli_bench(int argc, char **argv, semcal_error *error)
             sc_error_set(error, SEMCAL_E_CONFIG, "rounds 1 to 10000, rows 1 to 1000000, vocabulary 1024 to 524288");
         goto done;
     }
+    if (strcmp(clock_name, "wall") != 0 && strcmp(clock_name, "cpu") != 0) {
+        status = sc_error_set(error, SEMCAL_E_CONFIG, "--clock: '%s' is neither wall nor cpu", clock_name);
+        goto done;
+    }
     sc_device_options device_options = SC_DEVICE_OPTIONS_INIT;
     device_options.selector = selector;
+    bench.cpu_clock = strcmp(clock_name, "cpu") == 0;
     bench.n_rounds = (size_t)n_rounds;
     bench.n_rows = (size_t)n_rows;
     bench.n_vocabulary = (size_t)n_vocabulary;

@@ -16,7 +16,8 @@ typedef struct sc_bench_case {
     double work;      /* bytes or floating-point operations of one run */
     const char *unit; /* "GB/s" or "GFLOP/s": rate = work / seconds / 1e9 */
     int ceiling;      /* case whose rate is the limit; -1: none */
-    int minus, of;    /* report (seconds - seconds of `minus`) / seconds of `of` instead; -1: rate */
+    int minus, of;    /* report (seconds - seconds of `minus`) / seconds of `of` instead; minus -2: seconds / seconds of
+                       * `of`; -1: rate */
 } sc_bench_case;
 #define SC_BENCH_CASE_INIT                                                                                             \
     {                                                                                                                  \
@@ -34,6 +35,7 @@ typedef struct sc_bench_entry {
 typedef struct sc_bench {
     sc_device *device;
     size_t n_rounds;
+    bool cpu_clock;              /* processor time of all threads instead of wall time */
     size_t n_rows, n_vocabulary; /* of the row kernels */
     sc_bench_entry *entries;
     size_t n, capacity;
@@ -44,6 +46,7 @@ semcal_status sc_bench_measure(sc_bench *bench, const sc_bench_case *cases, size
 
 /* Suites. */
 semcal_status sc_bench_rows(sc_bench *bench, semcal_error *error);
+semcal_status sc_bench_perturb(sc_bench *bench, semcal_error *error);
 semcal_status sc_bench_gemm(sc_bench *bench, semcal_error *error);
 semcal_status sc_bench_decode(sc_bench *bench, semcal_error *error);
 semcal_status sc_bench_io(sc_bench *bench, semcal_error *error);

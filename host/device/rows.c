@@ -55,6 +55,7 @@ struct sc_rows {
     sc_rows_input input;
     sc_rows_request request;
     sc_rows_result result;
+    const sc_rows_hook *hook; /* NULL: none */
     /* host side of what is read back or sent */
     sc_rows_row *law, *raw;
     sc_rows_token *top, *draws;
@@ -225,16 +226,12 @@ sc_rows_shape sc_rows_make_shape(const sc_rows_input *input, double temperature,
 /* Rows per pass: enough to fill the device, few enough that a CPU still has their logits in its cache for the draws. */
 static size_t rows_per_pass(const sc_rows *rows, const sc_rows_input *input)
 {
-    if (rows->options.rows_per_pass != 0) {
-        return rows->options.rows_per_pass;
-    }
     const sc_device_info *facts = sc_device_facts(rows->device);
-    if (!facts->is_cpu) {
-        return 8192;
-    }
-    size_t n = ((size_t)40 << 20) / (4 * input->n_vocabulary);
-    size_t least = 32 * (size_t)facts->compute_units;
-    return n < least ? least : n > 4096 ? 4096 : n;
+    size_t n = ((size_t)40 << 20) / (4 * input->n_vocabulary), least = 32 * (size_t)facts->compute_units;
+    n = !facts->is_cpu ? 8192 : n < least ? least : n > 4096 ? 4096 : n;
+    n = rows->options.rows_per_pass != 0 ? rows->options.rows_per_pass : n;
+    size_t most = rows->hook == NULL ? 0 : rows->hook->rows_per_pass;
+    return most != 0 && n > most ? most : n;
 }
 
 /* Many small pieces: a CPU shared with other programs finishes its last piece late, however fast the others are. */
@@ -368,7 +365,19 @@ static semcal_status launch_pass(sc_rows *rows, const kernels *k, const pass *p,
             status = launch_merge(rows, k, p, &raw, ROOM_RAW, false, false, error);
         }
     }
-    if (status == SEMCAL_OK) {
+    if (status == SEMCAL_OK && rows->hook != NULL) {
+        const sc_rows_pass hooked = {.first = p->first,
+                                     .n = p->n,
+                                     .shape = p->shape,
+                                     .with_moment = rows->result.entropy != NULL,
+                                     .with_rank = with_rank,
+                                     .target = r[ROOM_TARGET].buffer,
+                                     .max = r[ROOM_MAX].buffer,
+                                     .part = r[ROOM_PART].buffer,
+                                     .moment = r[ROOM_MOMENT].buffer,
+                                     .rank = r[ROOM_RANK].buffer};
+        status = rows->hook->launch(rows->hook->payload, &hooked, error);
+    } else if (status == SEMCAL_OK) {
         status = launch_blocks(rows, k, p, &p->shape, rows->result.entropy != NULL, with_rank, error);
     }
     if (status == SEMCAL_OK) {
@@ -529,4 +538,18 @@ semcal_status sc_rows_evaluate(sc_rows *rows, const sc_rows_input *input, const 
 {
     semcal_status status = sc_rows_enqueue(rows, input, request, result, error);
     return status == SEMCAL_OK ? sc_rows_collect(rows, result, error) : status;
+}
+
+semcal_status sc_rows_evaluate_with(sc_rows *rows, const sc_rows_input *input, const sc_rows_request *request,
+                                    sc_rows_result *result, const sc_rows_hook *hook, semcal_error *error)
+{
+    rows->hook = hook;
+    semcal_status status = sc_rows_evaluate(rows, input, request, result, error);
+    rows->hook = NULL;
+    return status;
+}
+
+const sc_rows_row *sc_rows_laws(const sc_rows *rows)
+{
+    return rows->law;
 }

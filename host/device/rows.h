@@ -54,6 +54,7 @@ typedef struct sc_rows_result {
     double *logprob_raw;        /* [M] at temperature 1 */
     size_t bad_row;             /* after SEMCAL_E_NUMERIC: which row */
     int32_t bad_token;          /* and which token; -1: the row as a whole */
+    size_t first_row;           /* given by the caller: what messages about logits call row 0 */
 } sc_rows_result;
 
 /* ---- on the device ---- */

@@ -121,6 +121,7 @@ semcal_status sc_rows_check(const sc_rows_request *request, size_t n_rows, size_
 semcal_status sc_rows_name_bad(sc_rows_result *result, size_t i, const void *logits, sc_rows_type type,
                                size_t n_vocabulary, const sc_rows_request *request, semcal_error *error)
 {
+    size_t shown = result->first_row + i;
     result->bad_row = i;
     result->bad_token = -1;
     bool has_mass = false;
@@ -128,19 +129,19 @@ semcal_status sc_rows_name_bad(sc_rows_result *result, size_t i, const void *log
         float logit = sc_rows_load(logits, type, v);
         if (isnan(logit) || logit == INFINITY) {
             result->bad_token = (int32_t)v;
-            return sc_error_set(error, SEMCAL_E_NUMERIC, "row %zu: the logit of token %zu is %s", i, v,
+            return sc_error_set(error, SEMCAL_E_NUMERIC, "row %zu: the logit of token %zu is %s", shown, v,
                                 isnan(logit) ? "NaN" : "+inf");
         }
         has_mass = has_mass || logit > -INFINITY;
     }
     if (!has_mass) {
-        return sc_error_set(error, SEMCAL_E_NUMERIC, "row %zu: every logit is -inf", i);
+        return sc_error_set(error, SEMCAL_E_NUMERIC, "row %zu: every logit is -inf", shown);
     }
     if (request->target != NULL && request->target[i] >= 0 &&
         sc_rows_load(logits, type, (size_t)request->target[i]) == -INFINITY) {
         result->bad_token = request->target[i];
-        return sc_error_set(error, SEMCAL_E_NUMERIC, "row %zu: the target, token %d, has logit -inf", i,
+        return sc_error_set(error, SEMCAL_E_NUMERIC, "row %zu: the target, token %d, has logit -inf", shown,
                             request->target[i]);
     }
-    return sc_error_set(error, SEMCAL_E_NUMERIC, "row %zu: no law, though every logit is finite", i);
+    return sc_error_set(error, SEMCAL_E_NUMERIC, "row %zu: no law, though every logit is finite", shown);
 }

@@ -32,4 +32,25 @@ sc_rows_shape sc_rows_make_shape(const sc_rows_input *input, double temperature,
 semcal_status sc_rows_program(sc_program **program, sc_rows *rows, const char *file, sc_rows_type type,
                               semcal_error *error);
 
+/* Rows first .. first + n - 1 of a request on their way through the device, and the scratch rows_law fills for them. */
+typedef struct sc_rows_pass {
+    size_t first, n;
+    sc_rows_shape shape;
+    bool with_moment, with_rank;
+    sc_buffer *target, *max, *part, *moment, *rank;
+} sc_rows_pass;
+
+/* Another kernel in place of rows_law and its kin, which leaves the same and takes more from the same reading. */
+typedef struct sc_rows_hook {
+    semcal_status (*launch)(void *payload, const sc_rows_pass *pass, semcal_error *error);
+    size_t rows_per_pass; /* at most; 0: no limit of its own */
+    void *payload;
+} sc_rows_hook;
+
+/* sc_rows_evaluate at temperature 1 with a hook. */
+semcal_status sc_rows_evaluate_with(sc_rows *rows, const sc_rows_input *input, const sc_rows_request *request,
+                                    sc_rows_result *result, const sc_rows_hook *hook, semcal_error *error);
+/* Integers of the rows evaluated last [N]. */
+const sc_rows_row *sc_rows_laws(const sc_rows *rows);
+
 #endif
