@@ -9,7 +9,7 @@ The advantage is the reward minus the mean of its group (GRPO's baseline, withou
 the group's deviation); one on-policy step per batch.  No penalty holds the model to the base:
 the optimum of this reward is to put all mass on the mode, and the number of steps decides how
 far it goes.  The learning rate is low and the groups are large, because noise in the gradient
-costs skill: with three times the rate and half the draws the arithmetic got worse, not surer.
+costs skill: with 2.5 times the rate and half the draws the arithmetic got worse, not surer.
 """
 import time
 from statistics import mean
