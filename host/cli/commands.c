@@ -15,6 +15,7 @@
     X(merge, "the shards of a run into one")                                                                           \
     X(verify, "checksums and completeness of a run")                                                                   \
     X(report, "a page of a run: index.html, figures, tables")                                                          \
+    X(watch, "a live view of a run")                                                                                   \
     X(calibrate, "calibration of a table of (confidence, correct) pairs")                                              \
     X(classify, "classes of responses, line by line")                                                                  \
     X(score, "log-probabilities of given texts under a model")                                                         \

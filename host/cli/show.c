@@ -13,12 +13,13 @@ semcal_status sc_cli_show(int argc, char **argv, semcal_error *error);
 
 static const sc_cli_usage usage = {
     "show",
-    "config|devices|FILE",
-    "every key of a configuration; every OpenCL device; what is in a result or model",
+    "config|devices|RUN|FILE",
+    "every key of a configuration; every OpenCL device; a run; what is in a file or model",
     1,
     1,
     "config   every key with type, default and meaning\n"
     "devices  every OpenCL device\n"
+    "RUN      the cells of a run folder with a reliability diagram of each; analysed first when need be\n"
     "FILE     sizes, variables with units and attributes of an HDF5 file; shape of a .npy file;\n"
     "         tensors of a .safetensors file or a model folder"};
 
@@ -31,6 +32,14 @@ static semcal_status show_config(bool json, semcal_error *error)
     }
     sc_text_free(&text);
     return status;
+}
+
+static bool is_run(const char *path)
+{
+    char *resolved = sc_file_join(path, "resolved.yaml", NULL);
+    bool is = resolved != NULL && sc_file_is_folder(path) && sc_file_exists(resolved);
+    free(resolved);
+    return is;
 }
 
 semcal_status sc_cli_show(int argc, char **argv, semcal_error *error)
@@ -54,6 +63,7 @@ semcal_status sc_cli_show(int argc, char **argv, semcal_error *error)
     if (status == SEMCAL_OK && !help) {
         status = strcmp(operands[0], "config") == 0    ? show_config(json, error)
                  : strcmp(operands[0], "devices") == 0 ? sc_cli_show_devices(json, error)
+                 : is_run(operands[0])                 ? sc_cli_show_run(operands[0], json, error)
                                                        : sc_cli_show_file(operands[0], json, error);
     }
     free(operands);

@@ -5,6 +5,11 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+<<<<<<< HEAD
+=======
+#include <sys/ioctl.h>
+#include <time.h>
+>>>>>>> 443d51c (show RUN, watch RUN; tests of reports: hostile output, no gnuplot, unfinished runs, newer formats)
 #include <unistd.h>
 
 void sc_terminal_init(sc_terminal *terminal)
@@ -30,4 +35,29 @@ void sc_terminal_line(sc_terminal *terminal, const char *label, const char *line
 {
     (void)fprintf(stderr, "%ssemcal: %s%s%s\n", terminal->is_terminal ? "\r\033[K" : "", label,
                   label[0] != '\0' ? ": " : "", line);
+}
+
+static size_t size_of(const char *variable, bool rows, size_t otherwise)
+{
+    struct winsize size = {0, 0, 0, 0};
+    const char *given = getenv(variable);
+    long n = given != NULL ? strtol(given, NULL, 10) : 0;
+    if (n > 0 && n < 10000) {
+        return (size_t)n;
+    }
+    if (isatty(STDOUT_FILENO) == 1 && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0) {
+        size_t has = rows ? size.ws_row : size.ws_col;
+        return has > 0 ? has : otherwise;
+    }
+    return otherwise;
+}
+
+size_t sc_terminal_columns(void)
+{
+    return size_of("COLUMNS", false, 80);
+}
+
+size_t sc_terminal_rows(void)
+{
+    return size_of("LINES", true, 24);
 }

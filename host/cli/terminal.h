@@ -17,4 +17,8 @@ void sc_terminal_progress(sc_terminal *terminal, const sc_progress_counters *cou
 /* Shows "semcal: <label>: line" ("" for no label) above the progress line. */
 void sc_terminal_line(sc_terminal *terminal, const char *label, const char *line);
 
+/* Size of the terminal at stdout, or COLUMNS and LINES, or 80 x 24. */
+size_t sc_terminal_columns(void);
+size_t sc_terminal_rows(void);
+
 #endif

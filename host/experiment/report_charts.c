@@ -482,9 +482,10 @@ static semcal_status chart_draws(sc_report_figures *figures, const sc_report_dat
 {
     rows r;
     semcal_status status = make_rows(&r, data, has_draws, error);
-    double most = 0;
+    double most = 0, least = 1;
     for (size_t i = 0; i < data->n_cells; i++) {
         most = has_draws(&data->cells[i]) ? fmax(most, data->cells[i].numbers->draws_per_forward) : most;
+        least = has_draws(&data->cells[i]) ? fmin(least, data->cells[i].numbers->draws_per_forward) : least;
     }
     if (status != SEMCAL_OK || most == 0) {
         free(r.y);
@@ -492,6 +493,7 @@ static semcal_status chart_draws(sc_report_figures *figures, const sc_report_dat
     }
     const double left = r.label + 24, width = 480;
     most = fmax(most * 1.3, 4);
+    least = exp2(floor(log2(least)));
     sc_report_figure *f = sc_report_figure_begin(
         figures, "draws_per_forward", (int)(left + width + 60), (int)(r.top + r.height + 48), "Draws per forward",
         "Tokens drawn for each token run through the model, on a logarithmic scale. At 1, nothing is shared; above it, "
@@ -512,14 +514,14 @@ static semcal_status chart_draws(sc_report_figures *figures, const sc_report_dat
         put_row_names(f, &r, left - 12);
         sc_report_panel(f, left, r.top, width, r.height);
         sc_report_put(&f->script,
-                      "set logscale x 2; set xrange [1:%g]; set yrange [%g:%g]\n"
-                      "unset ytics; set border 1; set xtics 1,2; set format x '%%g'\n"
+                      "set logscale x 2; set xrange [%g:%g]; set yrange [%g:%g]\n"
+                      "unset ytics; set border 1; set xtics 2; set format x '%%g'\n"
                       "set xlabel 'tokens drawn per token run through the model' textcolor rgb mute offset 0,0.3\n"
-                      "plot data using (1):1:($2-1):(0) with vectors nohead linecolor rgb faint linewidth 2, \\\n"
+                      "plot data using (%g):1:($2-%g):(0) with vectors nohead linecolor rgb faint linewidth 2, \\\n"
                       "     data using 2:1 with points pointtype 7 pointsize 1 linecolor rgb blue, \\\n"
                       "     data using 2:1:(sprintf('%%.1f',$2)) with labels left offset 1,0 textcolor rgb ink font "
                       "',11'\n",
-                      most, r.top + r.height, r.top);
+                      least, most, r.top + r.height, r.top, least, least);
         sc_report_panel_end(f);
         status = sc_report_figure_end(figures, error);
     }
