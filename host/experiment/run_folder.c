@@ -32,62 +32,83 @@ static semcal_status lock_folder(sc_run_folder *folder, const sc_run_options *op
     return status;
 }
 
-/* Blanks out the lines of the top-level sections `analyze:` and `mechanism:`, in place. */
-static void without_analysis(char *yaml)
+/* Lines of a resolved configuration but those of the sections `analyze:` and `mechanism:`, which may change. */
+typedef struct lines {
+    const char *rest, *line;
+    size_t n, indent;
+    int number;
+    bool is_analysis;
+} lines;
+
+static bool next_line(lines *l)
 {
-    bool inside = false;
-    for (char *line = yaml; *line != '\0';) {
-        size_t n = strcspn(line, "\n");
-        if (n > 0 && line[0] != ' ' && line[0] != '-' && line[0] != '#') {
-            inside = strncmp(line, "analyze:", 8) == 0 || strncmp(line, "mechanism:", 10) == 0;
+    while (*l->rest != '\0') {
+        const char *line = l->rest;
+        size_t n = strcspn(line, "\n"), indent = strspn(line, " ");
+        l->rest += n + (line[n] == '\n');
+        l->number++;
+        if (n > 0 && indent == 0 && line[0] != '-' && line[0] != '#') {
+            l->is_analysis = strncmp(line, "analyze:", 8) == 0 || strncmp(line, "mechanism:", 10) == 0;
         }
-        if (inside) {
-            memset(line, ' ', n);
+        if (!l->is_analysis && indent < n) {
+            l->line = line;
+            l->n = n;
+            l->indent = indent;
+            return true;
         }
-        line += n + (line[n] == '\n');
     }
+    l->line = "";
+    l->n = l->indent = 0;
+    return false;
 }
 
 /* E_CONFIG with the first line that differs. */
-static semcal_status compare_configs(char *old, char *new, const char *folder, semcal_error *error)
+static semcal_status compare_configs(const char *old, const char *new, const char *folder, semcal_error *error)
 {
-    without_analysis(old);
-    without_analysis(new);
-    char *rest_old = old, *rest_new = new;
-    for (int line = 1; *rest_old != '\0' || *rest_new != '\0'; line++) {
-        size_t n = strcspn(rest_old, "\n"), m = strcspn(rest_new, "\n");
-        /* lines blanked out may differ in length and number only at the end of the file */
-        size_t a = strspn(rest_old, " "), b = strspn(rest_new, " ");
-        bool blank = a >= n && b >= m;
-        if (!blank && (n != m || memcmp(rest_old, rest_new, n) != 0)) {
+    lines a = {.rest = old}, b = {.rest = new};
+    for (bool more = true; more;) {
+        bool more_a = next_line(&a), more_b = next_line(&b);
+        bool same = more_a == more_b && a.n == b.n && memcmp(a.line, b.line, a.n) == 0;
+        if (!same) {
             return sc_error_set(error, SEMCAL_E_CONFIG,
                                 "%s holds a run of another configuration: resolved.yaml:%d is '%.*s', now '%.*s'; "
                                 "choose another folder with -o, or start again with --fresh",
-                                folder, line, (int)(n - (a < n ? a : n)), rest_old + (a < n ? a : n),
-                                (int)(m - (b < m ? b : m)), rest_new + (b < m ? b : m));
+                                folder, a.number, (int)(a.n - a.indent), a.line + a.indent, (int)(b.n - b.indent),
+                                b.line + b.indent);
         }
-        rest_old += n + (rest_old[n] == '\n');
-        rest_new += m + (rest_new[m] == '\n');
+        more = more_a;
     }
     return SEMCAL_OK;
+}
+
+/* What the run in the folder was begun with, every key of this version written out: a version that has learned new
+ * keys goes on with a run that knew their defaults only. */
+static semcal_status resolve_old(sc_text *yaml, const char *path, semcal_error *error)
+{
+    sc_config *config = NULL;
+    semcal_status status = sc_config_load(&config, path, NULL, 0, error);
+    if (status == SEMCAL_OK) {
+        status = sc_config_resolved(yaml, config, error);
+    }
+    sc_config_free(config);
+    return status;
 }
 
 static semcal_status tie_config(sc_run_folder *folder, const sc_config *config, const sc_run_options *options,
                                 semcal_error *error)
 {
     sc_text yaml = {0};
-    char *resolved = sc_file_join(folder->path, "resolved.yaml", error), *old = NULL, *copy = NULL;
+    sc_text old = {0};
+    char *resolved = sc_file_join(folder->path, "resolved.yaml", error);
     char *given = sc_file_join(folder->path, "config.yaml", error);
-    size_t n_old = 0;
     semcal_status status = sc_config_resolved(&yaml, config, error);
     if (status == SEMCAL_OK && (resolved == NULL || given == NULL)) {
         status = SEMCAL_E_MEMORY;
     }
     if (status == SEMCAL_OK && !options->fresh && sc_file_exists(resolved)) {
-        status = sc_file_read(&old, &n_old, resolved, error);
-        copy = status == SEMCAL_OK ? sc_memory_strdup(yaml.data, error) : NULL;
+        status = resolve_old(&old, resolved, error);
         if (status == SEMCAL_OK) {
-            status = copy == NULL ? SEMCAL_E_MEMORY : compare_configs(old, copy, folder->path, error);
+            status = compare_configs(old.data, yaml.data, folder->path, error);
         }
     }
     if (status == SEMCAL_OK) {
@@ -97,10 +118,9 @@ static semcal_status tie_config(sc_run_folder *folder, const sc_config *config, 
         status = sc_file_write_atomic(given, options->config_text, strlen(options->config_text), error);
     }
     sc_text_free(&yaml);
+    sc_text_free(&old);
     free(resolved);
     free(given);
-    free(old);
-    free(copy);
     return status;
 }
 

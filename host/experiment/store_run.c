@@ -162,7 +162,8 @@ semcal_status sc_store_verify(const char *run_folder, sc_store_report report, vo
         status = sc_error_set(error, SEMCAL_E_DATA, "%s: no cells", cells);
     }
     if (status == SEMCAL_OK && to.n_bad > 0) {
-        status = sc_error_set(error, SEMCAL_E_DATA, "%s: %zu problems", run_folder, to.n_bad);
+        status =
+            sc_error_set(error, SEMCAL_E_DATA, "%s: %zu problem%s", run_folder, to.n_bad, to.n_bad == 1 ? "" : "s");
     }
     free(cells);
     return status;

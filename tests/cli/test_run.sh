@@ -64,6 +64,14 @@ assert a == b, "the first collapse has changed"' || complain "collapse choice is
 
 # slips
 expect 2 "another configuration" "$semcal" run toy.yaml -o whole --set seed=4
+expect 0 "" "$semcal" run toy.yaml -o whole --set analyze.bootstrap=7
+# a run of a version that knew fewer keys: those it lacks have their defaults
+sed -i '/^  flag_share:/d; /^  compression:/d; /^extra:/d' whole/resolved.yaml
+expect 0 "1 of 1 cells done (1 of them before)" "$semcal" run toy.yaml -o whole
+expect 2 "another configuration" "$semcal" run toy.yaml -o whole --set store.compression=1
+grep -q '^  flag_share:' whole/resolved.yaml || complain "resolved.yaml is not written out again"
+echo garbage >seed.yaml && mkdir -p torn && cp seed.yaml torn/resolved.yaml
+expect 2 "torn/resolved.yaml:1:1" "$semcal" run toy.yaml -o torn
 expect 0 "" "$semcal" run toy.yaml -o seed --set seed=5 --fresh
 expect 2 "did you mean '--output'" "$semcal" run toy.yaml --outptu x
 expect 2 "did you mean 'draws'" "$semcal" run toy.yaml -o x --set sampling.darws=3

@@ -550,7 +550,7 @@ static void verify_finds_damage(void **state)
     check_ok(sc_store_open(&store, run, "c", &options, &error), error);
     check_ok(append(store, 1, 0, &error), error);
     check_ok(sc_store_close(&store, &error), error);
-    check_error(sc_store_verify(run, keep_finding, &f, &error), error, SEMCAL_E_DATA, "1 problems");
+    check_error(sc_store_verify(run, keep_finding, &f, &error), error, SEMCAL_E_DATA, "1 problem");
     assert_non_null(strstr(f.last_bad, "not finished, 1 of 60 questions"));
     finish_run(&options, 1, 0);
     f = (findings){0};
@@ -568,11 +568,11 @@ static void verify_finds_damage(void **state)
         bytes[at] = (char)(bytes[at] ^ bit);
         check_ok(sc_file_write_atomic(cell_path, bytes, length, &error), error);
         f = (findings){0};
-        check_error(sc_store_verify(run, keep_finding, &f, &error), error, SEMCAL_E_DATA, "1 problems");
+        check_error(sc_store_verify(run, keep_finding, &f, &error), error, SEMCAL_E_DATA, "1 problem");
         bytes[at] = (char)(bytes[at] ^ bit);
     }
     check_ok(sc_file_write_atomic(cell_path, bytes, length / 2, &error), error);
-    check_error(sc_store_verify(run, NULL, NULL, &error), error, SEMCAL_E_DATA, "1 problems");
+    check_error(sc_store_verify(run, NULL, NULL, &error), error, SEMCAL_E_DATA, "1 problem");
     check_ok(sc_file_write_atomic(cell_path, bytes, length, &error), error);
     check_ok(sc_store_verify(run, NULL, NULL, &error), error);
     free(bytes);
@@ -587,7 +587,7 @@ static void verify_recomputes_digests(void **state)
     finish_run(&options, 1, 0);
     change_file(cell_path, find_bytes(cell_path, "What is 41?"), 0);
     seal_again(cell_path);
-    check_error(sc_store_verify(run, keep_finding, &f, &error), error, SEMCAL_E_DATA, "1 problems");
+    check_error(sc_store_verify(run, keep_finding, &f, &error), error, SEMCAL_E_DATA, "1 problem");
     assert_non_null(strstr(f.last_bad, "question 41 (q41) does not match its digest"));
 }
 
