@@ -5,11 +5,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-<<<<<<< HEAD
-=======
 #include <sys/ioctl.h>
-#include <time.h>
->>>>>>> 443d51c (show RUN, watch RUN; tests of reports: hostile output, no gnuplot, unfinished runs, newer formats)
 #include <unistd.h>
 
 void sc_terminal_init(sc_terminal *terminal)
