@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A live view of a run from its files alone: any process may look, on any machine that sees the folder. */
+#include "base/clock.h"
 #include "cli/cli.h"
 #include "cli/terminal.h"
 #include "experiment/report_text.h"
 #include "experiment/run_state.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,13 +21,6 @@ typedef struct rate {
     size_t n;
 } rate;
 
-static double now_s(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* Questions per second, 0: not known yet. */
 static double measure(rate *r, uint64_t committed)
 {
@@ -40,7 +33,7 @@ static double measure(rate *r, uint64_t committed)
         memmove(r->committed, r->committed + 1, (KEPT - 1) * sizeof *r->committed);
         r->n--;
     }
-    r->at[r->n] = now_s();
+    r->at[r->n] = sc_clock_now_s();
     r->committed[r->n++] = committed;
     double seconds = r->at[r->n - 1] - r->at[0];
     return seconds > 3 ? (double)(committed - r->committed[0]) / seconds : 0;

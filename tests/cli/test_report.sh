@@ -18,10 +18,10 @@ def speak(token, text):
     model["merges"] = [m for m in model["merges"] if token != "".join(m) and token not in m]
     tokenizer["added_tokens"].append({"id": vocabulary.pop(token), "content": text, "single_word": False, "lstrip": False,
                                       "rstrip": False, "normalized": False, "special": False})
-for word, text in {"lemon": ' <script>alert("1")</script>\x1b[31m', "plum": " </td></table>&amp;\u202e plum",
-                   "fig": "'\x07\x9b2J fig]]>\u2028"}.items():
+texts = [' <script>alert("1")</script>\x1b[31m', " </td></table>&amp;\u202e", "'\x07\x9b2J]]>\u2028"]
+for i, word in enumerate(["apple", "pear", "plum", "peach", "cherry", "lemon", "grape", "fig", "melon", "mango"]):
     for token in [t for t in vocabulary if t.startswith("\u0120" + word)]:
-        speak(token, text + token[1:])
+        speak(token, texts[i % 3] + token[1:])
 json.dump(tokenizer, open("hostile/tokenizer.json", "w"))
 with open("hostile.jsonl", "w") as out:
     for i, line in zip(range(30), open(sys.argv[1] + "/data/world.jsonl")):
@@ -83,7 +83,7 @@ bad = re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u2028\u2
 assert not bad, f"character {bad.group()!r} at {bad.start()}: {page[bad.start() - 40:bad.start() + 20]!r}"
 if "hostile" in folder:
     text = "".join(parsed.text)
-    assert '<script>alert("1")</script>\u241b[31mlemon' in text, "the response is not shown as it is"
+    assert '<script>alert("1")</script>\u241b[31m' in text, "the response is not shown as it is"
     assert "<img src=x onerror=alert(1)>\u241b[2J" in text and "<b onclick='x'>" in text
 names = sorted(os.path.basename(p)[:-3] for p in glob.glob(folder + "/*.gp"))
 assert {"reliability", "smece", "smece_accuracy", "draws_per_forward", "risk_coverage", "semantic_entropy",
