@@ -215,13 +215,13 @@ static void forks_are_named(void **state)
         same = strcmp(laws[0].responses[k].text, laws[2].responses[k].text) == 0;
     }
     assert_false(same);
+    sc_fork_law_free(&again[0]);
+    sc_fork_law_free(&again[1]);
     options.n_forks = 1;
     check_error(sc_fork_many(again, w.source, &options, swapped, 2, &error), error, SEMCAL_E_CONFIG, "at least 2");
     for (size_t i = 0; i < 3; i++) {
         sc_fork_law_free(&laws[i]);
     }
-    sc_fork_law_free(&again[0]);
-    sc_fork_law_free(&again[1]);
     close_world(&w);
 }
 
