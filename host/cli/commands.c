@@ -20,6 +20,7 @@
     X(classify, "classes of responses, line by line")                                                                  \
     X(score, "log-probabilities of given texts under a model")                                                         \
     X(tokenize, "token ids of texts, and texts of token ids")                                                          \
+    X(perturb, "log-losses of recorded logits after temperatures, tilts and biases")                                   \
     X(show, "devices, the keys of a configuration, what is in a file")                                                 \
     X(bench, "achieved rates against the measured ceiling of the device")                                              \
     X(version, "the version and the commit it was built from")
