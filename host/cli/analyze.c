@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/analyze_text.h"
 #include "cli/cli.h"
 
 #include "base/memory.h"
@@ -103,6 +104,14 @@ static void print_table(const sc_analysis *analysis)
         "probability of being right, where the data law is known. cut, unp: shares of draws cut at max_tokens and\n"
         "without an answer. dr/fwd: tokens drawn per forward pass.\n");
     print_gaps(analysis, width);
+}
+
+static void print_all(const sc_analysis *analysis)
+{
+    if (analysis->n_cells > 0) {
+        print_table(analysis);
+    }
+    sc_cli_print_texts(analysis);
     for (size_t i = 0; i < analysis->n_missing; i++) {
         printf("not finished: %s\n", analysis->missing[i]);
     }
@@ -138,7 +147,7 @@ semcal_status sc_cli_analyze(int argc, char **argv, semcal_error *error)
         (void)fputs(text.data != NULL ? text.data : "", stdout);
         sc_text_free(&text);
     } else {
-        print_table(&analysis);
+        print_all(&analysis);
     }
     sc_analysis_free(&analysis);
     return status;

@@ -438,6 +438,10 @@ void sc_analysis_free(sc_analysis *analysis)
         cell_free(&analysis->cells[i]);
     }
     free(analysis->cells);
+    for (size_t i = 0; analysis->texts != NULL && i < analysis->n_texts; i++) {
+        sc_analysis_text_free(&analysis->texts[i]);
+    }
+    free(analysis->texts);
     sc_file_list_free(analysis->missing, analysis->n_missing);
     *analysis = (sc_analysis){0};
 }
@@ -448,7 +452,9 @@ static semcal_status analyze_cells(sc_analysis *analysis, const sc_config *confi
     const sc_run_folder run = {.path = (char *)(uintptr_t)folder, .lock = -1};
     analysis->cells = sc_memory_alloc(plan->n_cells, sizeof *analysis->cells, error);
     analysis->missing = sc_memory_alloc(plan->n_cells, sizeof *analysis->missing, error);
-    semcal_status status = analysis->cells == NULL || analysis->missing == NULL ? SEMCAL_E_MEMORY : SEMCAL_OK;
+    analysis->texts = sc_memory_alloc(plan->n_cells, sizeof *analysis->texts, error);
+    semcal_status status =
+        analysis->cells == NULL || analysis->texts == NULL || analysis->missing == NULL ? SEMCAL_E_MEMORY : SEMCAL_OK;
     for (size_t i = 0; i < plan->n_cells && status == SEMCAL_OK; i++) {
         const sc_cell *cell = &plan->cells[i];
         char *path = sc_run_folder_cell(&run, cell->name, error);
@@ -458,6 +464,13 @@ static semcal_status analyze_cells(sc_analysis *analysis, const sc_config *confi
             analysis->missing[analysis->n_missing] = sc_memory_strdup(cell->name, error);
             status = analysis->missing[analysis->n_missing] == NULL ? SEMCAL_E_MEMORY : SEMCAL_OK;
             analysis->n_missing += status == SEMCAL_OK;
+        } else if (cell->text) {
+            status = sc_analyze_text(&analysis->texts[analysis->n_texts], config, cell, path, error);
+            if (status == SEMCAL_OK) {
+                analysis->n_texts++;
+            } else {
+                sc_analysis_text_free(&analysis->texts[analysis->n_texts]);
+            }
         } else {
             status = analyze_cell(&analysis->cells[analysis->n_cells], config, cell, path,
                                   options != NULL ? options->collapse : NULL, error);
@@ -486,7 +499,7 @@ semcal_status sc_analyze(sc_analysis *analysis, const char *folder, const sc_ana
     if (status == SEMCAL_OK) {
         status = analyze_cells(analysis, config, &plan, folder, options, error);
     }
-    if (status == SEMCAL_OK && analysis->n_cells == 0) {
+    if (status == SEMCAL_OK && analysis->n_cells + analysis->n_texts == 0) {
         status =
             sc_error_set(error, SEMCAL_E_DATA, "%s: none of its %zu cells is finished; 'semcal run' goes on with them",
                          folder, plan.n_cells);

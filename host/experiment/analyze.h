@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "experiment/analyze_mechanism.h"
+#include "experiment/analyze_text.h"
 #include "experiment/config.h"
 #include "statistics/calibration.h"
 #include "statistics/floors.h"
@@ -64,6 +65,8 @@ typedef struct sc_analysis_cell {
 typedef struct sc_analysis {
     sc_analysis_cell *cells;
     size_t n_cells;
+    sc_analysis_text *texts; /* text cells: next-token calibration */
+    size_t n_texts;
     char **missing; /* cells of the plan that are not finished */
     size_t n_missing;
 } sc_analysis;
@@ -95,7 +98,8 @@ extern const size_t sc_analysis_n_fields;
 /* Writes an analysis as HDF5 (dimensions cell, estimator, curve). */
 semcal_status sc_analysis_write(const char *path, const sc_analysis *analysis, semcal_error *error);
 
-/* The analysis as JSON text: {"cells": [{...}], "missing": [...]}; numbers that are not finite are null. */
+/* The analysis as JSON text: {"cells": [{...}], "text_cells": [{...}], "missing": [...]}; numbers that are not finite
+ * are null. */
 semcal_status sc_analysis_json(sc_text *json, const sc_analysis *analysis, semcal_error *error);
 
 #endif

@@ -307,13 +307,6 @@ static semcal_status write_numbers(sc_h5 *file, const sc_analysis *analysis, sem
         status = write_doubles(file, curves[which].name, curves[which].long_name, curves[which].units, dims, 3, values,
                                error);
     }
-    for (size_t i = 0; i < n_points && status == SEMCAL_OK; i++) {
-        values[i] = (double)i / (double)(n_points - 1);
-    }
-    if (status == SEMCAL_OK) {
-        status = write_doubles(file, "curve_at", "confidence at which curve and density are taken", "1", dims + 2, 1,
-                               values, error);
-    }
     free(values);
     return status;
 }
@@ -365,37 +358,31 @@ static semcal_status write_mechanism(sc_h5 *file, const sc_analysis *analysis, s
     return status;
 }
 
-semcal_status sc_analysis_write(const char *path, const sc_analysis *analysis, semcal_error *error)
+_Static_assert((int)SC_ANALYSIS_CURVE == (int)SC_TEXT_CURVE, "both kinds of cells share the curve's places");
+
+static semcal_status write_curve_places(sc_h5 *file, semcal_error *error)
 {
-    sc_h5 *file = NULL;
-    sc_text temporary = {0};
-    semcal_status status = sc_text_printf(&temporary, error, "%s.tmp", path);
-    if (status == SEMCAL_OK) {
-        status = sc_h5_create(&file, temporary.data, error);
+    static const char *const dims[1] = {"curve_confidence"};
+    double places[SC_ANALYSIS_CURVE];
+    for (size_t i = 0; i < SC_ANALYSIS_CURVE; i++) {
+        places[i] = (double)i / (SC_ANALYSIS_CURVE - 1);
     }
-    if (status != SEMCAL_OK) {
-        sc_text_free(&temporary);
-        return status;
-    }
+    semcal_status status = sc_h5_make_dimension(file, dims[0], SC_ANALYSIS_CURVE, false, error);
+    return status == SEMCAL_OK ? write_doubles(file, "curve_at", "confidence at which curve and density are taken", "1",
+                                               dims, 1, places, error)
+                               : status;
+}
+
+/* The semantic cells. */
+static semcal_status write_cells(sc_h5 *file, const sc_analysis *analysis, semcal_error *error)
+{
     const char *names[SC_ANALYSIS_N_ESTIMATORS];
     for (int e = 0; e < SC_ANALYSIS_N_ESTIMATORS; e++) {
         names[e] = sc_analysis_estimator_name(e);
     }
-    status = sc_h5_set_text(file, "", "format", "semcal-analysis", error);
-    if (status == SEMCAL_OK) {
-        status = sc_h5_set_int(file, "", "format_version", 1, error);
-    }
-    if (status == SEMCAL_OK) {
-        status = sc_h5_set_text(file, "", "semcal_version", semcal_version(), error);
-    }
-    if (status == SEMCAL_OK) {
-        status = sc_h5_make_dimension(file, "cell", analysis->n_cells, false, error);
-    }
+    semcal_status status = sc_h5_make_dimension(file, "cell", analysis->n_cells, false, error);
     if (status == SEMCAL_OK) {
         status = sc_h5_make_dimension(file, "estimator", SC_ANALYSIS_N_ESTIMATORS, false, error);
-    }
-    if (status == SEMCAL_OK) {
-        status = sc_h5_make_dimension(file, "curve_confidence", SC_ANALYSIS_CURVE, false, error);
     }
     const sc_h5_spec spec = {.path = "estimator_name",
                              .type = SC_H5_TEXT,
@@ -412,8 +399,36 @@ semcal_status sc_analysis_write(const char *path, const sc_analysis *analysis, s
     if (status == SEMCAL_OK) {
         status = write_texts(file, analysis, error);
     }
+    return status == SEMCAL_OK ? write_numbers(file, analysis, error) : status;
+}
+
+semcal_status sc_analysis_write(const char *path, const sc_analysis *analysis, semcal_error *error)
+{
+    sc_h5 *file = NULL;
+    sc_text temporary = {0};
+    semcal_status status = sc_text_printf(&temporary, error, "%s.tmp", path);
     if (status == SEMCAL_OK) {
-        status = write_numbers(file, analysis, error);
+        status = sc_h5_create(&file, temporary.data, error);
+    }
+    if (status != SEMCAL_OK) {
+        sc_text_free(&temporary);
+        return status;
+    }
+    status = sc_h5_set_text(file, "", "format", "semcal-analysis", error);
+    if (status == SEMCAL_OK) {
+        status = sc_h5_set_int(file, "", "format_version", 1, error);
+    }
+    if (status == SEMCAL_OK) {
+        status = sc_h5_set_text(file, "", "semcal_version", semcal_version(), error);
+    }
+    if (status == SEMCAL_OK) {
+        status = write_curve_places(file, error);
+    }
+    if (status == SEMCAL_OK && analysis->n_cells > 0) {
+        status = write_cells(file, analysis, error);
+    }
+    if (status == SEMCAL_OK) {
+        status = sc_analysis_text_write(file, analysis->texts, analysis->n_texts, "curve_confidence", error);
     }
     if (status == SEMCAL_OK) {
         status = write_mechanism(file, analysis, error);
@@ -492,6 +507,7 @@ semcal_status sc_analysis_json(sc_text *text, const sc_analysis *analysis, semca
         json_array_append_new(missing, json_string(analysis->missing[i]));
     }
     json_object_set_new(root, "cells", cells);
+    json_object_set_new(root, "text_cells", sc_analysis_text_json(analysis->texts, analysis->n_texts));
     json_object_set_new(root, "missing", missing);
     char *dump = json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
     semcal_status status = dump == NULL ? sc_error_set(error, SEMCAL_E_MEMORY, "out of memory while writing JSON")

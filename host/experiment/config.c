@@ -232,6 +232,11 @@ const sc_config_dataset *sc_config_find_dataset(const sc_config *config, const c
     return NULL;
 }
 
+bool sc_config_is_text(const sc_config_dataset *dataset)
+{
+    return dataset->format == SC_CONFIG_TEXT || dataset->format == SC_CONFIG_TEXT_JSONL;
+}
+
 const sc_config_style *sc_config_find_style(const sc_config *config, const char *name)
 {
     for (size_t i = 0; i < config->style.n; i++) {

@@ -23,6 +23,8 @@
 
 /* An integer key that may be left open (`null`) and was. */
 #define SC_CONFIG_UNSET INT64_C(-1)
+/* Most tokens of a chunk of text unless the configuration says how many. */
+#define SC_CONFIG_TEXT_WINDOW INT64_C(512)
 
 /* Values of keys that take one value or a list of them. Swept keys make one cell per value. */
 typedef struct sc_config_ints {
@@ -56,7 +58,14 @@ typedef struct sc_config_choices {
 
 typedef enum sc_config_source { SC_CONFIG_MODEL, SC_CONFIG_TOY, SC_CONFIG_RECORDED } sc_config_source;
 typedef enum sc_config_gemm { SC_CONFIG_GEMM_AUTO, SC_CONFIG_GEMM_OWN, SC_CONFIG_GEMM_CLBLAST } sc_config_gemm;
-typedef enum sc_config_format { SC_CONFIG_JSONL, SC_CONFIG_CSV, SC_CONFIG_FORMAT_AUTO } sc_config_format;
+typedef enum sc_config_format {
+    SC_CONFIG_JSONL,
+    SC_CONFIG_CSV,
+    SC_CONFIG_FORMAT_AUTO,
+    SC_CONFIG_TEXT,      /* plain text: next-token calibration, no questions */
+    SC_CONFIG_TEXT_JSONL /* the same, one document per line */
+} sc_config_format;
+typedef enum sc_config_classes { SC_CONFIG_CLASSES_FIRST_BYTE, SC_CONFIG_CLASSES_NONE } sc_config_classes;
 typedef enum sc_config_estimator {
     SC_CONFIG_TREE,
     SC_CONFIG_CHAIN,
@@ -94,11 +103,17 @@ typedef struct sc_config_dataset {
     char *law;                /* field with the known law {answer: probability}; NULL: none */
     sc_config_choices choices;
     char *choices_file;       /* absolute, one class per line, aliases separated by tabs; NULL: none */
-    int64_t limit;            /* first rows used, SC_CONFIG_UNSET: all */
+    int64_t limit;            /* first rows used (of a text: tokens), SC_CONFIG_UNSET: all */
     sc_config_texts collapse; /* kinds of B; the first is the one reports show first. Never an axis of generation */
     sc_config_shots shots;
     sc_config_texts styles; /* subset of the config's styles; n = 0: all */
     sc_config_texts models; /* subset of the models by name; n = 0: all */
+    /* Texts only */
+    char *context;             /* field of a text before the document, read but not scored; NULL: none */
+    int64_t window;            /* tokens per chunk, SC_CONFIG_UNSET: the model's context, at most 512 */
+    int64_t overlap;           /* tokens of a chunk that are context alone, scored in the chunk before */
+    sc_config_classes classes; /* built-in map from tokens to classes */
+    char *classes_file;        /* absolute, one class label per token id; NULL: the built-in map */
 } sc_config_dataset;
 
 /* How a style asks and when an answer ends. The prompt is `shots` times (`shot` `separator`) and then `prompt`;
@@ -200,6 +215,9 @@ semcal_status sc_config_resolved(sc_text *yaml, const sc_config *config, semcal_
 
 /* Appends the reference of every key (type, default, range, help): text for people, or JSON. */
 semcal_status sc_config_describe(sc_text *text, bool json, semcal_error *error);
+
+/* Whether the dataset is plain text: one cell per model and temperature, no questions, no styles. */
+bool sc_config_is_text(const sc_config_dataset *dataset);
 
 /* By name; NULL when there is none. */
 const sc_config_model *sc_config_find_model(const sc_config *config, const char *name);

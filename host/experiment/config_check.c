@@ -242,6 +242,30 @@ static semcal_status check_shots(sc_config_reader *reader, const sc_config_datas
     return SEMCAL_OK;
 }
 
+/* Next-token calibration needs the laws after every token of a text: a model. */
+static semcal_status check_text(sc_config_reader *reader, const sc_config_dataset *dataset, size_t i)
+{
+    const sc_config *config = reader->config;
+    int64_t window = dataset->window == SC_CONFIG_UNSET ? SC_CONFIG_TEXT_WINDOW : dataset->window;
+    if (dataset->overlap >= window) {
+        return sc_config_fail_later(reader, at_key("datasets", i, "overlap").text,
+                                    "must be less than the window of %lld tokens, got %lld", (long long)window,
+                                    (long long)dataset->overlap);
+    }
+    for (size_t m = 0; m < config->models.n; m++) {
+        bool listed = dataset->models.n == 0;
+        for (size_t j = 0; j < dataset->models.n; j++) {
+            listed = listed || strcmp(dataset->models.at[j], config->models.at[m].name) == 0;
+        }
+        if (listed && config->models.at[m].source != SC_CONFIG_MODEL) {
+            return sc_config_fail_later(reader, at_key("datasets", i, "models").text,
+                                        "a text needs a model that reads it; '%s' has another source: list the models",
+                                        config->models.at[m].name);
+        }
+    }
+    return SEMCAL_OK;
+}
+
 static semcal_status finish_dataset(sc_config_reader *reader, size_t i, const char *const *models)
 {
     const sc_config *config = reader->config;
@@ -253,6 +277,9 @@ static semcal_status finish_dataset(sc_config_reader *reader, size_t i, const ch
         }
     }
     semcal_status status = finish_format(reader, &dataset->format, dataset->path, at_key("datasets", i, "format").text);
+    if (status == SEMCAL_OK && sc_config_is_text(dataset)) {
+        status = check_text(reader, dataset, i);
+    }
     if (status == SEMCAL_OK) {
         status = finish_shots(reader, dataset, i);
     }
@@ -288,6 +315,11 @@ static semcal_status check_extra(sc_config_reader *reader, size_t i, const char 
     if (status == SEMCAL_OK) {
         status = check_reference(reader, "dataset", extra->dataset, datasets, config->datasets.n,
                                  at_key("extra", i, "dataset").text);
+    }
+    if (status == SEMCAL_OK && sc_config_is_text(sc_config_find_dataset(config, extra->dataset))) {
+        status = sc_config_fail_later(reader, at_key("extra", i, "dataset").text,
+                                      "'%s' is a text, which is not asked in a style: texts have no extra cells",
+                                      extra->dataset);
     }
     if (status == SEMCAL_OK) {
         const sc_config_dataset *dataset = sc_config_find_dataset(config, extra->dataset);

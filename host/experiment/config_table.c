@@ -15,13 +15,15 @@
 static const char *const source_words[] = {"model", "toy", "recorded", NULL};
 static const char *const chat_words[] = {"none", "auto", "chatml", "llama2", "llama3", NULL};
 static const char *const gemm_words[] = {"auto", "own", "clblast", NULL};
-static const char *const format_words[] = {"jsonl", "csv", "auto", NULL};
+static const char *const format_words[] = {"jsonl", "csv", "auto", "text", "text-jsonl", NULL};
+static const char *const shots_format_words[] = {"jsonl", "csv", "auto", NULL};
+static const char *const classes_words[] = {"first-byte", "none", NULL};
 static const char *const estimator_words[] = {"tree", "chain", "exact", "hybrid", NULL};
 /* The kinds of meaning/collapse.h, in its order; a test compares. */
 const char *const sc_config_collapse_words[] = {"exact", "numeric", "math", "alias", "choice", NULL};
 
 _Static_assert(sizeof(sc_config_source) == sizeof(unsigned) && sizeof(sc_config_gemm) == sizeof(unsigned) &&
-                   sizeof(sc_config_format) == sizeof(unsigned),
+                   sizeof(sc_config_format) == sizeof(unsigned) && sizeof(sc_config_classes) == sizeof(unsigned),
                "words are stored as unsigned");
 
 static const sc_config_key model_keys[] = {
@@ -49,7 +51,7 @@ static const sc_config_key shots_keys[] = {
      .help = "file of worked examples, disjoint from the questions; null: none, prompts are zero-shot"},
     {"n", SC_KEY_INT, AT(sc_config_shots, n), .standard = "5", RANGE(0, 10000),
      .help = "how many of its rows serve, from the first on"},
-    {"format", SC_KEY_WORD, AT(sc_config_shots, format), .standard = "auto", .words = format_words,
+    {"format", SC_KEY_WORD, AT(sc_config_shots, format), .standard = "auto", .words = shots_format_words,
      .help = "format of the file; auto: by its ending"},
     {"question", SC_KEY_TEXT, AT(sc_config_shots, question), OPTIONAL,
      .help = "field with the question; null: the dataset's"},
@@ -66,7 +68,10 @@ static const sc_config_key dataset_keys[] = {
     {"name", SC_KEY_NAME, AT(sc_config_dataset, name), .help = "short name; part of the cell's name"},
     {"path", SC_KEY_PATH, AT(sc_config_dataset, path), .help = "file of questions"},
     {"format", SC_KEY_WORD, AT(sc_config_dataset, format), .standard = "auto", .words = format_words,
-     .help = "jsonl: one object per line; csv: first row names the fields; auto: by the file's ending"},
+     .help = "jsonl: one object per line; csv: first row names the fields; auto: by the file's ending; text: plain "
+             "text for "
+             "next-token calibration, one document; text-jsonl: the same, a document per line in the field `question`. "
+             "Texts have no answers and no styles: one cell <model>.<name>.tokens.T<temperature>"},
     {"question", SC_KEY_TEXT, AT(sc_config_dataset, question), .standard = "question",
      .help = "field with the question"},
     {"answers", SC_KEY_TEXT, AT(sc_config_dataset, answers), .standard = "answers",
@@ -83,7 +88,7 @@ static const sc_config_key dataset_keys[] = {
     {"choices_file", SC_KEY_PATH, AT(sc_config_dataset, choices_file), OPTIONAL,
      .help = "the same from a file: one class per line, aliases behind it separated by tabs"},
     {"limit", SC_KEY_INT, AT(sc_config_dataset, limit), OPTIONAL, RANGE(1, 1e12), .unit = "questions",
-     .help = "use the first rows only; null: all"},
+     .help = "use the first rows only (of a text: the first tokens); null: all"},
     {"collapse", SC_KEY_TEXTS, AT(sc_config_dataset, collapse), .standard = "exact", .words = sc_config_collapse_words,
      .help = "how responses become classes; several may be listed, the first is the one tables show first. A stored "
              "run can be collapsed again"},
@@ -92,6 +97,22 @@ static const sc_config_key dataset_keys[] = {
     {"styles", SC_KEY_NAMES, AT(sc_config_dataset, styles), .standard = "[]",
      .help = "only these styles; []: all of the config's"},
     {"models", SC_KEY_NAMES, AT(sc_config_dataset, models), .standard = "[]", .help = "only these models; []: all"},
+    {"context", SC_KEY_TEXT, AT(sc_config_dataset, context), OPTIONAL,
+     .help =
+         "text-jsonl: field with what stands before the document (a prompt); it is read, not scored; null: nothing"},
+    {"window", SC_KEY_INT, AT(sc_config_dataset, window), OPTIONAL, RANGE(2, 1e7), .unit = "tokens",
+     .help = "texts: a document is cut into chunks of this many tokens, each read without what is before it; null: the "
+             "model's context, at most 512"},
+    {"overlap", SC_KEY_INT, AT(sc_config_dataset, overlap), .standard = "1", RANGE(1, 1e7), .unit = "tokens",
+     .help =
+         "texts: so many tokens at the end of a chunk are read again at the beginning of the next, as context that is "
+         "not scored twice; every token of a document but its first is scored once"},
+    {"classes", SC_KEY_WORD, AT(sc_config_dataset, classes), .standard = "first-byte", .words = classes_words,
+     .help = "texts: classes of tokens. first-byte: space-letter, letter, digit, punctuation, newline, other, by how a "
+             "token's bytes begin; none: one class"},
+    {"classes_file", SC_KEY_PATH, AT(sc_config_dataset, classes_file), OPTIONAL,
+     .help =
+         "texts: classes from a file, line i the label of token id i - 1, at most 4096 different ones; null: classes"},
 };
 static const sc_config_section dataset_section = {sizeof(sc_config_dataset), dataset_keys, COUNT(dataset_keys)};
 

@@ -3,6 +3,7 @@
 
 #include "base/parallel.h"
 #include "experiment/cost_measure.h"
+#include "experiment/text_data.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@ static const double RESPONSE_SHARE = 0.5, DISTINCT_SHARE = 0.33;
  */
 static const double FLOPS_PER_CORE = 1e10, SECONDS_PER_TOKEN = 2e-6;
 /* Bytes of a stored node and draw before compression, and what compression leaves. */
+static const double TEXT_BLOCKS = 128, TEXT_BLOCK_BYTES = 25000, TEXT_CHUNK_BYTES = 40;
 static const double NODE_BYTES = 48, TOP_BYTES = 12, DRAW_BYTES = 64, COMPRESSED = 0.6;
 
 /* ---- cells ---- */
@@ -24,6 +26,27 @@ static double guess_tokens(double bytes, const sc_cost_model *model)
 {
     double per_token = model->n_vocabulary > 1 ? BYTES_PER_TOKEN_PER_BIT * log2((double)model->n_vocabulary) : 1;
     return ceil(bytes / fmax(1, per_token));
+}
+
+/* Chunks stand for questions, a window for a prompt. */
+static sc_cost_cell cost_text(const sc_cell *cell, const sc_cost_dataset *data, const sc_cost_model *model,
+                              double tokens, unsigned n_threads)
+{
+    const double window = (double)sc_text_window(cell->dataset, (size_t)model->n_context);
+    tokens = tokens > 0 ? tokens : guess_tokens(data->text_bytes, model);
+    if (cell->dataset->limit != SC_CONFIG_UNSET) {
+        tokens = fmin(tokens, (double)cell->dataset->limit);
+    }
+    sc_cost_cell cost = {.n_questions = (int64_t)ceil(tokens / (window - (double)cell->dataset->overlap))};
+    const double blocks = fmin((double)cost.n_questions, TEXT_BLOCKS);
+    cost.prompt_tokens = fmin(window, tokens);
+    cost.forward_tokens = cost.forward_tokens_most = (double)cost.n_questions * cost.prompt_tokens;
+    cost.device_bytes = (double)model->weight_bytes + (double)model->kv_bytes_per_token * window;
+    cost.disk_bytes = blocks * TEXT_BLOCK_BYTES + (double)cost.n_questions * TEXT_CHUNK_BYTES;
+    cost.time_s = cost.forward_tokens *
+                  (2 * (double)model->n_parameters / (FLOPS_PER_CORE * (double)n_threads) + SECONDS_PER_TOKEN);
+    cost.too_long = model->n_context > 0 && window > (double)model->n_context;
+    return cost;
 }
 
 static sc_cost_cell cost_cell(const sc_cell *cell, const sc_cost_dataset *data, const sc_cost_model *model,
@@ -60,9 +83,11 @@ void sc_cost_cells(sc_cost *cost, const sc_config *config, const sc_plan *plan)
     cost->total = (sc_cost_cell){0};
     for (size_t i = 0; i < plan->n_cells; i++) {
         const sc_cell *cell = &plan->cells[i];
-        sc_cost_cell one = cost_cell(cell, &cost->datasets[cell->dataset - config->datasets.at],
-                                     &cost->models[cell->model - config->models.at], &config->store,
-                                     cost->prompt_tokens != NULL ? cost->prompt_tokens[i] : 0, cost->n_threads);
+        const sc_cost_dataset *data = &cost->datasets[cell->dataset - config->datasets.at];
+        const sc_cost_model *model = &cost->models[cell->model - config->models.at];
+        const double tokens = cost->prompt_tokens != NULL ? cost->prompt_tokens[i] : 0;
+        sc_cost_cell one = cell->text ? cost_text(cell, data, model, tokens, cost->n_threads)
+                                      : cost_cell(cell, data, model, &config->store, tokens, cost->n_threads);
         cost->cells[i] = one;
         cost->total.n_questions += one.n_questions;
         cost->total.draws += one.draws;

@@ -16,6 +16,7 @@ typedef struct sc_cost_dataset {
     int64_t n_questions;   /* after `limit` */
     double question_bytes; /* mean */
     double shot_bytes;     /* mean of question plus response over the examples; 0 without */
+    double text_bytes;     /* of a text for next-token calibration; n_questions is then 0 */
 } sc_cost_dataset;
 
 /* A model as far as cost goes; zeros for sources without weights. */
@@ -42,7 +43,7 @@ typedef struct sc_cost {
     sc_cost_dataset *datasets; /* by index in the configuration */
     sc_cost_model *models;
     sc_cost_cell *cells;   /* [plan.n_cells] */
-    double *prompt_tokens; /* [plan.n_cells] measured, 0: not known; may be NULL */
+    double *prompt_tokens; /* [plan.n_cells] measured (of a text: all its tokens), 0: not known; may be NULL */
     sc_cost_cell total;    /* sums; device_bytes is the largest */
     unsigned n_threads;    /* cores the time is guessed for */
 } sc_cost;

@@ -8,17 +8,50 @@
 #include "language/tokenizer.h"
 #include "model/config.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* Prompts are tokenized for this many questions, spread over the dataset. */
-enum { SAMPLE = 16 };
+enum { SAMPLE = 16, TEXT_SAMPLE = 1 << 16 };
 
 /* Everything opened, by index in the configuration. */
 typedef struct cost_files {
     sc_dataset *datasets, *shots;
     sc_tokenizer **tokenizers; /* NULL: the model has none */
 } cost_files;
+
+/* A text is measured by its bytes; nothing of it is kept. */
+static semcal_status open_text(sc_cost_dataset *size, const sc_config_dataset *config, semcal_error *error)
+{
+    char *text = NULL;
+    size_t length = 0;
+    semcal_status status = sc_file_read(&text, &length, config->path, error);
+    size->text_bytes = (double)length;
+    free(text);
+    return status == SEMCAL_OK ? status : sc_error_where(error, "dataset '%s'", config->name);
+}
+
+/* Tokens of a text, from the beginning of the file. Of JSON lines the names of fields count along. */
+static semcal_status measure_text(double *tokens, const sc_cell *cell, const sc_tokenizer *tokenizer,
+                                  semcal_error *error)
+{
+    char *text = NULL;
+    size_t length = 0, n = 0;
+    int32_t *ids = NULL;
+    semcal_status status = sc_file_read(&text, &length, cell->dataset->path, error);
+    size_t part = length < TEXT_SAMPLE ? length : TEXT_SAMPLE;
+    while (status == SEMCAL_OK && part > 0 && part < length && ((unsigned char)text[part] & 0xc0) == 0x80) {
+        part--; /* not in the middle of a character */
+    }
+    if (status == SEMCAL_OK) {
+        status = sc_tokenizer_encode(&ids, &n, tokenizer, text, part, true, error);
+    }
+    *tokens = part > 0 ? ceil((double)n * (double)length / (double)part) : 0;
+    free(text);
+    free(ids);
+    return status == SEMCAL_OK ? status : sc_error_where(error, "%s", cell->dataset->path);
+}
 
 static semcal_status open_dataset(sc_cost_dataset *size, sc_dataset *dataset, sc_dataset *shots,
                                   const sc_config_dataset *config, semcal_error *error)
@@ -143,8 +176,10 @@ static semcal_status measure_all(cost_files *files, sc_cost *cost, const sc_conf
 {
     semcal_status status = SEMCAL_OK;
     for (size_t i = 0; i < config->datasets.n && status == SEMCAL_OK; i++) {
-        status =
-            open_dataset(&cost->datasets[i], &files->datasets[i], &files->shots[i], &config->datasets.at[i], error);
+        const sc_config_dataset *dataset = &config->datasets.at[i];
+        status = sc_config_is_text(dataset)
+                     ? open_text(&cost->datasets[i], dataset, error)
+                     : open_dataset(&cost->datasets[i], &files->datasets[i], &files->shots[i], dataset, error);
     }
     for (size_t i = 0; i < config->models.n && status == SEMCAL_OK; i++) {
         status = open_model(&cost->models[i], &files->tokenizers[i], &config->models.at[i], error);
@@ -152,7 +187,9 @@ static semcal_status measure_all(cost_files *files, sc_cost *cost, const sc_conf
     for (size_t i = 0; i < plan->n_cells && status == SEMCAL_OK; i++) {
         const sc_cell *cell = &plan->cells[i];
         size_t d = (size_t)(cell->dataset - config->datasets.at), m = (size_t)(cell->model - config->models.at);
-        if (files->tokenizers[m] != NULL) {
+        if (files->tokenizers[m] != NULL && cell->text) {
+            status = measure_text(&cost->prompt_tokens[i], cell, files->tokenizers[m], error);
+        } else if (files->tokenizers[m] != NULL) {
             status = measure_cell(&cost->prompt_tokens[i], cell, &files->datasets[d], &files->shots[d],
                                   files->tokenizers[m], error);
         }

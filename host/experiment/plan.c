@@ -18,6 +18,11 @@ typedef struct plan_sweep {
     bool extra;
 } plan_sweep;
 
+const sc_config_style sc_plan_text_style = {.name = (char *)(uintptr_t) "tokens",
+                                            .prompt = (char *)(uintptr_t) "",
+                                            .shot = (char *)(uintptr_t) "",
+                                            .separator = (char *)(uintptr_t) ""};
+
 /* Leaves room for the endings of the files of a cell within the 255 bytes of a file name. */
 enum { PLAN_NAME = 200, PLAN_CELLS = 10000 };
 
@@ -108,6 +113,23 @@ static semcal_status add_sweep(sc_plan *plan, size_t *capacity, const plan_sweep
     return status;
 }
 
+/* A text is read, not asked: model x temperature. */
+static semcal_status add_text(sc_plan *plan, size_t *capacity, const sc_config *config, const sc_config_model *model,
+                              const sc_config_dataset *dataset, semcal_error *error)
+{
+    const plan_sweep sweep = {.model = model};
+    semcal_status status = SEMCAL_OK;
+    for (size_t i = 0; i < config->sampling.temperature.n && status == SEMCAL_OK; i++) {
+        const sc_cell cell = {.model = model,
+                              .dataset = dataset,
+                              .style = &sc_plan_text_style,
+                              .temperature = config->sampling.temperature.at[i],
+                              .text = true};
+        status = add_cell(plan, capacity, &cell, &sweep, error);
+    }
+    return status;
+}
+
 static bool is_listed(const sc_config_texts *subset, const char *name)
 {
     for (size_t i = 0; i < subset->n; i++) {
@@ -171,7 +193,11 @@ semcal_status sc_plan_make(sc_plan *plan, const sc_config *config, semcal_error 
     for (size_t m = 0; m < config->models.n; m++) {
         for (size_t d = 0; d < config->datasets.n; d++) {
             const sc_config_dataset *dataset = &config->datasets.at[d];
-            for (size_t s = 0; s < config->styles.n && status == SEMCAL_OK; s++) {
+            bool text = sc_config_is_text(dataset);
+            if (text && status == SEMCAL_OK && is_listed(&dataset->models, config->models.at[m].name)) {
+                status = add_text(plan, &capacity, config, &config->models.at[m], dataset, error);
+            }
+            for (size_t s = 0; s < config->styles.n && !text && status == SEMCAL_OK; s++) {
                 const sc_config_style *style = sc_config_find_style(config, config->styles.at[s]);
                 if (is_listed(&dataset->models, config->models.at[m].name) &&
                     is_listed(&dataset->styles, style->name)) {

@@ -6,7 +6,8 @@
  * names. `rng_name`, always <model>.<dataset>.<style>.T<temperature>, keys the random numbers: it depends on nothing
  * else, so that adding cells or raising M keeps every earlier draw. `name` is unique in the run and names the file: the
  * same, and one suffix for each further key of which the configuration holds several values (or that an extra cell
- * names itself): .M<draws> .<estimator> .L<max_tokens> .S<shots>.
+ * names itself): .M<draws> .<estimator> .L<max_tokens> .S<shots>. A text makes one cell per model and temperature,
+ * <model>.<dataset>.tokens.T<temperature>.
  */
 #ifndef SC_EXPERIMENT_PLAN_H
 #define SC_EXPERIMENT_PLAN_H
@@ -24,12 +25,16 @@ typedef struct sc_cell {
     int64_t max_tokens; /* of a response, the stop included */
     int64_t shots;      /* examples in front of each question; 0 when the dataset has none */
     bool extra;         /* from the list `extra` */
+    bool text;          /* next-token calibration on plain text: draws, max_tokens and shots are 0 */
 } sc_cell;
 
 typedef struct sc_plan {
     sc_cell *cells; /* in the order they run: by model, dataset, style, then the swept values; extra last */
     size_t n_cells;
 } sc_plan;
+
+/* The style of cells of texts, which are not asked anything: its name alone means something. */
+extern const sc_config_style sc_plan_text_style;
 
 /* The cells of `config`, which must outlive the plan. SEMCAL_E_CONFIG when two cells would have one name. Opens no
  * file. Free with sc_plan_free. */

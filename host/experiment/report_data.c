@@ -282,6 +282,11 @@ semcal_status sc_report_data_read(sc_report_data *data, const char *run, const s
         const sc_analyze_options analyze = {.sink = options->sink, .payload = options->payload};
         status = sc_analyze(&data->analysis, run, &analyze, error);
     }
+    if (status == SEMCAL_OK && data->analysis.n_cells == 0) {
+        status = sc_error_set(
+            error, SEMCAL_E_DATA,
+            "%s: it has text cells alone, and a report is about questions; 'semcal analyze' shows them", run);
+    }
     if (status == SEMCAL_OK) {
         data->cells = sc_memory_alloc(data->analysis.n_cells, sizeof *data->cells, error);
         status = data->cells == NULL ? SEMCAL_E_MEMORY : SEMCAL_OK;

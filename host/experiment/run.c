@@ -9,6 +9,7 @@
 #include "experiment/plan.h"
 #include "experiment/run_cell.h"
 #include "experiment/run_folder.h"
+#include "experiment/run_text.h"
 #include "experiment/sources.h"
 #include "experiment/store.h"
 
@@ -40,8 +41,25 @@ static semcal_status dataset_of(run *r, const sc_dataset **dataset, const sc_con
     return status;
 }
 
+/* Texts are not split over shards: the first one reads them. */
+static semcal_status do_text(run *r, const sc_cell *cell, semcal_error *error)
+{
+    sc_source *source = NULL;
+    bool already = r->options->shard > 1;
+    semcal_status status = already ? SEMCAL_OK : sc_sources_get(&source, &r->sources, cell->model, error);
+    if (status == SEMCAL_OK && !already) {
+        const sc_run_cell job = {r->config, cell, NULL, source, r->options, r->log, &r->counters, r->summary};
+        status = sc_run_text_do(&job, &already, error);
+    }
+    r->summary->n_already += status == SEMCAL_OK && already;
+    return status;
+}
+
 static semcal_status do_cell(run *r, const sc_cell *cell, semcal_error *error)
 {
+    if (cell->text) {
+        return do_text(r, cell, error);
+    }
     const sc_dataset *dataset = NULL;
     sc_source *source = NULL;
     bool already = false, collapsed = false, fresh_mechanism = false;
@@ -107,6 +125,9 @@ static void count_questions(run *r)
     for (size_t i = 0; i < r->plan.n_cells; i++) {
         const sc_dataset *dataset = NULL;
         semcal_error error = SEMCAL_ERROR_INIT;
+        if (r->plan.cells[i].text) {
+            continue; /* counted in chunks when the model's tokenizer has cut it */
+        }
         if (dataset_of(r, &dataset, r->plan.cells[i].dataset, &error) == SEMCAL_OK) {
             r->counters.questions +=
                 (dataset->n_rows + r->options->n_shards - r->options->shard) / r->options->n_shards;

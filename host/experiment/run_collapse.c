@@ -45,6 +45,9 @@ static semcal_status collapse_cells(const char *folder, const sc_plan *plan, con
     semcal_error first = SEMCAL_ERROR_INIT;
     size_t n_found = 0, n_failed = 0;
     for (size_t i = 0; i < plan->n_cells; i++) {
+        if (plan->cells[i].text) {
+            continue; /* no responses, nothing to collapse */
+        }
         semcal_error failure = SEMCAL_ERROR_INIT;
         char *path = sc_run_folder_cell(&run, plan->cells[i].name, &failure);
         if (path != NULL && sc_file_exists(path)) {

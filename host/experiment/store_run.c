@@ -2,6 +2,7 @@
 /* Whole run folders: verify and merge. */
 #include "base/file.h"
 #include "experiment/store_internal.h"
+#include "experiment/text_store.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -77,8 +78,58 @@ static semcal_status verify_collapses(sc_store_cell *cell, reporter *to, semcal_
     return status == SEMCAL_OK ? status : sc_error_set(error, status, "%s", problem.message);
 }
 
+/* A finished text cell. */
+static void verify_text(const char *path, const char *name, reporter *to)
+{
+    sc_text_file file;
+    semcal_error error = SEMCAL_ERROR_INIT;
+    semcal_status status = sc_text_file_open(&file, path, &error);
+    if (status == SEMCAL_OK &&
+        (strncmp(file.cell, name, strlen(file.cell)) != 0 || strcmp(name + strlen(file.cell), ".h5") != 0)) {
+        status = sc_error_set(&error, SEMCAL_E_DATA, "%s: holds the cell '%s'", path, file.cell);
+    }
+    int64_t n_tokens = 0;
+    for (size_t b = 0; status == SEMCAL_OK && b < file.sizes.n[SC_TEXT_BLOCK]; b++) {
+        n_tokens += file.sums.tokens[b];
+        if (file.sums.block_done[b] != file.sums.block_chunks[b]) {
+            status = sc_error_set(&error, SEMCAL_E_DATA, "%s: block %zu is not complete", path, b);
+        }
+    }
+    if (status == SEMCAL_OK) {
+        say(to, false, "%s: ok, text of %lld tokens in %zu chunks, %s", path, (long long)n_tokens,
+            file.sizes.n[SC_TEXT_CHUNK], file.digest);
+    } else {
+        say(to, true, "%s", error.message);
+    }
+    sc_text_file_free(&file);
+}
+
+/* Committed blocks of a text cell that is not finished. */
+static void verify_text_segments(const char *folder, char *const *names, size_t n, reporter *to)
+{
+    int64_t n_chunks = 0;
+    for (size_t i = 0; i < n; i++) {
+        char *path = sc_file_join(folder, names[i], NULL);
+        sc_text_file file = {.cell = NULL};
+        semcal_error error = SEMCAL_ERROR_INIT;
+        if (path == NULL || sc_text_file_open(&file, path, &error) != SEMCAL_OK) {
+            say(to, true, "%s", error.message);
+        }
+        for (size_t b = 0; b < file.sizes.n[SC_TEXT_BLOCK]; b++) {
+            n_chunks += file.sums.block_done[b];
+        }
+        sc_text_file_free(&file);
+        free(path);
+    }
+    say(to, true, "%s: not finished, %lld chunks are committed; semcal run resumes", folder, (long long)n_chunks);
+}
+
 static void verify_file(const char *path, const char *name, reporter *to)
 {
+    if (sc_text_file_is(path)) {
+        verify_text(path, name, to);
+        return;
+    }
     sc_store_cell *cell = NULL;
     semcal_error error = SEMCAL_ERROR_INIT;
     semcal_status status = sc_store_cell_open(&cell, path, &error);
@@ -114,6 +165,16 @@ static void verify_segments(const char *folder, reporter *to)
     if (sc_file_list(&names, &n, folder, ".h5", &error) != SEMCAL_OK) {
         say(to, true, "%s", error.message);
         return;
+    }
+    if (n > 0) {
+        char *first = sc_file_join(folder, names[0], NULL);
+        const bool text = first != NULL && sc_text_file_is(first);
+        free(first);
+        if (text) {
+            verify_text_segments(folder, names, n, to);
+            sc_file_list_free(names, n);
+            return;
+        }
     }
     for (size_t i = 0; i < n; i++) {
         char *path = sc_file_join(folder, names[i], NULL);
