@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "experiment/run_text.h"
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "experiment/provenance.h"
@@ -14,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 /* Further identity attributes: how the text was cut and classed. */
@@ -39,6 +39,8 @@ typedef struct text_run {
     bool *dirty;         /* [B] changed since the last commit */
     double committed_s;
     /* A batch of chunks on its way through the model */
+    sc_model_text *reader;
+    sc_text_spec spec;
     sc_text_request request;
     sc_text_result result;
     size_t *first, *skip, *chunk; /* [+1], [], [] of the batch */
@@ -46,13 +48,6 @@ typedef struct text_run {
     size_t n_batch, n_batch_tokens, most_chunks, most_tokens;
     double temperatures[SC_TEMPERATURES];
 } text_run;
-
-static double now_s(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* ---- layout ---- */
 
@@ -167,7 +162,7 @@ static semcal_status commit(text_run *r, semcal_error *error)
         }
         r->dirty[b] = status != SEMCAL_OK;
     }
-    r->committed_s = now_s();
+    r->committed_s = sc_clock_now_s();
     sc_text_free(&path);
     return status;
 }
@@ -288,7 +283,21 @@ static void add_chunk(text_run *r, size_t c, size_t at)
 
 static semcal_status allocate_batch(text_run *r, semcal_error *error)
 {
-    const size_t rows = sc_model_text_rows(r->run->source), window = r->data.window, K = r->classes.n;
+    for (size_t p = 0, q = 0; p < SC_TEMPERATURES; p++) {
+        if (p != SC_TEMPERATURE_ONE) {
+            r->temperatures[q++] = r->run->cell->temperature * sc_token_gap_multiplier(p);
+        }
+    }
+    r->spec = (sc_text_spec){.temperature = r->run->cell->temperature,
+                             .n_temperatures = SC_TEMPERATURES - 1,
+                             .temperatures = r->temperatures,
+                             .n_classes = r->classes.n,
+                             .class_of = r->classes.class_of};
+    semcal_status status = sc_model_text_open(&r->reader, r->run->source, &r->spec, error);
+    if (status != SEMCAL_OK) {
+        return status;
+    }
+    const size_t rows = sc_model_text_rows(r->reader), window = r->data.window, K = r->classes.n;
     r->most_tokens = rows > window ? rows : window;
     r->most_chunks = r->most_tokens / 2 + 1;
     const size_t n = r->most_tokens;
@@ -302,16 +311,6 @@ static semcal_status allocate_batch(text_run *r, semcal_error *error)
     r->result.top_token = sc_memory_alloc(n, sizeof(int32_t), error);
     r->result.loss_temperature = sc_memory_alloc(n * (SC_TEMPERATURES - 1), sizeof(double), error);
     r->result.class_logmass = sc_memory_alloc(n * K, sizeof(double), error);
-    for (size_t p = 0, q = 0; p < SC_TEMPERATURES; p++) {
-        if (p != SC_TEMPERATURE_ONE) {
-            r->temperatures[q++] = r->run->cell->temperature * sc_token_gap_multiplier(p);
-        }
-    }
-    r->request = (sc_text_request){.temperature = r->run->cell->temperature,
-                                   .n_temperatures = SC_TEMPERATURES - 1,
-                                   .temperatures = r->temperatures,
-                                   .n_classes = K,
-                                   .class_of = r->classes.class_of};
     const sc_text_result *out = &r->result;
     return r->first && r->skip && r->chunk && r->tokens && out->loss && out->entropy && out->top_logprob &&
                    out->top_token && out->loss_temperature && out->class_logmass
@@ -326,7 +325,7 @@ static semcal_status run_batch(text_run *r, semcal_error *error)
     r->request.tokens = r->tokens;
     r->request.skip = r->skip;
     const uint64_t forward = r->run->source->facts.n_forward_tokens;
-    semcal_status status = sc_model_text_evaluate(&r->result, r->run->source, &r->request, error);
+    semcal_status status = sc_model_text_evaluate(r->reader, &r->result, &r->request, error);
     r->run->summary->forward_tokens += r->run->source->facts.n_forward_tokens - forward;
     r->run->counters->forward_tokens += r->run->source->facts.n_forward_tokens - forward;
     if (status != SEMCAL_OK) {
@@ -352,7 +351,7 @@ static semcal_status read_text(text_run *r, semcal_error *error)
 {
     const sc_run_options *options = r->run->options;
     semcal_status status = allocate_batch(r, error);
-    r->committed_s = now_s();
+    r->committed_s = sc_clock_now_s();
     for (size_t c = 0; c <= r->data.n_chunks && status == SEMCAL_OK; c++) {
         const bool end = c == r->data.n_chunks;
         const sc_text_chunk *chunk = end ? NULL : &r->data.chunks[c];
@@ -363,7 +362,7 @@ static semcal_status read_text(text_run *r, semcal_error *error)
             status = run_batch(r, error);
             const bool stop = options->stopped != NULL && options->stopped(options->payload);
             if (status == SEMCAL_OK && !end &&
-                (stop || now_s() - r->committed_s >= r->run->config->store.commit_seconds)) {
+                (stop || sc_clock_now_s() - r->committed_s >= r->run->config->store.commit_seconds)) {
                 status = commit(r, error);
             }
             if (status == SEMCAL_OK && stop && !end) {
@@ -390,7 +389,7 @@ static semcal_status finish(text_run *r, double began, semcal_error *error)
     if (attributes == NULL) {
         return SEMCAL_E_MEMORY;
     }
-    (void)snprintf(wall, sizeof wall, "%.3f", now_s() - began);
+    (void)snprintf(wall, sizeof wall, "%.3f", sc_clock_now_s() - began);
     memcpy(attributes, r->attributes, r->n_attributes * sizeof *attributes);
     attributes[r->n_attributes] = (sc_store_attribute){.name = "wall_s", .text = wall, .identity = false};
     semcal_status status =
@@ -405,6 +404,7 @@ static semcal_status finish(text_run *r, double began, semcal_error *error)
 
 static void free_run(text_run *r)
 {
+    sc_model_text_close(r->reader);
     sc_text_data_free(&r->data);
     sc_text_classes_free(&r->classes);
     sc_text_sums_free(&r->sums);
@@ -432,7 +432,7 @@ static void free_run(text_run *r)
 
 semcal_status sc_run_text_do(const sc_run_cell *run, bool *already, semcal_error *error)
 {
-    const double began = now_s();
+    const double began = sc_clock_now_s();
     *already = false;
     text_run *r = sc_memory_alloc(1, sizeof *r, error);
     if (r == NULL) {

@@ -10,22 +10,24 @@
 #include <string.h>
 
 /* The forward being gathered, and where its laws go. */
-typedef struct text_build {
+struct sc_model_text {
     sc_source_model *source;
+    sc_text_spec spec;
+    sc_perturb *perturb;
     const sc_text_request *request;
     sc_text_result *result;
     int32_t *token, *position, *table, *output; /* [max rows] */
-    int32_t *target;                            /* [max outputs] the token after each output row */
+    int32_t *target;                            /* [max rows] the token after each output row */
     int32_t *pages;                             /* of all sequences that have rows here, list after list */
     size_t n_rows, n_outputs, n_pages, pages_capacity;
     size_t done;      /* scored tokens that have their numbers */
     size_t open_from; /* pages[open_from..] belong to the sequence at work, those before to finished ones */
-} text_build;
+};
+typedef sc_model_text text_build;
 
-size_t sc_model_text_rows(const sc_source *source)
+size_t sc_model_text_rows(const sc_model_text *reader)
 {
-    const sc_source_model *s = (const sc_source_model *)source;
-    const size_t rows = sc_model_max_rows(s->model), outputs = sc_model_max_outputs(s->model);
+    const size_t rows = sc_model_max_rows(reader->source->model), outputs = sc_model_max_outputs(reader->source->model);
     return rows < outputs ? rows : outputs;
 }
 
@@ -55,7 +57,7 @@ static semcal_status check(const sc_source_model *s, const sc_text_request *requ
 /* Class masses at a temperature other than 1, on the host: the device's kernel knows the raw law. */
 static semcal_status tempered_masses(double *logmass, const text_build *b, size_t n, size_t V, semcal_error *error)
 {
-    const size_t K = b->request->n_classes;
+    const size_t K = b->spec.n_classes;
     float *logits = sc_memory_alloc(V, sizeof *logits, error);
     semcal_status status = logits == NULL ? SEMCAL_E_MEMORY : SEMCAL_OK;
     for (size_t i = 0; i < n && status == SEMCAL_OK; i++) {
@@ -68,8 +70,8 @@ static semcal_status tempered_masses(double *logmass, const text_build *b, size_
         }
         memset(mass, 0, K * sizeof *mass);
         for (size_t v = 0; v < V && status == SEMCAL_OK; v++) {
-            const double weight = exp(((double)logits[v] - (double)most) / b->request->temperature);
-            mass[b->request->class_of[v]] += weight;
+            const double weight = exp(((double)logits[v] - (double)most) / b->spec.temperature);
+            mass[b->spec.class_of[v]] += weight;
             total += weight;
         }
         for (size_t k = 0; k < K && status == SEMCAL_OK; k++) {
@@ -80,39 +82,39 @@ static semcal_status tempered_masses(double *logmass, const text_build *b, size_
     return status;
 }
 
-/* The numbers of the output rows, off the logits where they lie. */
+/* The numbers of the output rows, off the logits where they lie: one reading at temperature 1; elsewhere one more for
+ * the tempered law itself. */
 static semcal_status read_laws(text_build *b, semcal_error *error)
 {
-    const sc_text_request *request = b->request;
     sc_source_model *s = b->source;
     const size_t V = sc_model_shape(s->model)->n_vocabulary, n = b->n_outputs, at = b->done;
+    const bool raw = b->spec.temperature == 1.0;
     const sc_rows_input input = {sc_model_logits(s->model), SC_ROWS_F32, n, V, V, 0};
-    const sc_rows_request law = {.temperature = request->temperature, .target = b->target, .n_top = 1};
+    const sc_perturb_batch batch = {.input = input, .target = b->target, .n_top = raw ? 1 : 0, .first_row = at};
+    sc_perturb_result losses = {.loss_temperature = b->result->loss_temperature + at * b->spec.n_temperatures};
+    double *const logmass = b->result->class_logmass + at * b->spec.n_classes;
+    if (raw) {
+        losses.loss = b->result->loss + at;
+        losses.entropy = b->result->entropy + at;
+        losses.top_token = b->result->top_token + at;
+        losses.top_logprob = b->result->top_logprob + at;
+        losses.class_logmass = b->spec.n_classes > 0 ? logmass : NULL;
+    }
+    semcal_status status = sc_perturb_evaluate(b->perturb, &batch, &losses, error);
+    if (status != SEMCAL_OK || raw) {
+        return status == SEMCAL_E_NUMERIC ? sc_error_where(error, "law before a scored token") : status;
+    }
+    const sc_rows_request law = {.temperature = b->spec.temperature, .target = b->target, .n_top = 1};
     sc_rows_result out = {.entropy = b->result->entropy + at,
                           .target_logprob = b->result->loss + at,
                           .top_token = b->result->top_token + at,
                           .top_logprob = b->result->top_logprob + at};
-    semcal_status status = sc_rows_evaluate(s->rows, &input, &law, &out, error);
-    if (status == SEMCAL_E_NUMERIC) {
-        return sc_error_where(error, "law before scored token %zu of this call", at + out.bad_row);
-    }
+    status = sc_rows_evaluate(s->rows, &input, &law, &out, error);
     for (size_t i = 0; i < n && status == SEMCAL_OK; i++) {
         b->result->loss[at + i] = -b->result->loss[at + i];
     }
-    const bool raw = request->temperature == 1.0;
-    sc_perturb_request perturb = SC_PERTURB_REQUEST_INIT;
-    perturb.target = b->target;
-    perturb.n_temperatures = request->n_temperatures;
-    perturb.temperature = request->temperatures;
-    perturb.n_classes = raw ? request->n_classes : 0;
-    perturb.class_of = request->class_of;
-    sc_perturb_result losses = {.loss_temperature = b->result->loss_temperature + at * request->n_temperatures,
-                                .class_logmass = b->result->class_logmass + at * request->n_classes};
-    if (status == SEMCAL_OK) {
-        status = sc_perturb_evaluate(s->rows, &input, &perturb, &losses, error);
-    }
-    if (status == SEMCAL_OK && !raw && request->n_classes > 0) {
-        status = tempered_masses(losses.class_logmass, b, n, V, error);
+    if (status == SEMCAL_OK && b->spec.n_classes > 0) {
+        status = tempered_masses(logmass, b, n, V, error);
     }
     return status;
 }
@@ -199,37 +201,75 @@ static semcal_status add_sequence(text_build *b, size_t q, semcal_error *error)
     return status;
 }
 
-semcal_status sc_model_text_evaluate(sc_text_result *result, sc_source *source, const sc_text_request *request,
-                                     semcal_error *error)
+semcal_status sc_model_text_open(sc_model_text **reader, sc_source *source, const sc_text_spec *spec,
+                                 semcal_error *error)
 {
     sc_source_model *s = (sc_source_model *)source;
-    semcal_status status = check(s, request, error);
+    const size_t rows = sc_model_max_rows(s->model);
+    *reader = NULL;
+    sc_model_text *b = sc_memory_alloc(1, sizeof *b, error);
+    if (b == NULL) {
+        return SEMCAL_E_MEMORY;
+    }
+    b->source = s;
+    b->spec = *spec;
+    b->token = sc_memory_alloc(rows, sizeof(int32_t), error);
+    b->position = sc_memory_alloc(rows, sizeof(int32_t), error);
+    b->table = sc_memory_alloc(rows, sizeof(int32_t), error);
+    b->output = sc_memory_alloc(rows, sizeof(int32_t), error);
+    b->target = sc_memory_alloc(rows, sizeof(int32_t), error);
+    semcal_status status = b->token && b->position && b->table && b->output && b->target ? SEMCAL_OK : SEMCAL_E_MEMORY;
+    if (status == SEMCAL_OK) {
+        const bool raw = spec->temperature == 1.0;
+        sc_perturb_spec perturb = SC_PERTURB_SPEC_INIT;
+        perturb.n_vocabulary = sc_model_shape(s->model)->n_vocabulary;
+        perturb.n_temperatures = spec->n_temperatures;
+        perturb.temperature = spec->temperatures;
+        perturb.n_classes = raw ? spec->n_classes : 0;
+        perturb.class_of = raw ? spec->class_of : NULL;
+        status = sc_perturb_create(&b->perturb, s->rows, &perturb, error);
+    }
+    if (status != SEMCAL_OK) {
+        sc_model_text_close(b);
+        return status;
+    }
+    *reader = b;
+    return SEMCAL_OK;
+}
+
+void sc_model_text_close(sc_model_text *reader)
+{
+    if (reader == NULL) {
+        return;
+    }
+    sc_perturb_free(reader->perturb);
+    free(reader->token);
+    free(reader->position);
+    free(reader->table);
+    free(reader->output);
+    free(reader->target);
+    free(reader->pages);
+    free(reader);
+}
+
+semcal_status sc_model_text_evaluate(sc_model_text *reader, sc_text_result *result, const sc_text_request *request,
+                                     semcal_error *error)
+{
+    text_build *b = reader;
+    semcal_status status = check(b->source, request, error);
     if (status != SEMCAL_OK) {
         return status;
     }
-    const size_t rows = sc_model_max_rows(s->model);
-    text_build b = {.source = s, .request = request, .result = result};
-    b.token = sc_memory_alloc(rows, sizeof(int32_t), error);
-    b.position = sc_memory_alloc(rows, sizeof(int32_t), error);
-    b.table = sc_memory_alloc(rows, sizeof(int32_t), error);
-    b.output = sc_memory_alloc(rows, sizeof(int32_t), error);
-    b.target = sc_memory_alloc(rows, sizeof(int32_t), error);
-    if (b.token == NULL || b.position == NULL || b.table == NULL || b.output == NULL || b.target == NULL) {
-        status = SEMCAL_E_MEMORY;
-    }
+    b->request = request;
+    b->result = result;
+    b->n_rows = b->n_outputs = b->n_pages = b->done = b->open_from = 0;
     for (size_t q = 0; q < request->n_sequences && status == SEMCAL_OK; q++) {
-        status = add_sequence(&b, q, error);
+        status = add_sequence(b, q, error);
     }
     if (status == SEMCAL_OK) {
-        status = run(&b, error);
+        status = run(b, error);
     }
-    b.open_from = b.n_pages;
-    drop(&b, b.n_pages);
-    free(b.token);
-    free(b.position);
-    free(b.table);
-    free(b.output);
-    free(b.target);
-    free(b.pages);
+    b->open_from = b->n_pages;
+    drop(b, b->n_pages);
     return status;
 }
