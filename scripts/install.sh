@@ -6,7 +6,7 @@ set -euo pipefail
 packages=(build-essential cmake ninja-build pkg-config git
           ocl-icd-libopencl1 ocl-icd-opencl-dev opencl-headers pocl-opencl-icd libclblast-dev
           libhdf5-dev hdf5-tools libjansson-dev libyaml-dev libpcre2-dev libutf8proc-dev libssl-dev libcmocka-dev
-          libopenblas-dev gnuplot-nox python3 python3-h5py python3-xarray python3-h5netcdf python3-scipy)
+          libopenblas-dev gnuplot-nox python3 python3-h5py python3-xarray python3-h5netcdf python3-scipy python3-matplotlib)
 
 missing=()
 for package in "${packages[@]}"; do

@@ -26,8 +26,11 @@ def main():
         with run[name].load() as cell:
             gone = {"node", "top", "law", "answer"} | (set() if name in arguments.draws else {"draw", "class"})
             drop = [v for v in cell.data_vars if gone & set(cell[v].dims)]
-            drop += [v for v in ("prompt_text", "draw_logprob_raw") if v in cell and v not in drop]
+            texts = () if name in arguments.draws else ("question_text", "reference_text", "question_sha256")
+            drop += [v for v in ("prompt_text", "draw_logprob_raw", *texts) if v in cell and v not in drop]
             slim = cell.drop_vars(drop)
+            for place in ("resolved_config", "model_path", "host"):   # they name the machine it ran on
+                slim.attrs.pop(place, None)
             slim.attrs["slim"] = "prefix tree, draws and laws left out by scripts/slim_run.py"
             encoding = {v: {"zlib": True, "complevel": 9, "shuffle": True} for v in slim.data_vars
                         if slim[v].dtype.kind in "fiu"}
@@ -35,7 +38,7 @@ def main():
             path.unlink(missing_ok=True)
             slim.to_netcdf(path, engine="h5netcdf", encoding=encoding)
             print(f"{path}: {path.stat().st_size // 1024} KiB")
-    for name in ("analysis.h5", "resolved.yaml", "config.yaml"):
+    for name in ("analysis.h5", "config.yaml"):
         if (Path(arguments.run) / name).exists():
             shutil.copy(Path(arguments.run) / name, out / name)
 

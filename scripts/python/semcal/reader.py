@@ -53,7 +53,7 @@ class Run:
                                      estimator=dataset.estimator_name.values.astype(str))
 
     def __repr__(self) -> str:
-        return f"<semcal run {self.folder} with {len(self.cells)} cells>"
+        return f"<semcal run {self.folder.name} with {len(self.cells)} cells>"
 
 
 def open_run(folder) -> Run:
