@@ -83,6 +83,57 @@ static void print_gaps(const sc_analysis *analysis, size_t width)
         "has not seen and may be negative.\n");
 }
 
+/* Cells whose responses were enumerated, and those whose responses were followed. */
+static void print_exact(const sc_analysis *analysis, size_t width)
+{
+    bool begun = false;
+    char t[8][16];
+    for (size_t i = 0; i < analysis->n_cells; i++) {
+        const sc_analysis_cell *cell = &analysis->cells[i];
+        if (isnan(cell->mode_certain)) {
+            continue;
+        }
+        const sc_calibration *exact = &cell->rows[SC_ANALYSIS_EXACT].calibration;
+        const sc_calibration *hybrid = &cell->rows[SC_ANALYSIS_HYBRID].calibration;
+        if (!begun) {
+            printf(
+                "\n%-*s  enumerated: modes certain, mass unexplored, mean confidence exact and hybrid, smECE at width "
+                ".05 exact, hybrid, [certified]\n",
+                (int)width, "");
+            begun = true;
+        }
+        printf("%-*s  %5s %5s  %5s %5s  %5s %5s [%5s %5s]%s\n", (int)width, cell->name, share(t[0], cell->mode_certain),
+               share(t[1], cell->exact_unexplored), exact->n > 0 ? share(t[2], exact->mean_confidence) : "-",
+               hybrid->n > 0 ? share(t[3], hybrid->mean_confidence) : "-",
+               exact->n > 0 ? share(t[4], exact->smece_005) : "-", hybrid->n > 0 ? share(t[5], hybrid->smece_005) : "-",
+               share(t[6], cell->smece_certified[0]), share(t[7], cell->smece_certified[1]),
+               cell->mode_certain < 1 ? "  ! budget too small for some questions" : "");
+    }
+}
+
+static void print_mechanism(const sc_analysis *analysis, size_t width)
+{
+    bool begun = false;
+    for (size_t i = 0; i < analysis->n_cells; i++) {
+        const sc_analysis_mechanism *m = &analysis->cells[i].mechanism;
+        if (m->n_places == 0) {
+            continue;
+        }
+        if (!begun) {
+            printf("\n%-*s  share of the uncertainty about the meaning that is gone (resolved) after this share of the "
+                   "response\n",
+                   (int)width, "");
+            begun = true;
+        }
+        printf("%-*s ", (int)width, analysis->cells[i].name);
+        for (size_t k = 0; k < m->n_places; k++) {
+            char at[16], value[16];
+            printf(" %s: %s", share(at, m->by_fraction[k].at), share(value, m->by_fraction[k].resolved));
+        }
+        printf("\n");
+    }
+}
+
 static void print_table(const sc_analysis *analysis)
 {
     size_t width = 4;
@@ -104,6 +155,8 @@ static void print_table(const sc_analysis *analysis)
         "probability of being right, where the data law is known. cut, unp: shares of draws cut at max_tokens and\n"
         "without an answer. dr/fwd: tokens drawn per forward pass.\n");
     print_gaps(analysis, width);
+    print_exact(analysis, width);
+    print_mechanism(analysis, width);
 }
 
 static void print_all(const sc_analysis *analysis)
