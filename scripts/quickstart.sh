@@ -20,6 +20,10 @@ cmake --preset release -G Ninja >/dev/null
 cmake --build build/release --target semcal_program
 semcal=build/release/semcal
 
-"$semcal" run configs/quickstart.yaml -o "$run"
+# Exit 1 means that some cells failed (they are listed): what is finished is analysed all the same.
+code=0
+"$semcal" run configs/quickstart.yaml -o "$run" || code=$?
+[ "$code" -le 1 ] || exit "$code"
 "$semcal" analyze "$run"
 "$semcal" report "$run" || echo "quickstart.sh: no report was made" >&2
+exit "$code"

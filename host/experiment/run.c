@@ -12,6 +12,7 @@
 #include "experiment/run_text.h"
 #include "experiment/sources.h"
 #include "experiment/store.h"
+#include "statistics/estimators.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -135,6 +136,29 @@ static void count_questions(run *r)
     }
 }
 
+enum { MOST_DRAWS = 1000000 };
+
+/* Keys whose other values this version does not act on are refused rather than ignored. */
+static semcal_status check_supported(const run *r, semcal_error *error)
+{
+    if (r->config->store.full_logits) {
+        return sc_error_set(error, SEMCAL_E_CONFIG,
+                            "store.full_logits: this version keeps the top_k tokens of every law, not all logits; set "
+                            "it to false");
+    }
+    if (r->config->analyze.splits != SC_ESTIMATORS_SPLITS) {
+        return sc_error_set(error, SEMCAL_E_CONFIG, "analyze.splits: this version averages over %d splits; got %lld",
+                            SC_ESTIMATORS_SPLITS, (long long)r->config->analyze.splits);
+    }
+    for (size_t i = 0; i < r->plan.n_cells; i++) {
+        if (r->plan.cells[i].draws > MOST_DRAWS) {
+            return sc_error_set(error, SEMCAL_E_CONFIG, "cell %s: sampling.draws is %lld, at most %d are possible",
+                                r->plan.cells[i].name, (long long)r->plan.cells[i].draws, MOST_DRAWS);
+        }
+    }
+    return SEMCAL_OK;
+}
+
 semcal_status sc_run(sc_run_summary *summary, const sc_config *config, const sc_run_options *options,
                      semcal_error *error)
 {
@@ -142,6 +166,9 @@ semcal_status sc_run(sc_run_summary *summary, const sc_config *config, const sc_
     run r = {.config = config, .options = options, .summary = summary};
     double began = sc_clock_now_s();
     semcal_status status = sc_plan_make(&r.plan, config, error);
+    if (status == SEMCAL_OK) {
+        status = check_supported(&r, error);
+    }
     if (status == SEMCAL_OK) {
         status = sc_run_folder_open(&r.folder, config, options, error);
     }

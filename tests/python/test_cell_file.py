@@ -37,7 +37,7 @@ def check_h5py(path):
                 assert all(len(dimension) == 1 for dimension in item.dims), name
                 if item.dtype.kind in "iuf":
                     assert item.fletcher32 and item.shuffle and item.compression == "gzip", name
-        assert n_variables == 43 + 3 * 13, n_variables
+        assert n_variables == 44 + 3 * 13, n_variables
         parents, owners = file["node_parent"][:], file["node_question"][:]
         inner = parents >= 0
         assert (owners[parents[inner]] == owners[inner]).all() and (parents < numpy.arange(parents.size)).all()
