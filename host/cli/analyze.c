@@ -61,26 +61,30 @@ static void print_row(const sc_analysis_cell *cell, size_t width)
 /* Both sides of the theorem: what miscalibration there is, and what removing it would save. */
 static void print_gaps(const sc_analysis *analysis, size_t width)
 {
-    printf("\n%-*s  %6s %6s  %7s %7s  %-24s %7s %7s  %7s\n", (int)width, "loss gap, nats (frequency)", "smCE", "dsmCE",
-           "shift", "affine", "Lipschitz [95 %]", "floor", "x-fit", "isoton.");
+    printf("\n%-*s  %6s %6s  %7s %7s  %-24s %7s %7s  %7s  %-24s %7s\n", (int)width, "loss gap, nats (frequency)",
+           "smCE", "dsmCE", "shift", "affine", "Lipschitz [95 %]", "floor", "x-fit", "isoton.", "all classes [95 %]",
+           "floor");
     for (size_t i = 0; i < analysis->n_cells; i++) {
         const sc_calibration *c = &analysis->cells[i].rows[SC_ANALYSIS_FREQUENCY].calibration;
         if (c->n == 0) {
             continue;
         }
-        char t[11][16];
-        printf("%-*s  %6s %6s  %7s %7s  %7s [%6s %6s] %8s %7s  %7s\n", (int)width, analysis->cells[i].name,
-               share(t[0], c->smce), share(t[1], c->dsmce), small(t[2], c->pgap[SC_GAP_SHIFT]),
+        const sc_family_gap *full = &analysis->cells[i].full;
+        char t[14][16];
+        printf("%-*s  %6s %6s  %7s %7s  %7s [%6s %6s] %8s %7s  %7s  %7s [%6s %6s] %8s\n", (int)width,
+               analysis->cells[i].name, share(t[0], c->smce), share(t[1], c->dsmce), small(t[2], c->pgap[SC_GAP_SHIFT]),
                small(t[3], c->pgap[SC_GAP_AFFINE]), small(t[4], c->pgap[SC_GAP_LIPSCHITZ]),
                small(t[5], c->pgap_spread.interval[SC_GAP_LIPSCHITZ][0]),
                small(t[6], c->pgap_spread.interval[SC_GAP_LIPSCHITZ][1]),
                small(t[7], c->pgap_spread.floor[SC_GAP_LIPSCHITZ]), small(t[8], c->pgap_crossfit[SC_GAP_LIPSCHITZ]),
-               small(t[9], c->pgap[SC_GAP_ISOTONIC]));
+               small(t[9], c->pgap[SC_GAP_ISOTONIC]), small(t[10], full->gap), small(t[11], full->interval[0]),
+               small(t[12], full->interval[1]), small(t[13], full->floor));
     }
     printf(
         "\nThe log loss that the best tilt of each family by a function of the confidence would save. A calibrated\n"
         "model has none; in sample every fit finds some, as much as the floor. x-fit is scored on questions the fit\n"
-        "has not seen and may be negative.\n");
+        "has not seen and may be negative. All classes: tilts of every class by its rank and log-probability, not of\n"
+        "the most drawn one alone.\n");
 }
 
 /* Cells whose responses were enumerated, and those whose responses were followed. */

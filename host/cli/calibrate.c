@@ -101,8 +101,9 @@ static void list_entries(entry out[N_ENTRIES], const sc_calibration *r)
         {"log_loss", &r->log_loss, NULL, NULL, "nats; none when an answer had confidence 0"},
         {"log_loss_smoothed", &r->log_loss_smoothed, NULL, NULL, "at (M c + 1/2) / (M + 1), needs --draws"},
         {"auroc", &r->auroc, NULL, NULL, "none when all answers are right or all wrong"},
-        {"smce", &r->smce, NULL, NULL, "smooth calibration error"},
-        {"dsmce", &r->dsmce, NULL, NULL, "the same, Lipschitz in the log-odds"},
+        {"smce", &r->smce, r->pgap_spread.smooth_interval[SC_GAP_SMCE], "smce_ci", "smooth calibration error"},
+        {"dsmce", &r->dsmce, r->pgap_spread.smooth_interval[SC_GAP_DSMCE], "dsmce_ci",
+         "the same, Lipschitz in the log-odds"},
     };
     memcpy(out, list, sizeof list);
 }

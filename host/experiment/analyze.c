@@ -196,6 +196,11 @@ static semcal_status best_tilts(sc_analysis_row *row, const reading *r, semcal_e
     return status;
 }
 
+static size_t gap_replicates(const sc_config_analyze *settings)
+{
+    return settings->bootstrap < 200 ? (size_t)settings->bootstrap : 200;
+}
+
 static semcal_status analyze_row(sc_analysis_row *row, reading *r, int estimator, semcal_error *error)
 {
     row_unknown(row);
@@ -211,7 +216,7 @@ static semcal_status analyze_row(sc_analysis_row *row, reading *r, int estimator
     options.n_floor = (size_t)settings->floor_redraws;
     options.n_draws = r->products.n_draws;
     options.n_folds = (size_t)settings->folds;
-    options.n_gap = options.n_bootstrap < 200 ? options.n_bootstrap : 200;
+    options.n_gap = gap_replicates(settings);
     semcal_status status = sc_calibration_compute(&row->calibration, r->c, r->a, r->n_pairs, &options, error);
     if (status != SEMCAL_OK) {
         return status;
@@ -235,7 +240,7 @@ static semcal_status analyze_row(sc_analysis_row *row, reading *r, int estimator
 static semcal_status analyze_known(sc_analysis_cell *out, reading *r, semcal_error *error)
 {
     const double *c = r->columns[CONFIDENCE_FREQUENCY], *known = r->columns[CORRECT_KNOWN];
-    out->accuracy_known = out->smece_known = out->overconfidence_known = NAN;
+    out->accuracy_known = out->smece_known = out->overconfidence_known = out->pgap_known_lipschitz = NAN;
     r->n_pairs = 0;
     for (size_t i = 0; i < r->n; i++) {
         if (isfinite(known[i])) {
@@ -248,7 +253,18 @@ static semcal_status analyze_known(sc_analysis_cell *out, reading *r, semcal_err
     }
     out->accuracy_known = mean_of(r->a, r->n);
     out->overconfidence_known = mean_of(r->c, r->n) - out->accuracy_known;
-    return sc_smece_exact(&out->smece_known, r->c, r->a, NULL, r->n, error);
+    sc_pool pool = {0};
+    semcal_status status = sc_smece_exact(&out->smece_known, r->c, r->a, NULL, r->n, error);
+    if (status == SEMCAL_OK) {
+        status = sc_pool_make(&pool, r->c, r->a, NULL, r->n, error);
+    }
+    if (status == SEMCAL_OK) {
+        sc_tilt tilt = {0};
+        status = sc_gap_fit(&tilt, &out->pgap_known_lipschitz, NULL, SC_GAP_LIPSCHITZ, &pool, error);
+        sc_gap_free(&tilt);
+        sc_pool_free(&pool);
+    }
+    return status;
 }
 
 /* What the enumeration makes certain. */
@@ -265,6 +281,30 @@ static semcal_status analyze_certified(sc_analysis_cell *out, reading *r, semcal
         }
     }
     return sc_certified_smece(out->smece_certified, .05, lower, upper, r->columns[CORRECT_EXACT], r->n, error);
+}
+
+/* Laws by smoothed frequency. The answer's class is the mode where several classes are right and the mode is one of
+ * them. */
+static semcal_status analyze_full(sc_analysis_cell *out, const reading *r, double *probability, int32_t *reference,
+                                  semcal_error *error)
+{
+    const sc_store_products *p = &r->products;
+    for (size_t q = 0; q < r->n; q++) {
+        int32_t mode = p->mode_class[q];
+        bool right = mode >= 0 && p->class_correct[p->first_class[q] + (size_t)mode];
+        reference[q] = right ? mode : reference[q];
+        size_t first = p->first_class[q];
+        sc_family_smooth(probability + first, (const uint32_t *)p->class_count + first, p->first_class[q + 1] - first,
+                         p->n_draws);
+    }
+    const sc_config_analyze *settings = &r->config->analyze;
+    const sc_family_laws laws = {r->n, p->first_class, probability, reference, p->mode_class};
+    const sc_family_options options = {.seed = (uint64_t)r->config->seed,
+                                       .name = r->cell->name,
+                                       .n_replicates = gap_replicates(settings),
+                                       .n_folds = (size_t)settings->folds,
+                                       .n_draws = p->n_draws};
+    return sc_family_compute(&out->full, &laws, &options, error);
 }
 
 static semcal_status analyze_classes(sc_analysis_cell *out, const reading *r, semcal_error *error)
@@ -285,6 +325,9 @@ static semcal_status analyze_classes(sc_analysis_cell *out, const reading *r, se
     }
     if (status == SEMCAL_OK) {
         status = sc_classwise_smece(&out->smece_classwise, r->n, p->first_class, probability, reference, error);
+    }
+    if (status == SEMCAL_OK) {
+        status = analyze_full(out, r, probability, reference, error);
     }
     free(probability);
     free(reference);

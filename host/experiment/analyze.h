@@ -15,6 +15,7 @@
 #include "experiment/analyze_text.h"
 #include "experiment/config.h"
 #include "statistics/calibration.h"
+#include "statistics/family.h"
 #include "statistics/floors.h"
 
 enum {
@@ -57,7 +58,8 @@ typedef struct sc_analysis_cell {
                                   certain as worst case (statistics/certified.h) */
     double smece_classwise;    /* full calibration: all classes pooled, by frequency */
     /* With the known law of answers in place of one drawn answer (no label noise); NaN: unknown. */
-    double accuracy_known, smece_known, overconfidence_known;
+    double accuracy_known, smece_known, overconfidence_known, pgap_known_lipschitz;
+    sc_family_gap full;              /* loss gap of tilts of all classes, laws by smoothed frequency */
     sc_analysis_mechanism mechanism; /* how early responses decide, where the run followed it */
     sc_analysis_row rows[SC_ANALYSIS_N_ESTIMATORS];
 } sc_analysis_cell;

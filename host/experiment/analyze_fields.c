@@ -53,6 +53,19 @@ CELL(smece_classwise)
 CELL(accuracy_known)
 CELL(overconfidence_known)
 CELL(smece_known)
+CELL(pgap_known_lipschitz)
+#define CELL_OF(name, member)                                                                                          \
+    static double cell_##name(const sc_analysis_cell *cell)                                                            \
+    {                                                                                                                  \
+        return (double)cell->member;                                                                                   \
+    }
+CELL_OF(pgap_full, full.gap)
+CELL_OF(pgap_full_crossfit, full.crossfit)
+CELL_OF(pgap_full_low, full.interval[0])
+CELL_OF(pgap_full_high, full.interval[1])
+CELL_OF(pgap_full_floor, full.floor)
+CELL_OF(pgap_full_floor_95, full.floor_95)
+CELL_OF(pgap_full_unseen, full.n_unseen)
 static double row_n(const sc_analysis_row *row)
 {
     return (double)row->calibration.n;
@@ -83,7 +96,15 @@ PAIRS(log_loss_infinite, calibration.log_loss_infinite)
 PAIRS(log_loss_smoothed, calibration.log_loss_smoothed)
 PAIRS(auroc, calibration.auroc)
 PAIRS(smce, calibration.smce)
+PAIRS(smce_low, calibration.pgap_spread.smooth_interval[SC_GAP_SMCE][0])
+PAIRS(smce_high, calibration.pgap_spread.smooth_interval[SC_GAP_SMCE][1])
+PAIRS(smce_floor, calibration.pgap_spread.smooth_floor[SC_GAP_SMCE])
+PAIRS(smce_floor_95, calibration.pgap_spread.smooth_floor_95[SC_GAP_SMCE])
 PAIRS(dsmce, calibration.dsmce)
+PAIRS(dsmce_low, calibration.pgap_spread.smooth_interval[SC_GAP_DSMCE][0])
+PAIRS(dsmce_high, calibration.pgap_spread.smooth_interval[SC_GAP_DSMCE][1])
+PAIRS(dsmce_floor, calibration.pgap_spread.smooth_floor[SC_GAP_DSMCE])
+PAIRS(dsmce_floor_95, calibration.pgap_spread.smooth_floor_95[SC_GAP_DSMCE])
 PAIRS(pgap_shift, calibration.pgap[SC_GAP_SHIFT])
 PAIRS(pgap_shift_crossfit, calibration.pgap_crossfit[SC_GAP_SHIFT])
 PAIRS(pgap_shift_low, calibration.pgap_spread.interval[SC_GAP_SHIFT][0])
@@ -149,6 +170,15 @@ const sc_analysis_field sc_analysis_fields[] = {
     OF_CELL(accuracy_known, "mean known probability that the mode is right", "1"),
     OF_CELL(overconfidence_known, "mean confidence minus mean known probability", "1"),
     OF_CELL(smece_known, "SmoothECE against the known probability of being right, frequency estimator", "1"),
+    OF_CELL(pgap_known_lipschitz,
+            "loss gap against the known probability of being right, 1-Lipschitz tilt, frequency estimator", "nat"),
+    OF_CELL(pgap_full, "loss gap, in sample: tilt of every class by its rank and log-probability", "nat"),
+    OF_CELL(pgap_full_crossfit, "loss gap, cross-fitted: tilt of every class by its rank and log-probability", "nat"),
+    OF_CELL(pgap_full_low, "pgap_full, lower end of the 95 % basic bootstrap interval", "nat"),
+    OF_CELL(pgap_full_high, "pgap_full, upper end of the 95 % basic bootstrap interval", "nat"),
+    OF_CELL(pgap_full_floor, "pgap_full when draws and answers are redrawn from the smoothed frequencies, mean", "nat"),
+    OF_CELL(pgap_full_floor_95, "the same, 95 % point", "nat"),
+    OF_CELL(pgap_full_unseen, "questions whose reference answer is in no class drawn", "1"),
     OF_ROW(n, "questions the estimator has", "1"),
     OF_ROW(accuracy, "share of questions whose mode is right", "1"),
     OF_ROW(accuracy_low, "accuracy, lower end of the 95 % bootstrap interval", "1"),
@@ -176,7 +206,15 @@ const sc_analysis_field sc_analysis_fields[] = {
     OF_ROW(log_loss_smoothed, "log loss at (M c + 1/2)/(M + 1)", "nat"),
     OF_ROW(auroc, "area under the ROC curve of confidence for being right", "1"),
     OF_ROW(smce, "smooth calibration error", "1"),
+    OF_ROW(smce_low, "smce, lower end of the 95 % basic bootstrap interval", "1"),
+    OF_ROW(smce_high, "smce, upper end of the 95 % basic bootstrap interval", "1"),
+    OF_ROW(smce_floor, "smce of a calibrated model with these confidences, mean", "1"),
+    OF_ROW(smce_floor_95, "the same, 95 % point", "1"),
     OF_ROW(dsmce, "smooth calibration error, dual: witness 1/4-Lipschitz in the logit", "1"),
+    OF_ROW(dsmce_low, "dsmce, lower end of the 95 % basic bootstrap interval", "1"),
+    OF_ROW(dsmce_high, "dsmce, upper end of the 95 % basic bootstrap interval", "1"),
+    OF_ROW(dsmce_floor, "dsmce of a calibrated model with these confidences, mean", "1"),
+    OF_ROW(dsmce_floor_95, "the same, 95 % point", "1"),
     OF_ROW(pgap_shift, "loss gap, in sample: tilt by one number", "nat"),
     OF_ROW(pgap_shift_crossfit, "loss gap, cross-fitted: tilt by one number", "nat"),
     OF_ROW(pgap_shift_low, "pgap_shift, lower end of the 95 % basic bootstrap interval", "nat"),

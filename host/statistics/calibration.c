@@ -125,7 +125,8 @@ static semcal_status gaps(sc_calibration *out, const double *c, const double *a,
     }
     if (status == SEMCAL_OK && options->n_gap > 0) {
         sc_bootstrap_options how = {options->seed, options->name, options->n_gap, options->n_threads};
-        status = sc_gap_resample(&out->pgap_spread, out->pgap, c, a, n, &how, error);
+        status = sc_gap_resample(&out->pgap_spread, out->pgap, (const double[]){out->smce, out->dsmce}, c, a, n, &how,
+                                 error);
     }
     return status;
 }
@@ -150,6 +151,10 @@ static void forget(sc_calibration *out)
         out->pgap[family] = out->pgap_crossfit[family] = NAN;
         out->pgap_spread.interval[family][0] = out->pgap_spread.interval[family][1] = NAN;
         out->pgap_spread.floor[family] = out->pgap_spread.floor_95[family] = NAN;
+    }
+    for (int k = 0; k < SC_GAP_SMOOTH; k++) {
+        out->pgap_spread.smooth_interval[k][0] = out->pgap_spread.smooth_interval[k][1] = NAN;
+        out->pgap_spread.smooth_floor[k] = out->pgap_spread.smooth_floor_95[k] = NAN;
     }
 }
 

@@ -45,7 +45,7 @@ typedef struct sc_calibration {
     double auroc;             /* NaN when all answers are right or all wrong */
     double smce, dsmce;       /* smooth calibration errors, smce.h */
     double pgap[SC_GAP_FAMILIES], pgap_crossfit[SC_GAP_FAMILIES]; /* by sc_gap_family; nats (squared error: the last) */
-    sc_gap_spread pgap_spread;                                    /* intervals and floors of pgap */
+    sc_gap_spread pgap_spread;                                    /* intervals and floors of pgap and smce, dsmce */
 } sc_calibration;
 
 /* Pairs c[n], a[n] in [0, 1]. Errors of sc_smece_check. */

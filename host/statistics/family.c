@@ -39,6 +39,19 @@ void sc_family_features(double feature[D], size_t rank, double probability)
     feature[3] = log(probability);
 }
 
+void sc_family_smooth(double *probability, const uint32_t *count, size_t n_classes, size_t n_draws)
+{
+    double once = 0, twice = 0;
+    for (size_t k = 0; k < n_classes; k++) {
+        once += count[k] == 1;
+        twice += count[k] == 2;
+    }
+    double discount = (once + 0.5) / (once + 2 * twice + 1);
+    for (size_t k = 0; k < n_classes; k++) {
+        probability[k] = count[k] > 0 ? (count[k] - discount) / (double)n_draws : 0;
+    }
+}
+
 static double dot(const double *theta, const double *feature)
 {
     double sum = 0;
@@ -387,8 +400,77 @@ static semcal_status resampled(double *values, const double *times, unsigned thr
 typedef struct redraws {
     const sample *sample;
     uint64_t key;
+    size_t n_draws;
     double *values;
 } redraws;
+
+/* A class of question q, as an index into the classes; SIZE_MAX: in the rest. */
+static size_t draw_class(const sample *s, size_t q, sc_random_stream *stream)
+{
+    double u = sc_random_unit(stream);
+    size_t k = s->first[q], end = s->first[q + 1];
+    for (; k < end && u >= s->probability[k]; k++) {
+        u -= s->probability[k];
+    }
+    /* Past the last class: the rest, or rounding where there is none. */
+    return k < end ? k : s->rest[q] > 1e-9 || end == s->first[q] ? SIZE_MAX : end - 1;
+}
+
+/* Room for the redrawn laws of all questions: at most M classes each. */
+typedef struct redrawn_laws {
+    size_t *first;
+    double *probability;
+    int32_t *reference;
+    uint32_t *count; /* [M] */
+    size_t *found;   /* [M] classes by first draw; SIZE_MAX: one of the rest */
+} redrawn_laws;
+
+static void redraw_law(redrawn_laws *laws, const sample *s, size_t q, size_t n_draws, sc_random_stream *stream)
+{
+    size_t n_found = 0;
+    for (size_t j = 0; j < n_draws; j++) {
+        size_t k = draw_class(s, q, stream), slot = 0;
+        while (k != SIZE_MAX && slot < n_found && laws->found[slot] != k) {
+            slot++;
+        }
+        slot = k == SIZE_MAX ? n_found : slot;
+        laws->count[slot] = slot == n_found ? 1 : laws->count[slot] + 1;
+        laws->found[slot] = k;
+        n_found += slot == n_found;
+    }
+    size_t answer = draw_class(s, q, stream);
+    laws->reference[q] = -1;
+    for (size_t slot = 0; slot < n_found && answer != SIZE_MAX; slot++) {
+        laws->reference[q] = laws->found[slot] == answer ? (int32_t)slot : laws->reference[q];
+    }
+    sc_family_smooth(laws->probability + laws->first[q], laws->count, n_found, n_draws);
+    laws->first[q + 1] = laws->first[q] + n_found;
+}
+
+static semcal_status redraw_sample(sample *out, const redraws *r, sc_random_stream *stream, semcal_error *error)
+{
+    size_t n = r->sample->n, m = r->n_draws;
+    redrawn_laws laws = {.first = sc_memory_alloc(n + 1, sizeof *laws.first, error),
+                         .probability = sc_memory_alloc(n, m * sizeof(double), error),
+                         .reference = sc_memory_alloc(n, sizeof *laws.reference, error),
+                         .count = sc_memory_alloc(m, sizeof *laws.count, error),
+                         .found = sc_memory_alloc(m, sizeof *laws.found, error)};
+    semcal_status status = SEMCAL_E_MEMORY;
+    if (laws.first != NULL && laws.probability != NULL && laws.reference != NULL && laws.count != NULL &&
+        laws.found != NULL) {
+        for (size_t q = 0; q < n; q++) {
+            redraw_law(&laws, r->sample, q, m, stream);
+        }
+        const sc_family_laws view = {n, laws.first, laws.probability, laws.reference, NULL};
+        status = sample_make(out, &view, error);
+    }
+    free(laws.first);
+    free(laws.probability);
+    free(laws.reference);
+    free(laws.count);
+    free(laws.found);
+    return status;
+}
 
 static semcal_status redrawn(size_t i, unsigned thread, void *payload, semcal_error *error)
 {
@@ -396,22 +478,26 @@ static semcal_status redrawn(size_t i, unsigned thread, void *payload, semcal_er
     const redraws *r = payload;
     const sample *s = r->sample;
     double theta[D];
+    semcal_status status = SEMCAL_OK;
+    sc_random_stream stream;
+    sc_random_stream_init(&stream, r->key, i);
+    if (r->n_draws > 0) {
+        sample redrawn_sample;
+        status = redraw_sample(&redrawn_sample, r, &stream, error);
+        if (status == SEMCAL_OK) {
+            status = fit(theta, &r->values[i], &redrawn_sample, redrawn_sample.answer, NULL, error);
+            sample_free(&redrawn_sample);
+        }
+        return status;
+    }
     size_t *answer = sc_memory_alloc(s->n, sizeof *answer, error);
     if (answer == NULL) {
         return SEMCAL_E_MEMORY;
     }
-    sc_random_stream stream;
-    sc_random_stream_init(&stream, r->key, i);
     for (size_t q = 0; q < s->n; q++) {
-        double u = sc_random_unit(&stream);
-        size_t k = s->first[q], end = s->first[q + 1];
-        for (; k < end && u >= s->probability[k]; k++) {
-            u -= s->probability[k];
-        }
-        /* Past the last class: the rest, or rounding where there is none. */
-        answer[q] = k < end ? k : s->rest[q] > 1e-9 || end == s->first[q] ? SIZE_MAX : end - 1;
+        answer[q] = draw_class(s, q, &stream);
     }
-    semcal_status status = fit(theta, &r->values[i], s, answer, NULL, error);
+    status = fit(theta, &r->values[i], s, answer, NULL, error);
     free(answer);
     return status;
 }
@@ -427,7 +513,7 @@ static semcal_status spread(sc_family_gap *out, sample *s, const sc_family_optio
     }
     if (status == SEMCAL_OK) {
         sc_bootstrap_basic(out->interval, out->gap, values, b, 0, INFINITY);
-        redraws r = {s, sc_random_key(options->seed, "family floor", options->name), values};
+        redraws r = {s, sc_random_key(options->seed, "family floor", options->name), options->n_draws, values};
         status = sc_parallel_for(b, options->n_threads, redrawn, &r, error);
     }
     if (status == SEMCAL_OK) {

@@ -13,8 +13,10 @@
  * is at least that one; the search starts from the best shift and climbs (concave but for the clipping).
  *
  * A reference answer in no class found has tau = 0, like all mass that was not seen. Where the classes found make up
- * the whole law (counts / M do) its log loss is infinite before and after, and its change, log sum_k pi_k e^{tau_k}, is
- * the limit of a small unseen mass: as gap.h treats confidences of 0 and 1. Such questions are counted.
+ * the whole law its log loss is infinite before and after, and its change, log sum_k pi_k e^{tau_k}, is the limit of a
+ * small unseen mass: as gap.h treats confidences of 0 and 1. Such questions are counted. Laws estimated by counts / M
+ * claim that nothing was missed, and a tilt of everything found would be paid for every answer that was: up to 4 nats
+ * each, of a calibrated model too. sc_family_smooth leaves room for the classes not drawn.
  */
 #ifndef SC_STATISTICS_FAMILY_H
 #define SC_STATISTICS_FAMILY_H
@@ -41,11 +43,12 @@ typedef struct sc_family_options {
     size_t n_replicates; /* resamples and redraws; 0: no interval, no floor */
     size_t n_folds;      /* of the cross-fit, gap.h's folds; 0: none */
     unsigned n_threads;  /* 0: as many as the machine has */
+    size_t n_draws;      /* M behind laws made by sc_family_smooth: the floor redraws them too; 0: laws are given */
 } sc_family_options;
 
 #define SC_FAMILY_OPTIONS_INIT                                                                                         \
     {                                                                                                                  \
-        1, "", 200, 5, 0                                                                                               \
+        1, "", 200, 5, 0, 0                                                                                            \
     }
 
 /* Gains in nats per question; NaN where not asked for. */
@@ -53,9 +56,15 @@ typedef struct sc_family_gap {
     double theta[SC_FAMILY_FEATURES]; /* the tilt fitted to all questions */
     double gap, crossfit;             /* in sample; each question by the tilt fitted without its fold */
     double interval[2];               /* basic bootstrap interval of gap over questions, 95 %, clipped at 0 */
-    double floor, floor_95;           /* gap when answers are redrawn from pi: mean and 95 % point */
+    double floor, floor_95;           /* gap when answers (and M draws) are redrawn from pi: mean and 95 % point */
     size_t n_unseen;                  /* questions whose reference answer is in no class found */
 } sc_family_gap;
+
+/* A law from counts of n_draws draws that leaves room for classes not drawn: absolute discounting (Ney, Essen and
+ * Kneser 1994),  pi_k = (count_k - d) / M  with  d = (n_1 + 1/2) / (n_1 + 2 n_2 + 1)  for n_1, n_2 classes drawn once
+ * and twice. The rest, d K / M, is near n_1 / M (Good and Turing's estimate of the mass not seen), and near 1/2M, as in
+ * the smoothed log loss, for a law of one class. Classes of count 0 get 0. */
+void sc_family_smooth(double *probability, const uint32_t *count, size_t n_classes, size_t n_draws);
 
 /* The features of a class (rank from 1, probability > 0), and the tilt they give. */
 void sc_family_features(double feature[SC_FAMILY_FEATURES], size_t rank, double probability);
@@ -65,7 +74,8 @@ double sc_family_tilt(const double theta[SC_FAMILY_FEATURES], const double featu
 semcal_status sc_family_gain(double *gain, const double theta[SC_FAMILY_FEATURES], const sc_family_laws *laws,
                              const double *w, semcal_error *error);
 
-/* Everything. SEMCAL_E_DATA for a reference or mode out of range, SEMCAL_E_NUMERIC for probabilities that are none. */
+/* Everything. In redraws each draw of the rest is a class of its own. SEMCAL_E_DATA for a reference or mode out of
+ * range, SEMCAL_E_NUMERIC for probabilities that are none. */
 semcal_status sc_family_compute(sc_family_gap *out, const sc_family_laws *laws, const sc_family_options *options,
                                 semcal_error *error);
 

@@ -14,14 +14,20 @@
 
 #define SC_GAP_RESAMPLE_POINTS 256
 
+/* The smooth calibration errors go along. */
+enum { SC_GAP_SMCE, SC_GAP_DSMCE, SC_GAP_SMOOTH };
+
 typedef struct sc_gap_spread {
     double interval[SC_GAP_FAMILIES][2]; /* basic bootstrap interval at 95 %, clipped at 0 */
     double floor[SC_GAP_FAMILIES];       /* mean over redraws */
     double floor_95[SC_GAP_FAMILIES];    /* their 95 % point */
+    double smooth_interval[SC_GAP_SMOOTH][2], smooth_floor[SC_GAP_SMOOTH], smooth_floor_95[SC_GAP_SMOOTH];
 } sc_gap_spread;
 
-/* `gap` are the in-sample gaps of (c, a); options->n_replicates counts resamples and redraws alike. */
-semcal_status sc_gap_resample(sc_gap_spread *out, const double gap[SC_GAP_FAMILIES], const double *c, const double *a,
-                              size_t n, const sc_bootstrap_options *options, semcal_error *error);
+/* `gap` are the in-sample gaps of (c, a), `smooth` its smCE and dsmCE (smce.h); options->n_replicates counts resamples
+ * and redraws alike. */
+semcal_status sc_gap_resample(sc_gap_spread *out, const double gap[SC_GAP_FAMILIES], const double smooth[SC_GAP_SMOOTH],
+                              const double *c, const double *a, size_t n, const sc_bootstrap_options *options,
+                              semcal_error *error);
 
 #endif

@@ -85,7 +85,7 @@ static void the_fit_is_the_best(void **state)
     (void)state;
     static sampled s;
     semcal_error error = SEMCAL_ERROR_INIT;
-    const sc_family_options options = {1, "", 0, 0, 1};
+    const sc_family_options options = {1, "", 0, 0, 1, 0};
     for (uint64_t seed = 0; seed < 6; seed++) {
         draw(&s, 60, seed, seed % 2 == 0 ? -.8 : .5, seed % 3 == 0 ? .4 : -.2);
         sc_family_gap out;
@@ -129,7 +129,7 @@ static void one_coefficient_is_known(void **state)
         reference[q] = q < 8 ? 0 : -1;
     }
     const sc_family_laws laws = {n, first, probability, reference, NULL};
-    const sc_family_options options = {1, "", 0, 0, 1};
+    const sc_family_options options = {1, "", 0, 0, 1, 0};
     sc_family_gap out;
     check_ok(sc_family_compute(&out, &laws, &options, &error), error);
     check_close(out.gap, .8 * log(.8 / .5) + .2 * log(.2 / .5), 1e-9);
@@ -142,7 +142,7 @@ static void at_least_the_shift(void **state)
     (void)state;
     static sampled s;
     semcal_error error = SEMCAL_ERROR_INIT;
-    const sc_family_options options = {1, "", 0, 0, 1};
+    const sc_family_options options = {1, "", 0, 0, 1, 0};
     for (uint64_t seed = 100; seed < 300; seed++) {
         draw(&s, 5 + seed % 100, seed, (double)(seed % 9) - 4, (double)(seed % 5) * .3 - .6);
         for (size_t q = 0; q < s.n && seed % 4 == 0; q += 3) {
@@ -200,11 +200,80 @@ static void both_sides(void **state)
     check_close(again.floor_95, out.floor_95, 0);
 }
 
+/* Wide laws, a few draws of each: the answer often lies in no class drawn, and a calibrated model has no gap yet. */
+static void missed_classes_are_no_gap(void **state)
+{
+    (void)state;
+    enum { M = 50, CLASSES = 400, QUESTIONS = 300 };
+    static size_t first[QUESTIONS + 1];
+    static double smooth[QUESTIONS * M], raw[QUESTIONS * M];
+    static int32_t reference[QUESTIONS];
+    semcal_error error = SEMCAL_ERROR_INIT;
+    sc_random_stream stream;
+    sc_random_stream_init(&stream, 17, 77);
+    double seen_mass = 0, seen = 0;
+    for (size_t q = 0; q < QUESTIONS; q++) {
+        /* Zipf's law of some steepness, answer and draws alike. */
+        double cumulative[CLASSES], steep = .8 + .8 * sc_random_unit(&stream);
+        uint32_t count[M] = {0};
+        int found[M], n_found = 0, answer = -1;
+        for (int k = 0; k < CLASSES; k++) {
+            cumulative[k] = (k > 0 ? cumulative[k - 1] : 0) + pow(k + 1, -steep);
+        }
+        for (int j = 0; j <= M; j++) {
+            double u = sc_random_unit(&stream) * cumulative[CLASSES - 1];
+            int k = 0, slot = 0;
+            while (k + 1 < CLASSES && u >= cumulative[k]) {
+                k++;
+            }
+            while (slot < n_found && found[slot] != k) {
+                slot++;
+            }
+            if (j == M) {
+                answer = slot < n_found ? slot : -1;
+            } else {
+                n_found += slot == n_found;
+                found[slot] = k;
+                count[slot]++;
+            }
+        }
+        reference[q] = answer;
+        first[q + 1] = first[q] + (size_t)n_found;
+        sc_family_smooth(smooth + first[q], count, (size_t)n_found, M);
+        for (int slot = 0; slot < n_found; slot++) {
+            raw[first[q] + (size_t)slot] = count[slot] / (double)M;
+            seen_mass += smooth[first[q] + (size_t)slot] / QUESTIONS;
+        }
+        seen += answer >= 0 ? 1.0 / QUESTIONS : 0;
+    }
+    assert_true(seen < .8);
+    check_close(seen_mass, seen, .06); /* two standard deviations */
+    const sc_family_laws laws = {QUESTIONS, first, smooth, reference, NULL};
+    const sc_family_laws claims = {QUESTIONS, first, raw, reference, NULL};
+    sc_family_options options = SC_FAMILY_OPTIONS_INIT;
+    sc_family_gap out, claimed;
+    options.n_draws = M;
+    check_ok(sc_family_compute(&out, &laws, &options, &error), error);
+    options.n_replicates = 0;
+    check_ok(sc_family_compute(&claimed, &claims, &options, &error), error);
+    assert_true(out.gap < out.floor_95 && out.interval[0] == 0);
+    assert_true(claimed.gap > .5);
+
+    const uint32_t count[] = {5, 2, 1, 0, 2};
+    double p[5];
+    sc_family_smooth(p, count, 5, 10);
+    check_close(p[0], (5 - 1.5 / 6) / 10, 1e-15);
+    check_close(p[2], (1 - 1.5 / 6) / 10, 1e-15);
+    check_close(p[3], 0, 0);
+    sc_family_smooth(p, (const uint32_t[]){50}, 1, 50);
+    check_close(p[0], .99, 1e-15);
+}
+
 static void bad_laws_are_named(void **state)
 {
     (void)state;
     semcal_error error = SEMCAL_ERROR_INIT;
-    const sc_family_options options = {1, "", 0, 0, 1};
+    const sc_family_options options = {1, "", 0, 0, 1, 0};
     const size_t first[] = {0, 1, 3};
     double probability[] = {1, .5, .6};
     int32_t reference[] = {0, 0}, mode[] = {0, 0};
@@ -234,6 +303,7 @@ int main(void)
         cmocka_unit_test(one_coefficient_is_known),
         cmocka_unit_test(at_least_the_shift),
         cmocka_unit_test(both_sides),
+        cmocka_unit_test(missed_classes_are_no_gap),
         cmocka_unit_test(bad_laws_are_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

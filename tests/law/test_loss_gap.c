@@ -319,7 +319,8 @@ static void calibrated_laws_stay_within_the_floor(void **state)
     semcal_error error = SEMCAL_ERROR_INIT;
     sc_gap_spread spread;
     sc_bootstrap_options how = {1, "", 60, 0};
-    int above[SC_GAP_FAMILIES] = {0};
+    int above[SC_GAP_FAMILIES] = {0}, smooth_above[SC_GAP_SMOOTH] = {0};
+    double smooth[SC_GAP_SMOOTH];
     for (int law = 0; law < LAWS; law++) {
         for (int i = 0; i < N; i++) {
             c[i] = (1 + sc_random_below(&stream, 49)) / 50.0;
@@ -327,8 +328,14 @@ static void calibrated_laws_stay_within_the_floor(void **state)
         }
         check_ok(sc_gap_in_sample(gap, NULL, c, a, NULL, N, &error), error);
         check_ok(sc_gap_crossfit(fitted, c, a, N, 5, 1, "", &error), error);
+        check_ok(sc_smce_exact(&smooth[SC_GAP_SMCE], c, a, NULL, N, &error), error);
+        check_ok(sc_smce_logit(&smooth[SC_GAP_DSMCE], c, a, NULL, N, &error), error);
         if (law == 0) {
-            check_ok(sc_gap_resample(&spread, gap, c, a, N, &how, &error), error);
+            check_ok(sc_gap_resample(&spread, gap, smooth, c, a, N, &how, &error), error);
+        }
+        for (int k = 0; k < SC_GAP_SMOOTH; k++) {
+            smooth_above[k] += smooth[k] > spread.smooth_floor_95[k];
+            assert_true(smooth[k] > .1 * spread.smooth_floor[k] && spread.smooth_interval[k][0] < .01);
         }
         for (int family = 0; family < SC_GAP_FAMILIES; family++) {
             mean[family] += gap[family] / LAWS;
@@ -337,6 +344,7 @@ static void calibrated_laws_stay_within_the_floor(void **state)
             assert_true(fitted[family] < .004);
         }
     }
+    assert_true(smooth_above[SC_GAP_SMCE] <= 4 && smooth_above[SC_GAP_DSMCE] <= 4);
     for (int family = 0; family < SC_GAP_FAMILIES; family++) {
         assert_true(above[family] <= 4);
         assert_true(mean[family] > .4 * spread.floor[family] && mean[family] < 2 * spread.floor[family]);
@@ -346,7 +354,13 @@ static void calibrated_laws_stay_within_the_floor(void **state)
     }
     check_ok(sc_gap_in_sample(gap, NULL, c, a, NULL, N, &error), error);
     check_ok(sc_gap_crossfit(fitted, c, a, N, 5, 1, "", &error), error);
-    check_ok(sc_gap_resample(&spread, gap, c, a, N, &how, &error), error);
+    check_ok(sc_smce_exact(&smooth[SC_GAP_SMCE], c, a, NULL, N, &error), error);
+    check_ok(sc_smce_logit(&smooth[SC_GAP_DSMCE], c, a, NULL, N, &error), error);
+    check_ok(sc_gap_resample(&spread, gap, smooth, c, a, N, &how, &error), error);
+    for (int k = 0; k < SC_GAP_SMOOTH; k++) {
+        assert_true(spread.smooth_interval[k][0] > spread.smooth_floor_95[k]);
+        assert_true(spread.smooth_interval[k][0] < smooth[k] && smooth[k] < spread.smooth_interval[k][1]);
+    }
     for (int family = 0; family < SC_GAP_FAMILIES; family++) {
         assert_true(fitted[family] > spread.floor_95[family]);
         assert_true(spread.interval[family][0] > 0 && spread.interval[family][0] < spread.interval[family][1]);
