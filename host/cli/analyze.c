@@ -206,6 +206,13 @@ semcal_status sc_cli_analyze(int argc, char **argv, semcal_error *error)
     } else {
         print_all(&analysis);
     }
+    for (size_t i = 0; i < analysis.n_failed; i++) {
+        (void)fprintf(stderr, "semcal analyze: %s\n", analysis.failed[i]);
+    }
+    if (status == SEMCAL_OK && analysis.n_failed > 0) {
+        status =
+            sc_error_set(error, SEMCAL_PARTIAL, "%zu cells could not be analysed; the others stand", analysis.n_failed);
+    }
     sc_analysis_free(&analysis);
     return status;
 }

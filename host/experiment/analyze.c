@@ -486,7 +486,23 @@ void sc_analysis_free(sc_analysis *analysis)
     }
     free(analysis->texts);
     sc_file_list_free(analysis->missing, analysis->n_missing);
+    sc_file_list_free(analysis->failed, analysis->n_failed);
     *analysis = (sc_analysis){0};
+}
+
+/* A cell that fails is noted and the others go on; out of memory ends it all. */
+static semcal_status note_failure(sc_analysis *analysis, semcal_status status, const semcal_error *failure,
+                                  semcal_error *error)
+{
+    if (status == SEMCAL_E_MEMORY) {
+        return sc_error_set(error, status, "%s", failure->message);
+    }
+    char *line = sc_memory_strdup(failure->message, error);
+    if (line == NULL) {
+        return SEMCAL_E_MEMORY;
+    }
+    analysis->failed[analysis->n_failed++] = line;
+    return SEMCAL_OK;
 }
 
 static semcal_status analyze_cells(sc_analysis *analysis, const sc_config *config, const sc_plan *plan,
@@ -496,8 +512,9 @@ static semcal_status analyze_cells(sc_analysis *analysis, const sc_config *confi
     analysis->cells = sc_memory_alloc(plan->n_cells, sizeof *analysis->cells, error);
     analysis->missing = sc_memory_alloc(plan->n_cells, sizeof *analysis->missing, error);
     analysis->texts = sc_memory_alloc(plan->n_cells, sizeof *analysis->texts, error);
-    semcal_status status =
-        analysis->cells == NULL || analysis->texts == NULL || analysis->missing == NULL ? SEMCAL_E_MEMORY : SEMCAL_OK;
+    analysis->failed = sc_memory_alloc(plan->n_cells, sizeof *analysis->failed, error);
+    bool complete = analysis->cells && analysis->texts && analysis->missing && analysis->failed;
+    semcal_status status = complete ? SEMCAL_OK : SEMCAL_E_MEMORY;
     for (size_t i = 0; i < plan->n_cells && status == SEMCAL_OK; i++) {
         const sc_cell *cell = &plan->cells[i];
         char *path = sc_run_folder_cell(&run, cell->name, error);
@@ -508,19 +525,24 @@ static semcal_status analyze_cells(sc_analysis *analysis, const sc_config *confi
             status = analysis->missing[analysis->n_missing] == NULL ? SEMCAL_E_MEMORY : SEMCAL_OK;
             analysis->n_missing += status == SEMCAL_OK;
         } else if (cell->text) {
-            status = sc_analyze_text(&analysis->texts[analysis->n_texts], config, cell, path, error);
+            semcal_error failure = SEMCAL_ERROR_INIT;
+            status = sc_analyze_text(&analysis->texts[analysis->n_texts], config, cell, path, &failure);
             if (status == SEMCAL_OK) {
                 analysis->n_texts++;
             } else {
                 sc_analysis_text_free(&analysis->texts[analysis->n_texts]);
+                status = note_failure(analysis, status, &failure, error);
             }
         } else {
+            semcal_error failure = SEMCAL_ERROR_INIT;
             status = analyze_cell(&analysis->cells[analysis->n_cells], config, cell, path,
-                                  options != NULL ? options->collapse : NULL, error);
+                                  options != NULL ? options->collapse : NULL, &failure);
             if (status == SEMCAL_OK) {
                 analysis->n_cells++;
             } else {
                 cell_free(&analysis->cells[analysis->n_cells]);
+                analysis->cells[analysis->n_cells] = (sc_analysis_cell){0};
+                status = note_failure(analysis, status, &failure, error);
             }
         }
         free(path);
@@ -541,6 +563,9 @@ semcal_status sc_analyze(sc_analysis *analysis, const char *folder, const sc_ana
     }
     if (status == SEMCAL_OK) {
         status = analyze_cells(analysis, config, &plan, folder, options, error);
+    }
+    if (status == SEMCAL_OK && analysis->n_failed > 0 && analysis->n_cells + analysis->n_texts == 0) {
+        status = sc_error_set(error, SEMCAL_E_DATA, "%s", analysis->failed[0]);
     }
     if (status == SEMCAL_OK && analysis->n_cells + analysis->n_texts == 0) {
         status =

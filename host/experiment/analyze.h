@@ -71,6 +71,8 @@ typedef struct sc_analysis {
     size_t n_texts;
     char **missing; /* cells of the plan that are not finished */
     size_t n_missing;
+    char **failed; /* "where: what" of the cells that could not be analysed; the others stand */
+    size_t n_failed;
 } sc_analysis;
 
 typedef struct sc_analyze_options {

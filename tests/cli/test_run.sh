@@ -107,4 +107,11 @@ data[at:at + 64] = bytes(b ^ 0x5a for b in data[at:at + 64])
 open("damaged/cells/t.d.plain.T1.h5", "wb").write(data)
 PY
 expect 3 "" "$semcal" verify damaged
+expect 3 "sha256" "$semcal" analyze damaged
+# one damaged cell among several: the others are analysed, exit 1
+sed 's/models: .*/models: [{name: t, source: toy}, {name: u, source: toy}]/' toy.yaml >pair.yaml
+expect 0 "" "$semcal" run pair.yaml -o pair
+cp damaged/cells/t.d.plain.T1.h5 pair/cells/
+expect 1 "1 cells could not be analysed" "$semcal" analyze pair
+grep -q '^u.d.plain.T1' out.txt || complain "the sound cell was not analysed"
 finish
