@@ -13,7 +13,7 @@ semcal_status sc_report_reliability_cells(sc_report_figures *figures, const sc_r
 
 /* `smece`, `smece_accuracy`, `draws_per_forward`. */
 semcal_status sc_report_charts(sc_report_figures *figures, const sc_report_data *data, semcal_error *error);
-/* Grids `risk_coverage`, `semantic_entropy`, `loss_gap`. */
+/* Grids `risk_coverage`, `semantic_entropy`, `loss_gap`, `resolved`. */
 semcal_status sc_report_panels(sc_report_figures *figures, const sc_report_data *data, semcal_error *error);
 
 #endif
