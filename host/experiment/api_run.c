@@ -88,6 +88,10 @@ semcal_status semcal_run_analyze(char **json, const char *folder, const char *co
         *json = sc_memory_strdup(text.data, error);
         status = *json == NULL ? SEMCAL_E_MEMORY : SEMCAL_OK;
     }
+    if (status == SEMCAL_OK && analysis.n_failed > 0) {
+        status = sc_error_set(error, SEMCAL_PARTIAL, "%zu cells could not be analysed; first: %s", analysis.n_failed,
+                              analysis.failed[0]);
+    }
     sc_text_free(&text);
     sc_analysis_free(&analysis);
     return status;
