@@ -60,7 +60,7 @@ static semcal_status add_tokens(sc_text_data *data, const char *text, size_t len
     if (status == SEMCAL_OK) {
         status = sc_memory_grow(&data->tokens, &data->capacity, data->n_tokens + n, sizeof *data->tokens, error);
     }
-    if (status == SEMCAL_OK) {
+    if (status == SEMCAL_OK && n > 0) {
         memcpy(data->tokens + data->n_tokens, ids, n * sizeof *ids);
         data->n_tokens += n;
     }

@@ -53,6 +53,17 @@ static void cells_are_the_product(void **state)
               "base.sums.cot.T1\nbase.sums.cot.T0.5\nbase.sums.cot.T1e-05\n");
 }
 
+/* A text makes one cell per model and temperature, whatever styles and sweeps there are. */
+static void texts_have_no_styles(void **state)
+{
+    (void)state;
+    const char *const set[] = {"datasets.world.format=text", "datasets.sums.format=text-jsonl",
+                               "sampling.temperature=[1, 0.5]", "sampling.draws=[10, 20]"};
+    names_are(TEXT, set, 4,
+              "base.world.tokens.T1\nbase.world.tokens.T0.5\nbase.sums.tokens.T1\nbase.sums.tokens.T0.5\n"
+              "tuned.world.tokens.T1\ntuned.world.tokens.T0.5\n");
+}
+
 static void sweeps_add_suffixes(void **state)
 {
     (void)state;
@@ -289,6 +300,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cells_are_the_product),
+        cmocka_unit_test(texts_have_no_styles),
         cmocka_unit_test(sweeps_add_suffixes),
         cmocka_unit_test(random_names_are_stable),
         cmocka_unit_test(extra_cells),
