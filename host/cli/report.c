@@ -52,6 +52,10 @@ semcal_status sc_cli_report(int argc, char **argv, semcal_error *error)
         }
         printf("%s: %zu cells, %zu figures, %zu tables\n", summary.index, summary.n_cells, summary.n_figures,
                summary.n_tables);
+        if (summary.n_failed > 0) {
+            status = sc_error_set(error, SEMCAL_PARTIAL,
+                                  "%zu cells could not be analysed; the report says which and why", summary.n_failed);
+        }
     }
     sc_report_summary_free(&summary);
     return status;

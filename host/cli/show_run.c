@@ -138,6 +138,21 @@ static void put_table(sc_report_text *out, const sc_glance *glance, size_t colum
     }
 }
 
+/* Finished cells that the analysis lacks. */
+static void put_failed(sc_report_text *out, const sc_run_state *state, const sc_glance *glance)
+{
+    for (size_t i = 0; i < state->plan.n_cells; i++) {
+        bool there = !state->cells[i].finished;
+        for (size_t k = 0; k < glance->n_cells; k++) {
+            there = there || strcmp(glance->cells[k].name, state->cells[i].cell->name) == 0;
+        }
+        if (!there) {
+            sc_report_put_visible(out, state->cells[i].cell->name, 0);
+            sc_report_put(out, " could not be analysed: 'semcal analyze' says why\n");
+        }
+    }
+}
+
 static void put_diagrams(sc_report_text *out, const sc_glance *glance, size_t columns)
 {
     size_t beside = (columns + GAP) / (WIDTH + 2 + GAP);
@@ -234,6 +249,7 @@ semcal_status sc_cli_show_run(const char *path, bool json, semcal_error *error)
         size_t columns = sc_terminal_columns();
         put_unfinished(&out, &state);
         put_table(&out, &glance, columns);
+        put_failed(&out, &state, &glance);
         sc_report_put(
             &out, "\n!: smECE above the 95 %% point of its floor, what a calibrated model with as many draws scores."
                   "\nDiagrams: share of right answers against confidence, diagonal dotted; below, where the "

@@ -79,6 +79,7 @@ semcal_status sc_report_make(sc_report_summary *summary, const char *run, const 
     }
     summary->n_cells = data.n_cells;
     summary->n_missing = data.analysis.n_missing;
+    summary->n_failed = data.analysis.n_failed;
     if (options->folder == NULL) {
         folder = sc_file_join(run, "report", error);
         status = folder == NULL ? SEMCAL_E_MEMORY : SEMCAL_OK;

@@ -29,10 +29,11 @@ typedef struct sc_report_options {
 
 typedef struct sc_report_summary {
     char *index; /* path of index.html */
-    size_t n_cells, n_missing, n_figures, n_tables;
+    size_t n_cells, n_missing, n_failed, n_figures, n_tables;
 } sc_report_summary;
 
-/* SEMCAL_E_DATA when `run` is no run folder, has no finished cell, or holds a file of a newer format. */
+/* A cell that is not finished (n_missing) or cannot be analysed (n_failed) is named on the page; the others stand.
+ * SEMCAL_E_DATA when `run` is no run folder, has no finished cell, or holds a file of a newer format. */
 semcal_status sc_report_make(sc_report_summary *summary, const char *run, const sc_report_options *options,
                              semcal_error *error);
 void sc_report_summary_free(sc_report_summary *summary);

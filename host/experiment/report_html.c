@@ -21,7 +21,7 @@ static const char STYLE[] =
     "figcaption b{color:var(--ink)}a{color:var(--blue)}\n"
     ".scroll{overflow-x:auto;background:var(--paper);border:1px solid var(--faint);border-radius:6px}\n"
     "table{border-collapse:collapse;width:100%;font-size:13px;font-variant-numeric:tabular-nums}\n"
-    "th,td{padding:4px 6px;text-align:right;white-space:nowrap;border-bottom:1px solid var(--faint)}\n"
+    "th,td{padding:4px 5px;text-align:right;white-space:nowrap;border-bottom:1px solid var(--faint)}\n"
     "th{color:var(--mute);font-weight:600;vertical-align:bottom}tr:last-child td{border-bottom:0}\n"
     ".t{text-align:left}.wrap{white-space:normal;min-width:16ch;overflow-wrap:anywhere}\n"
     "td small{font-size:11.5px}.above{color:var(--orange);font-weight:600}.within{color:var(--blue)}\n"
@@ -96,6 +96,15 @@ static void put_status(sc_report_text *p, const sc_report_data *data, const sc_r
         }
         sc_report_put(p, "</ul></div>\n");
     }
+    if (data->analysis.n_failed > 0) {
+        sc_report_put(p, "<div class=\"note\"><p><b>Cells that could not be analysed:</b></p><ul>");
+        for (size_t i = 0; i < data->analysis.n_failed; i++) {
+            sc_report_put(p, "<li>");
+            put_name(p, data->analysis.failed[i]);
+            sc_report_put(p, "</li>");
+        }
+        sc_report_put(p, "</ul></div>\n");
+    }
     if (figures->absent) {
         sc_report_put(p, "<div class=\"note\"><p><b>No figures:</b> the program <code>gnuplot</code> is not installed "
                          "(Debian, Ubuntu: <code>gnuplot-nox</code>). Install it and make the report again, or run "
@@ -160,7 +169,7 @@ static void put_cells(sc_report_text *p, const sc_report_data *data)
                   "draws (model). Read smECE against its floor. <i>Known</i> is smECE against the known probability "
                   "of being right, where the dataset has one. All numbers: <a href=\"cells.csv\">cells.csv</a>.</p>\n"
                   "<div class=\"scroll\"><table><thead><tr><th class=\"t\">model</th><th class=\"t\">dataset</th>"
-                  "<th class=\"t\">style</th><th>questions</th><th>draws</th><th>accuracy</th><th>confidence</th>"
+                  "<th class=\"t\">style</th><th>n</th><th>draws</th><th>accuracy</th><th>confidence</th>"
                   "<th>over-<br>confidence</th><th>smECE</th><th>noise<br>floor</th><th>model<br>floor</th>"
                   "<th>split<br>smECE</th><th>known</th><th>AUROC</th><th>cut</th><th>un&shy;parsed</th>"
                   "<th>draws per<br>forward</th></tr></thead><tbody>\n");

@@ -187,6 +187,15 @@ grep -q "it was interrupted" two/report/index.html || complain "the report does 
 expect 0 "" "$semcal" watch two
 grep -q "^interrupted" out.txt || complain "watch does not say that the run was interrupted"
 
+# a damaged cell leaves the others
+cp -r hostile-run damaged
+printf x >>damaged/cells/m.w.concise.T1.h5
+expect 1 "1 cells could not be analysed" "$semcal" report damaged
+grep -q "Cells that could not be analysed" damaged/report/index.html && grep -q "m.w.concise.T0.6" damaged/report/cells.csv ||
+  complain "a damaged cell is not told, or takes the others with it"
+expect 0 "" "$semcal" show damaged
+grep -q "m.w.concise.T1 could not be analysed" out.txt || complain "show RUN does not tell of the damaged cell"
+
 # ---- watching a run at work ----
 toy_data 4000
 "$semcal" run toy.yaml -o live 2>run.txt &
@@ -206,13 +215,13 @@ expect 3 "format version 99, this program reads 1" "$semcal" report newer
 expect 3 "format version 99, this program reads 1" "$semcal" show newer
 rm newer/analysis.h5
 "$python" - <<'PY'
-import h5py, hashlib
-path = "newer/cells/m.w.concise.T1.h5"
-data = open(path, "rb").read()
-open(path, "wb").write(data[:data.rindex(b"\nsemcal sha256 ")])
-with h5py.File(path, "r+") as f: f.attrs["format_version"] = 99
-data = open(path, "rb").read()
-open(path, "ab").write(b"\nsemcal sha256 " + hashlib.sha256(data).hexdigest().encode() + b"\n")
+import glob, h5py, hashlib
+for path in glob.glob("newer/cells/*.h5"):
+    data = open(path, "rb").read()
+    open(path, "wb").write(data[:data.rindex(b"\nsemcal sha256 ")])
+    with h5py.File(path, "r+") as f: f.attrs["format_version"] = 99
+    data = open(path, "rb").read()
+    open(path, "ab").write(b"\nsemcal sha256 " + hashlib.sha256(data).hexdigest().encode() + b"\n")
 PY
 expect 3 "format version 99, this program reads" "$semcal" report newer
 expect 3 "not a run folder" "$semcal" report .
