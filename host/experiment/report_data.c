@@ -281,9 +281,6 @@ semcal_status sc_report_data_read(sc_report_data *data, const char *run, const s
     if (status == SEMCAL_OK) {
         const sc_analyze_options analyze = {.sink = options->sink, .payload = options->payload};
         status = sc_analyze(&data->analysis, run, &analyze, error);
-        if (status == SEMCAL_OK && data->analysis.n_failed > 0) {
-            status = sc_error_set(error, SEMCAL_E_DATA, "%s", data->analysis.failed[0]);
-        }
     }
     if (status == SEMCAL_OK && data->analysis.n_cells == 0) {
         status = sc_error_set(
