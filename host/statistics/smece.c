@@ -99,7 +99,10 @@ static double solve(sc_smooth *smooth, double low, double excess_low, double hig
 semcal_status sc_smece_of_masses(double *smece, sc_smece_work *work, const double *c, const double *m, size_t n,
                                  double tolerance, semcal_error *error)
 {
-    double value = 0;
+    double value = 0, most = 0;
+    for (size_t i = 0; i < n; i++) {
+        most += fabs(m[i]);
+    }
     for (size_t i = 0; i < LEVELS; i++) {
         size_t cells = FIRST_CELLS << (2 * i);
         if (work->level[i] == NULL) {
@@ -117,7 +120,8 @@ semcal_status sc_smece_of_masses(double *smece, sc_smece_work *work, const doubl
             *smece = solve(smooth, narrow, value - narrow, value, tolerance);
             return SEMCAL_OK;
         }
-        if (value == 0) {
+        /* Narrower kernels find at least this and at most all mass: no need to look when that is the same. */
+        if (most - value <= tolerance) {
             break;
         }
     }
