@@ -2,8 +2,8 @@
 /* A run in a terminal: a table, and a reliability diagram of every cell in Braille. */
 #include "cli/show.h"
 #include "cli/terminal.h"
+#include "experiment/analyze.h"
 #include "experiment/report_text.h"
-#include "experiment/run_glance.h"
 #include "experiment/run_state.h"
 
 #include <math.h>
@@ -12,6 +12,61 @@
 #include <string.h>
 
 enum { WIDTH = 26, HEIGHT = 11, DOTS_X = 2 * WIDTH, DOTS_Y = 4 * HEIGHT, GAP = 3 };
+
+/* A row of the table: a cell, or a cell of text, whose items are tokens. */
+typedef struct line {
+    const char *name;
+    double n, accuracy, mean_confidence, overconfidence, smece, low, high, floor, floor_95, split, sigma;
+    const double *curve, *density; /* [SC_ANALYSIS_CURVE] */
+} line;
+
+typedef struct lines {
+    line *at;
+    size_t n, n_cells; /* the cells first, then the text cells */
+} lines;
+
+static line of_cell(const sc_analysis_cell *cell)
+{
+    const sc_analysis_row *row = &cell->rows[SC_ANALYSIS_FREQUENCY], *split = &cell->rows[SC_ANALYSIS_SPLIT];
+    const sc_calibration *c = &row->calibration;
+    const double n = (double)cell->n_questions;
+    if (c->n == 0) {
+        return (line){cell->name, n, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, row->curve, row->density};
+    }
+    const bool model = isfinite(row->model_floor.point_95);
+    return (line){cell->name,
+                  n,
+                  c->accuracy,
+                  c->mean_confidence,
+                  c->overconfidence,
+                  c->smece,
+                  c->smece_ci[0],
+                  c->smece_ci[1],
+                  model ? row->model_floor.mean : c->smece_floor,
+                  model ? row->model_floor.point_95 : c->smece_floor_95,
+                  split->calibration.n > 0 ? split->calibration.smece : (double)NAN,
+                  c->smece_sigma,
+                  row->curve,
+                  row->density};
+}
+
+static line of_text(const sc_analysis_text *x)
+{
+    return (line){x->name,        x->n_tokens,    x->accuracy,    x->mean_confidence, x->overconfidence,  x->smece,
+                  x->smece_ci[0], x->smece_ci[1], x->smece_floor, x->smece_floor_95,  x->smece_classwise, x->smece,
+                  x->curve,       x->density};
+}
+
+static semcal_status make_lines(lines *l, const sc_analysis *analysis, semcal_error *error)
+{
+    l->n_cells = analysis->n_cells;
+    l->n = analysis->n_cells + analysis->n_texts;
+    l->at = sc_memory_alloc(l->n, sizeof *l->at, error);
+    for (size_t i = 0; l->at != NULL && i < l->n; i++) {
+        l->at[i] = i < l->n_cells ? of_cell(&analysis->cells[i]) : of_text(&analysis->texts[i - l->n_cells]);
+    }
+    return l->at == NULL ? SEMCAL_E_MEMORY : SEMCAL_OK;
+}
 
 /* A diagram: dots of the curve, and of the diagonal. */
 typedef struct canvas {
@@ -27,7 +82,7 @@ static void dot(canvas *c, double x, double y)
     }
 }
 
-static void draw(canvas *c, const sc_glance_cell *cell)
+static void draw(canvas *c, const line *cell)
 {
     static const char *const blocks[] = {" ",
                                          "\xe2\x96\x81",
@@ -47,7 +102,7 @@ static void draw(canvas *c, const sc_glance_cell *cell)
         dot(c, (double)k / (DOTS_X - 1), (double)k / (DOTS_X - 1));
     }
     for (size_t i = 0; i < SC_ANALYSIS_CURVE; i++) {
-        double questions = cell->n_questions * cell->density[i] * width * 3.5449077018110318; /* 2 sqrt(pi) */
+        double questions = cell->n * cell->density[i] * width * 3.5449077018110318; /* 2 sqrt(pi) */
         if (isfinite(cell->curve[i]) && questions >= 2) {
             double x = (double)i / (SC_ANALYSIS_CURVE - 1), step = 1.0 / (DOTS_Y - 1);
             int thick = (int)lround(2 * cell->density[i] / densest);
@@ -101,50 +156,65 @@ static void put_cut(sc_report_text *out, const char *text, size_t width)
     sc_report_text_free(&whole);
 }
 
-static const char *above(const sc_glance_cell *cell)
+static const char *above(const line *cell)
 {
     return cell->smece > cell->floor_95 ? "!" : " ";
 }
 
-static void put_table(sc_report_text *out, const sc_glance *glance, size_t columns)
+/* Rows `first` to `last` - 1 under a heading of their own; the last column is the split estimator of cells, the
+ * class-wise smECE of text cells. */
+static void put_table(sc_report_text *out, const lines *l, size_t first, size_t last, size_t width, bool intervals)
 {
-    const size_t fixed = 62;
-    size_t width = 12;
-    for (size_t i = 0; i < glance->n_cells; i++) {
-        size_t n = strlen(glance->cells[i].name);
-        width = n > width ? n : width;
-    }
-    const bool intervals = columns >= fixed + 12; /* the first to go in a narrow window */
-    const size_t room = intervals ? columns - fixed : columns > 60 ? columns - 48 : 12;
-    width = width > room ? room : width;
-    sc_report_put(out, "%-*s %6s %5s %5s %6s %6s %s %6s %6s\n", (int)width, "cell", "n", "acc", "conf", "over", "smECE",
-                  intervals ? " [95 %]      " : "", "floor", "split");
-    for (size_t i = 0; i < glance->n_cells; i++) {
-        const sc_glance_cell *c = &glance->cells[i];
+    const bool tokens = first >= l->n_cells;
+    sc_report_put(out, "%-*s %7s %5s %5s %6s %6s %s %6s %6s\n", (int)width, tokens ? "next token" : "cell",
+                  tokens ? "tokens" : "n", "acc", "conf", "over", "smECE", intervals ? " [95 %]      " : "", "floor",
+                  tokens ? "class." : "split");
+    for (size_t i = first; i < last; i++) {
+        const line *c = &l->at[i];
         char t[8][16], interval[40] = "";
-        if (intervals && isfinite(c->smece_low)) {
-            (void)snprintf(interval, sizeof interval, "[%s %s]", sc_report_share(t[6], c->smece_low),
-                           sc_report_share(t[7], c->smece_high));
+        if (intervals && isfinite(c->low)) {
+            (void)snprintf(interval, sizeof interval, "[%s %s]", sc_report_share(t[6], c->low),
+                           sc_report_share(t[7], c->high));
         }
         const char *numbers[] = {sc_report_share(t[0], c->accuracy),       sc_report_share(t[1], c->mean_confidence),
                                  sc_report_share(t[2], c->overconfidence), sc_report_share(t[3], c->smece),
-                                 sc_report_share(t[4], c->floor),          sc_report_share(t[5], c->smece_split)};
+                                 sc_report_share(t[4], c->floor),          sc_report_share(t[5], c->split)};
         put_cut(out, c->name, width);
         for (size_t k = 0; k < 6; k++) { /* the dash of a missing number has three bytes and one column */
             numbers[k] = (unsigned char)numbers[k][0] == 0xe2 ? "-" : numbers[k];
         }
-        sc_report_put(out, " %6.0f %5s %5s %6s %6s%s %*s %6s %6s\n", c->n_questions, numbers[0], numbers[1], numbers[2],
+        sc_report_put(out, " %7.0f %5s %5s %6s %6s%s %*s %6s %6s\n", c->n, numbers[0], numbers[1], numbers[2],
                       numbers[3], above(c), intervals ? -12 : 0, interval, numbers[4], numbers[5]);
     }
 }
 
+static void put_tables(sc_report_text *out, const lines *l, size_t columns)
+{
+    const size_t fixed = 63;
+    size_t width = 12;
+    for (size_t i = 0; i < l->n; i++) {
+        size_t n = strlen(l->at[i].name);
+        width = n > width ? n : width;
+    }
+    const bool intervals = columns >= fixed + width; /* the first to go in a narrow window */
+    const size_t room = intervals ? columns - fixed : columns > 61 ? columns - 49 : 12;
+    width = width > room ? room : width;
+    if (l->n_cells > 0) {
+        put_table(out, l, 0, l->n_cells, width, intervals);
+    }
+    if (l->n > l->n_cells) {
+        sc_report_put(out, "%s", l->n_cells > 0 ? "\n" : "");
+        put_table(out, l, l->n_cells, l->n, width, intervals);
+    }
+}
+
 /* Finished cells that the analysis lacks. */
-static void put_failed(sc_report_text *out, const sc_run_state *state, const sc_glance *glance)
+static void put_failed(sc_report_text *out, const sc_run_state *state, const lines *l)
 {
     for (size_t i = 0; i < state->plan.n_cells; i++) {
         bool there = !state->cells[i].finished;
-        for (size_t k = 0; k < glance->n_cells; k++) {
-            there = there || strcmp(glance->cells[k].name, state->cells[i].cell->name) == 0;
+        for (size_t k = 0; k < l->n; k++) {
+            there = there || strcmp(l->at[k].name, state->cells[i].cell->name) == 0;
         }
         if (!there) {
             sc_report_put_visible(out, state->cells[i].cell->name, 0);
@@ -153,26 +223,26 @@ static void put_failed(sc_report_text *out, const sc_run_state *state, const sc_
     }
 }
 
-static void put_diagrams(sc_report_text *out, const sc_glance *glance, size_t columns)
+static void put_diagrams(sc_report_text *out, const lines *l, size_t columns)
 {
     size_t beside = (columns + GAP) / (WIDTH + 2 + GAP);
     beside = beside < 1 ? 1 : beside;
     canvas *drawn = sc_memory_alloc(beside, sizeof *drawn, out->error);
-    for (size_t first = 0; drawn != NULL && first < glance->n_cells; first += beside) {
-        size_t n = glance->n_cells - first < beside ? glance->n_cells - first : beside;
+    for (size_t first = 0; drawn != NULL && first < l->n; first += beside) {
+        size_t n = l->n - first < beside ? l->n - first : beside;
         sc_report_put(out, "\n");
         for (size_t k = 0; k < n; k++) {
-            draw(&drawn[k], &glance->cells[first + k]);
-            put_cut(out, glance->cells[first + k].name, WIDTH + 2);
+            draw(&drawn[k], &l->at[first + k]);
+            put_cut(out, l->at[first + k].name, WIDTH + 2);
             sc_report_put(out, "%*s", k + 1 < n ? GAP : 0, "");
         }
         sc_report_put(out, "\n");
         for (size_t k = 0; k < n; k++) {
-            const sc_glance_cell *c = &glance->cells[first + k];
-            char t[2][16], line[64];
-            (void)snprintf(line, sizeof line, "smECE %s%s floor %s", sc_report_share(t[0], c->smece), above(c),
+            const line *c = &l->at[first + k];
+            char t[2][16], numbers[64];
+            (void)snprintf(numbers, sizeof numbers, "smECE %s%s floor %s", sc_report_share(t[0], c->smece), above(c),
                            sc_report_share(t[1], c->floor));
-            put_cut(out, line, WIDTH + 2);
+            put_cut(out, numbers, WIDTH + 2);
             sc_report_put(out, "%*s", k + 1 < n ? GAP : 0, "");
         }
         for (size_t row = 0; row < HEIGHT; row++) {
@@ -217,49 +287,46 @@ static void put_unfinished(sc_report_text *out, const sc_run_state *state)
     }
 }
 
-static semcal_status show_json(const char *path, semcal_error *error)
-{
-    sc_analysis analysis;
-    sc_text text = {0};
-    semcal_status status = sc_analyze(&analysis, path, NULL, error);
-    if (status == SEMCAL_OK) {
-        status = sc_analysis_json(&text, &analysis, error);
-        (void)fputs(text.data != NULL ? text.data : "", stdout);
-        sc_analysis_free(&analysis);
-    }
-    sc_text_free(&text);
-    return status;
-}
-
 semcal_status sc_cli_show_run(const char *path, bool json, semcal_error *error)
 {
-    if (json) {
-        return show_json(path, error);
-    }
-    sc_run_state state;
-    sc_glance glance;
+    sc_run_state state = {0};
+    sc_analysis analysis;
+    lines l = {0};
     sc_report_text out;
-    sc_report_text_init(&out, error);
-    semcal_status status = sc_run_state_read(&state, path, error);
+    sc_text text = {0};
+    semcal_status status = sc_analysis_get(&analysis, path, true, NULL, error);
     if (status != SEMCAL_OK) {
         return status;
     }
-    status = sc_glance_read(&glance, path, error);
+    sc_report_text_init(&out, error);
+    if (json) {
+        status = sc_analysis_json(&text, &analysis, error);
+        (void)fputs(text.data != NULL ? text.data : "", stdout);
+        goto done;
+    }
+    status = sc_run_state_read(&state, path, error);
+    if (status == SEMCAL_OK) {
+        status = make_lines(&l, &analysis, error);
+    }
     if (status == SEMCAL_OK) {
         size_t columns = sc_terminal_columns();
         put_unfinished(&out, &state);
-        put_table(&out, &glance, columns);
-        put_failed(&out, &state, &glance);
+        put_tables(&out, &l, columns);
+        put_failed(&out, &state, &l);
         sc_report_put(
-            &out, "\n!: smECE above the 95 %% point of its floor, what a calibrated model with as many draws scores."
-                  "\nDiagrams: share of right answers against confidence, diagonal dotted; below, where the "
-                  "questions are.\n");
-        put_diagrams(&out, &glance, columns);
+            &out,
+            "\n!: smECE above the 95 %% point of its floor, what a calibrated model with as many draws scores.\n"
+            "Diagrams: share of right answers%s against confidence, diagonal dotted; below, where the %s are.\n",
+            l.n > l.n_cells ? " (next tokens)" : "", l.n > l.n_cells ? "questions (tokens)" : "questions");
+        put_diagrams(&out, &l, columns);
         status = out.status;
-        (void)fputs(out.text.data != NULL ? out.text.data : "", stdout);
-        sc_glance_free(&glance);
+        sc_terminal_put(out.text.data != NULL ? out.text.data : "");
     }
+done:
+    free(l.at);
     sc_report_text_free(&out);
+    sc_text_free(&text);
     sc_run_state_free(&state);
+    sc_analysis_free(&analysis);
     return status;
 }

@@ -2,9 +2,12 @@
 #include "cli/terminal.h"
 
 #include "base/clock.h"
+#include "language/utf8.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <strings.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -56,4 +59,60 @@ size_t sc_terminal_columns(void)
 size_t sc_terminal_rows(void)
 {
     return size_of("LINES", true, 24);
+}
+
+/* Nothing set says nothing about the terminal, and nearly all of them know UTF-8. */
+static bool knows_utf8(void)
+{
+    static const char *const names[] = {"LC_ALL", "LC_CTYPE", "LANG"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const char *locale = getenv(names[i]);
+        if (locale != NULL && locale[0] != '\0') {
+            const char *encoding = strchr(locale, '.');
+            return encoding != NULL &&
+                   (strncasecmp(encoding, ".utf-8", 6) == 0 || strncasecmp(encoding, ".utf8", 5) == 0);
+        }
+    }
+    return true;
+}
+
+/* Dots of a Braille character: bits 0, 1, 3, 4 are its upper half. */
+static char plain_dots(uint32_t bits)
+{
+    int upper = 0, lower = 0;
+    for (int i = 0; i < 8; i++) {
+        const bool is_upper = i == 0 || i == 1 || i == 3 || i == 4;
+        *(is_upper ? &upper : &lower) += (int)(bits >> i & 1);
+    }
+    return upper + lower == 0 ? ' ' : upper + lower > 3 ? '#' : lower == 0 ? '\'' : upper == 0 ? '.' : ':';
+}
+
+static char plain(uint32_t code)
+{
+    static const char heights[] = ".:-=+*##"; /* U+2581 to U+2588 */
+    return code < 0x80                       ? (char)code
+           : code >= 0x2800 && code < 0x2900 ? plain_dots(code - 0x2800)
+           : code >= 0x2581 && code < 0x2589 ? heights[code - 0x2581]
+           : code > 0x2588 && code < 0x2590  ? '='
+           : code == 0x2502                  ? '|'
+           : code == 0xb7                    ? '.'
+           : code == 0x2013                  ? '-'
+           : code == 0x2026                  ? '~'
+                                             : '?';
+}
+
+void sc_terminal_put(const char *text)
+{
+    if (knows_utf8()) {
+        (void)fputs(text, stdout);
+        return;
+    }
+    for (size_t left = strlen(text); left > 0;) {
+        uint32_t code;
+        size_t step = sc_utf8_decode(&code, text, left);
+        (void)putchar(step > 0 ? plain(code) : '?');
+        step = step > 0 ? step : 1;
+        text += step;
+        left -= step;
+    }
 }

@@ -21,4 +21,8 @@ void sc_terminal_line(sc_terminal *terminal, const char *label, const char *line
 size_t sc_terminal_columns(void);
 size_t sc_terminal_rows(void);
 
+/* Writes UTF-8 text to stdout. Where the locale (LC_ALL, LC_CTYPE, LANG, the first one set) names another encoding,
+ * bars and diagrams become plain ASCII and any other character '?'. */
+void sc_terminal_put(const char *text);
+
 #endif

@@ -151,15 +151,14 @@ static semcal_status look(bool *done, rate *r, const char *run, bool screen, boo
     status = out.status;
     if (status == SEMCAL_OK && screen) {
         /* each line clears what was right of it, the last one what was below */
-        for (const char *at = out.text.data; *at != '\0'; at++) {
-            if (*at == '\n') {
-                (void)fputs("\033[K", stdout);
-            }
-            (void)putchar(*at);
+        for (char *line = out.text.data, *end; (end = strchr(line, '\n')) != NULL; line = end + 1) {
+            *end = '\0';
+            sc_terminal_put(line);
+            (void)fputs("\033[K\n", stdout);
         }
         (void)fputs("\033[J", stdout);
     } else if (status == SEMCAL_OK && (*done || before != state.committed)) {
-        (void)fputs(out.text.data, stdout);
+        sc_terminal_put(out.text.data);
     }
     (void)fflush(stdout);
     sc_report_text_free(&out);

@@ -487,6 +487,7 @@ void sc_analysis_free(sc_analysis *analysis)
     free(analysis->texts);
     sc_file_list_free(analysis->missing, analysis->n_missing);
     sc_file_list_free(analysis->failed, analysis->n_failed);
+    free(analysis->collapse);
     *analysis = (sc_analysis){0};
 }
 
@@ -562,7 +563,17 @@ semcal_status sc_analyze(sc_analysis *analysis, const char *folder, const sc_ana
         status = sc_plan_make(&plan, config, error);
     }
     if (status == SEMCAL_OK) {
+        status = sc_analysis_inputs(analysis->inputs, folder, &plan, error); /* before they are read */
+    }
+    if (status == SEMCAL_OK && options != NULL && options->collapse != NULL) {
+        analysis->collapse = sc_memory_strdup(options->collapse, error);
+        status = analysis->collapse == NULL ? SEMCAL_E_MEMORY : SEMCAL_OK;
+    }
+    if (status == SEMCAL_OK) {
         status = analyze_cells(analysis, config, &plan, folder, options, error);
+    }
+    if (analysis->n_failed > 0) {
+        analysis->inputs[0] = '\0'; /* what failed is told by whoever looks next, too */
     }
     if (status == SEMCAL_OK && analysis->n_failed > 0 && analysis->n_cells + analysis->n_texts == 0) {
         status = sc_error_set(error, SEMCAL_E_DATA, "%s", analysis->failed[0]);

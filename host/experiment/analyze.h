@@ -73,6 +73,8 @@ typedef struct sc_analysis {
     size_t n_missing;
     char **failed; /* "where: what" of the cells that could not be analysed; the others stand */
     size_t n_failed;
+    char inputs[65]; /* digest of what it was made of, "" when some cell failed */
+    char *collapse;  /* the collapse it was asked for, NULL: the active one of each cell */
 } sc_analysis;
 
 typedef struct sc_analyze_options {
@@ -86,18 +88,47 @@ semcal_status sc_analyze(sc_analysis *analysis, const char *folder, const sc_ana
                          semcal_error *error);
 void sc_analysis_free(sc_analysis *analysis);
 
+/* ---- the stored analysis (analyze_read.c) ---- */
+
+/* The analysis of a run: RUN/analysis.h5 when it was made of the files that are there, with this version of the
+ * program, for options->collapse (or for any collapse when `any` is set); else made now, as sc_analyze does. */
+semcal_status sc_analysis_get(sc_analysis *analysis, const char *folder, bool any, const sc_analyze_options *options,
+                              semcal_error *error);
+
+/* Reads an analysis file; what does not stand in it (missing, failed cells) is empty. */
+semcal_status sc_analysis_read(sc_analysis *analysis, const char *path, semcal_error *error);
+
+/* SEMCAL_E_DATA when `path` is there and is no analysis, or of a newer format. */
+semcal_status sc_analysis_check_format(const char *path, semcal_error *error);
+
+/* Digest of what an analysis is made of: the version of the program, the resolved configuration, and name, size and
+ * time of every finished cell of the plan and of its mechanism. */
+semcal_status sc_analysis_inputs(char hex[65], const char *folder, const sc_plan *plan, semcal_error *error);
+
 const char *sc_analysis_estimator_name(int estimator);
 
 /* ---- the numbers by name, for tables, JSON and HDF5 ---- */
 
 typedef struct sc_analysis_field {
     const char *name, *long_name, *units;
-    double (*of_cell)(const sc_analysis_cell *cell); /* per cell, or NULL */
-    double (*of_row)(const sc_analysis_row *row);    /* per cell and estimator */
+    double (*of_cell)(const sc_analysis_cell *cell);             /* per cell, or NULL */
+    double (*of_row)(const sc_analysis_row *row);                /* per cell and estimator */
+    void (*restore_cell)(sc_analysis_cell *cell, double number); /* the way back, of the same kind */
+    void (*restore_row)(sc_analysis_row *row, double number);
 } sc_analysis_field;
 
 extern const sc_analysis_field sc_analysis_fields[];
 extern const size_t sc_analysis_n_fields;
+
+/* Texts of a cell by variable, curves of a row, places of a mechanism: where each lies in its struct. */
+typedef struct sc_analysis_part {
+    const char *name, *long_name, *units;
+    size_t offset;
+    bool by_token; /* places of a mechanism: by token, else by fraction */
+} sc_analysis_part;
+enum { SC_ANALYSIS_TEXTS = 6, SC_ANALYSIS_CURVES = 4, SC_ANALYSIS_PLACES = 8 };
+extern const sc_analysis_part sc_analysis_texts[SC_ANALYSIS_TEXTS], sc_analysis_curves[SC_ANALYSIS_CURVES],
+    sc_analysis_places[SC_ANALYSIS_PLACES];
 
 /* Writes an analysis as HDF5 (dimensions cell, estimator, curve). */
 semcal_status sc_analysis_write(const char *path, const sc_analysis *analysis, semcal_error *error);

@@ -7,20 +7,35 @@
 #include "base/memory.h"
 #include "formats/h5.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define CELL(member)                                                                                                   \
-    static double cell_##member(const sc_analysis_cell *cell)                                                          \
+/* Puts a number back where it was taken from; a count that is not a number is 0. */
+#define RESTORE(place, number)                                                                                         \
+    ((place) = _Generic((place), double                                                                                \
+                        : (number), bool                                                                               \
+                        : (number) > 0, int64_t                                                                        \
+                        : isfinite(number) ? (int64_t)(number) : 0, size_t                                             \
+                        : isfinite(number) ? (size_t)(number) : 0))
+#define CELL_OF(name, member)                                                                                          \
+    static double cell_##name(const sc_analysis_cell *cell)                                                            \
     {                                                                                                                  \
         return (double)cell->member;                                                                                   \
+    }                                                                                                                  \
+    static void restore_cell_##name(sc_analysis_cell *cell, double number)                                             \
+    {                                                                                                                  \
+        RESTORE(cell->member, number);                                                                                 \
     }
+#define CELL(member) CELL_OF(member, member)
 #define PAIRS(name, expression)                                                                                        \
     static double row_##name(const sc_analysis_row *row)                                                               \
     {                                                                                                                  \
         return row->calibration.n == 0 ? (double)NAN : (double)(row->expression);                                      \
+    }                                                                                                                  \
+    static void restore_row_##name(sc_analysis_row *row, double number)                                                \
+    {                                                                                                                  \
+        RESTORE(row->expression, number);                                                                              \
     }
 
 CELL(temperature)
@@ -41,24 +56,13 @@ CELL(logprob_reference)
 CELL(mode_certain)
 CELL(exact_unexplored)
 CELL(exact_width)
-static double cell_smece_certified_lower(const sc_analysis_cell *cell)
-{
-    return cell->smece_certified[0];
-}
-static double cell_smece_certified_upper(const sc_analysis_cell *cell)
-{
-    return cell->smece_certified[1];
-}
+CELL_OF(smece_certified_lower, smece_certified[0])
+CELL_OF(smece_certified_upper, smece_certified[1])
 CELL(smece_classwise)
 CELL(accuracy_known)
 CELL(overconfidence_known)
 CELL(smece_known)
 CELL(pgap_known_lipschitz)
-#define CELL_OF(name, member)                                                                                          \
-    static double cell_##name(const sc_analysis_cell *cell)                                                            \
-    {                                                                                                                  \
-        return (double)cell->member;                                                                                   \
-    }
 CELL_OF(pgap_full, full.gap)
 CELL_OF(pgap_full_crossfit, full.crossfit)
 CELL_OF(pgap_full_low, full.interval[0])
@@ -69,6 +73,10 @@ CELL_OF(pgap_full_unseen, full.n_unseen)
 static double row_n(const sc_analysis_row *row)
 {
     return (double)row->calibration.n;
+}
+static void restore_row_n(sc_analysis_row *row, double number)
+{
+    RESTORE(row->calibration.n, number);
 }
 PAIRS(accuracy, calibration.accuracy)
 PAIRS(accuracy_low, calibration.accuracy_ci[0])
@@ -138,11 +146,11 @@ PAIRS(pgap_sq_floor_95, calibration.pgap_spread.floor_95[SC_GAP_SQUARE])
 
 #define OF_CELL(name, text, unit)                                                                                      \
     {                                                                                                                  \
-#name, text, unit, cell_##name, NULL                                                                           \
+#name, text, unit, cell_##name, NULL, restore_cell_##name, NULL                                                \
     }
 #define OF_ROW(name, text, unit)                                                                                       \
     {                                                                                                                  \
-#name, text, unit, NULL, row_##name                                                                            \
+#name, text, unit, NULL, row_##name, NULL, restore_row_##name                                                  \
     }
 
 const sc_analysis_field sc_analysis_fields[] = {
@@ -250,17 +258,38 @@ const size_t sc_analysis_n_fields = sizeof sc_analysis_fields / sizeof *sc_analy
 
 /* ---- HDF5 ---- */
 
-typedef struct text_column {
-    const char *name, *long_name;
-    size_t offset;
-} text_column;
-static const text_column texts[] = {
-    {"cell_name", "name of the cell", offsetof(sc_analysis_cell, name)},
-    {"model", "name of the model", offsetof(sc_analysis_cell, model)},
-    {"model_kind", "kind of the model", offsetof(sc_analysis_cell, model_kind)},
-    {"dataset", "name of the dataset", offsetof(sc_analysis_cell, dataset)},
-    {"style", "style of the answers", offsetof(sc_analysis_cell, style)},
-    {"collapse", "collapse B", offsetof(sc_analysis_cell, collapse)},
+const sc_analysis_part sc_analysis_texts[SC_ANALYSIS_TEXTS] = {
+    {"cell_name", "name of the cell", "", offsetof(sc_analysis_cell, name), false},
+    {"model", "name of the model", "", offsetof(sc_analysis_cell, model), false},
+    {"model_kind", "kind of the model", "", offsetof(sc_analysis_cell, model_kind), false},
+    {"dataset", "name of the dataset", "", offsetof(sc_analysis_cell, dataset), false},
+    {"style", "style of the answers", "", offsetof(sc_analysis_cell, style), false},
+    {"collapse", "collapse B", "", offsetof(sc_analysis_cell, collapse), false},
+};
+
+const sc_analysis_part sc_analysis_curves[SC_ANALYSIS_CURVES] = {
+    {"curve", "smoothed share of right answers at this confidence", "1", offsetof(sc_analysis_row, curve), false},
+    {"density", "smoothed density of confidences", "1", offsetof(sc_analysis_row, density), false},
+    {"tilt_lipschitz", "best 1-Lipschitz tilt tau of the logit of the confidence", "1",
+     offsetof(sc_analysis_row, tilt_lipschitz), false},
+    {"tilt_isotonic", "best tilt tau that keeps the order of confidences", "1",
+     offsetof(sc_analysis_row, tilt_isotonic), false},
+};
+
+const sc_analysis_part sc_analysis_places[SC_ANALYSIS_PLACES] = {
+    {"resolved_fraction_at", "fraction of the response", "1", offsetof(sc_analysis_place, at), false},
+    {"resolved_by_fraction", "share of the uncertainty about the meaning that is gone there", "1",
+     offsetof(sc_analysis_place, resolved), false},
+    {"resolved_by_fraction_low", "lower end of its 95 % bootstrap interval", "1", offsetof(sc_analysis_place, low),
+     false},
+    {"resolved_by_fraction_high", "upper end of its 95 % bootstrap interval", "1", offsetof(sc_analysis_place, high),
+     false},
+    {"resolved_token_at", "tokens of the response", "1", offsetof(sc_analysis_place, at), true},
+    {"resolved_by_token", "share of the uncertainty about the meaning that is gone there", "1",
+     offsetof(sc_analysis_place, resolved), true},
+    {"resolved_by_token_low", "lower end of its 95 % bootstrap interval", "1", offsetof(sc_analysis_place, low), true},
+    {"resolved_by_token_high", "upper end of its 95 % bootstrap interval", "1", offsetof(sc_analysis_place, high),
+     true},
 };
 
 static const char *text_of(const sc_analysis_cell *cell, size_t offset)
@@ -274,15 +303,15 @@ static semcal_status write_texts(sc_h5 *file, const sc_analysis *analysis, semca
 {
     const char **column = sc_memory_alloc(analysis->n_cells, sizeof *column, error);
     semcal_status status = column == NULL ? SEMCAL_E_MEMORY : SEMCAL_OK;
-    for (size_t i = 0; i < sizeof texts / sizeof *texts && status == SEMCAL_OK; i++) {
+    for (size_t i = 0; i < SC_ANALYSIS_TEXTS && status == SEMCAL_OK; i++) {
         for (size_t k = 0; k < analysis->n_cells; k++) {
-            column[k] = text_of(&analysis->cells[k], texts[i].offset);
+            column[k] = text_of(&analysis->cells[k], sc_analysis_texts[i].offset);
         }
-        const sc_h5_spec spec = {.path = texts[i].name,
+        const sc_h5_spec spec = {.path = sc_analysis_texts[i].name,
                                  .type = SC_H5_TEXT,
                                  .n_dims = 1,
                                  .dims = {"cell"},
-                                 .long_name = texts[i].long_name,
+                                 .long_name = sc_analysis_texts[i].long_name,
                                  .units = ""};
         status = sc_h5_make_dataset(file, &spec, error);
         if (status == SEMCAL_OK) {
@@ -323,27 +352,16 @@ static semcal_status write_numbers(sc_h5 *file, const sc_analysis *analysis, sem
         status = write_doubles(file, field->name, field->long_name, field->units, dims, field->of_cell != NULL ? 1 : 2,
                                values, error);
     }
-    static const struct {
-        const char *name, *long_name, *units;
-        size_t offset;
-    } curves[] = {
-        {"curve", "smoothed share of right answers at this confidence", "1", offsetof(sc_analysis_row, curve)},
-        {"density", "smoothed density of confidences", "1", offsetof(sc_analysis_row, density)},
-        {"tilt_lipschitz", "best 1-Lipschitz tilt tau of the logit of the confidence", "1",
-         offsetof(sc_analysis_row, tilt_lipschitz)},
-        {"tilt_isotonic", "best tilt tau that keeps the order of confidences", "1",
-         offsetof(sc_analysis_row, tilt_isotonic)},
-    };
-    for (size_t which = 0; which < sizeof curves / sizeof *curves && status == SEMCAL_OK; which++) {
+    for (size_t which = 0; which < SC_ANALYSIS_CURVES && status == SEMCAL_OK; which++) {
+        const sc_analysis_part *part = &sc_analysis_curves[which];
         for (size_t k = 0; k < n; k++) {
             for (size_t e = 0; e < n_rows; e++) {
                 const sc_analysis_row *row = &analysis->cells[k].rows[e];
-                memcpy(values + (k * n_rows + e) * n_points, (const char *)row + curves[which].offset,
+                memcpy(values + (k * n_rows + e) * n_points, (const char *)row + part->offset,
                        n_points * sizeof *values);
             }
         }
-        status = write_doubles(file, curves[which].name, curves[which].long_name, curves[which].units, dims, 3, values,
-                               error);
+        status = write_doubles(file, part->name, part->long_name, part->units, dims, 3, values, error);
     }
     free(values);
     return status;
@@ -352,24 +370,6 @@ static semcal_status write_numbers(sc_h5 *file, const sc_analysis *analysis, sem
 /* The mechanism on (cell, mechanism_place), as long as the longest; only when some cell has one. */
 static semcal_status write_mechanism(sc_h5 *file, const sc_analysis *analysis, semcal_error *error)
 {
-    static const struct {
-        const char *name, *long_name;
-        bool by_token;
-        size_t offset;
-    } variables[] = {
-        {"resolved_fraction_at", "fraction of the response", false, offsetof(sc_analysis_place, at)},
-        {"resolved_by_fraction", "share of the uncertainty about the meaning that is gone there", false,
-         offsetof(sc_analysis_place, resolved)},
-        {"resolved_by_fraction_low", "lower end of its 95 % bootstrap interval", false,
-         offsetof(sc_analysis_place, low)},
-        {"resolved_by_fraction_high", "upper end of its 95 % bootstrap interval", false,
-         offsetof(sc_analysis_place, high)},
-        {"resolved_token_at", "tokens of the response", true, offsetof(sc_analysis_place, at)},
-        {"resolved_by_token", "share of the uncertainty about the meaning that is gone there", true,
-         offsetof(sc_analysis_place, resolved)},
-        {"resolved_by_token_low", "lower end of its 95 % bootstrap interval", true, offsetof(sc_analysis_place, low)},
-        {"resolved_by_token_high", "upper end of its 95 % bootstrap interval", true, offsetof(sc_analysis_place, high)},
-    };
     const size_t n = analysis->n_cells;
     size_t width = 0;
     for (size_t k = 0; k < n; k++) {
@@ -381,16 +381,28 @@ static semcal_status write_mechanism(sc_h5 *file, const sc_analysis *analysis, s
     const char *dims[2] = {"cell", "mechanism_place"};
     double *values = sc_memory_alloc(n * width, sizeof *values, error);
     semcal_status status = values == NULL ? SEMCAL_E_MEMORY : sc_h5_make_dimension(file, dims[1], width, false, error);
-    for (size_t v = 0; v < sizeof variables / sizeof *variables && status == SEMCAL_OK; v++) {
+    for (size_t v = 0; v < SC_ANALYSIS_PLACES && status == SEMCAL_OK; v++) {
+        const sc_analysis_part *part = &sc_analysis_places[v];
         for (size_t i = 0; i < n * width; i++) {
             const sc_analysis_mechanism *m = &analysis->cells[i / width].mechanism;
-            const sc_analysis_place *places = variables[v].by_token ? m->by_token : m->by_fraction;
+            const sc_analysis_place *places = part->by_token ? m->by_token : m->by_fraction;
             values[i] = NAN;
             if (i % width < m->n_places) {
-                memcpy(&values[i], (const char *)&places[i % width] + variables[v].offset, sizeof *values);
+                memcpy(&values[i], (const char *)&places[i % width] + part->offset, sizeof *values);
             }
         }
-        status = write_doubles(file, variables[v].name, variables[v].long_name, "1", dims, 2, values, error);
+        status = write_doubles(file, part->name, part->long_name, part->units, dims, 2, values, error);
+    }
+    static const char *const sizes[] = {"mechanism_questions", "mechanism_start", "mechanism_exact"};
+    static const char *const long_names[] = {"questions whose mechanism was followed",
+                                             "mean of c (1 - c), the uncertainty to be resolved",
+                                             "share of prefixes whose law was enumerated, not forked"};
+    for (size_t v = 0; v < 3 && status == SEMCAL_OK; v++) {
+        for (size_t k = 0; k < n; k++) {
+            const sc_analysis_mechanism *m = &analysis->cells[k].mechanism;
+            values[k] = v == 0 ? (double)m->n_questions : m->n_places == 0 ? (double)NAN : v == 1 ? m->start : m->exact;
+        }
+        status = write_doubles(file, sizes[v], long_names[v], "1", dims, 1, values, error);
     }
     free(values);
     return status;
@@ -460,6 +472,13 @@ semcal_status sc_analysis_write(const char *path, const sc_analysis *analysis, s
         status = sc_h5_set_text(file, "", "semcal_version", semcal_version(), error);
     }
     if (status == SEMCAL_OK) {
+        status = sc_h5_set_text(file, "", "inputs_sha256", analysis->inputs, error);
+    }
+    if (status == SEMCAL_OK) {
+        status =
+            sc_h5_set_text(file, "", "collapse_wanted", analysis->collapse != NULL ? analysis->collapse : "", error);
+    }
+    if (status == SEMCAL_OK) {
         status = write_curve_places(file, error);
     }
     if (status == SEMCAL_OK && analysis->n_cells > 0) {
@@ -477,80 +496,5 @@ semcal_status sc_analysis_write(const char *path, const sc_analysis *analysis, s
         status = sc_file_commit(temporary.data, path, error);
     }
     sc_text_free(&temporary);
-    return status;
-}
-
-/* ---- JSON ---- */
-
-static json_t *number(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
-
-static json_t *places(const sc_analysis_place *from, size_t n, const char *at)
-{
-    json_t *list = json_array();
-    for (size_t i = 0; i < n; i++) {
-        json_t *place = json_object();
-        json_object_set_new(place, at, number(from[i].at));
-        json_object_set_new(place, "resolved", number(from[i].resolved));
-        json_object_set_new(place, "low", number(from[i].low));
-        json_object_set_new(place, "high", number(from[i].high));
-        json_array_append_new(list, place);
-    }
-    return list;
-}
-
-static json_t *mechanism(const sc_analysis_mechanism *m)
-{
-    if (m->n_places == 0) {
-        return json_null();
-    }
-    json_t *object = json_object();
-    json_object_set_new(object, "n_questions", json_integer((json_int_t)m->n_questions));
-    json_object_set_new(object, "start", number(m->start));
-    json_object_set_new(object, "exact", number(m->exact));
-    json_object_set_new(object, "by_fraction", places(m->by_fraction, m->n_places, "fraction"));
-    json_object_set_new(object, "by_token", places(m->by_token, m->n_places, "token"));
-    return object;
-}
-
-semcal_status sc_analysis_json(sc_text *text, const sc_analysis *analysis, semcal_error *error)
-{
-    json_t *root = json_object(), *cells = json_array(), *missing = json_array();
-    for (size_t k = 0; k < analysis->n_cells; k++) {
-        const sc_analysis_cell *cell = &analysis->cells[k];
-        json_t *object = json_object(), *estimators = json_object();
-        for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
-            json_object_set_new(object, texts[i].name, json_string(text_of(cell, texts[i].offset)));
-        }
-        for (int e = 0; e < SC_ANALYSIS_N_ESTIMATORS; e++) {
-            json_object_set_new(estimators, sc_analysis_estimator_name(e), json_object());
-        }
-        for (size_t f = 0; f < sc_analysis_n_fields; f++) {
-            const sc_analysis_field *field = &sc_analysis_fields[f];
-            if (field->of_cell != NULL) {
-                json_object_set_new(object, field->name, number(field->of_cell(cell)));
-            }
-            for (int e = 0; e < SC_ANALYSIS_N_ESTIMATORS && field->of_row != NULL; e++) {
-                json_object_set_new(json_object_get(estimators, sc_analysis_estimator_name(e)), field->name,
-                                    number(field->of_row(&cell->rows[e])));
-            }
-        }
-        json_object_set_new(object, "estimators", estimators);
-        json_object_set_new(object, "mechanism", mechanism(&cell->mechanism));
-        json_array_append_new(cells, object);
-    }
-    for (size_t i = 0; i < analysis->n_missing; i++) {
-        json_array_append_new(missing, json_string(analysis->missing[i]));
-    }
-    json_object_set_new(root, "cells", cells);
-    json_object_set_new(root, "text_cells", sc_analysis_text_json(analysis->texts, analysis->n_texts));
-    json_object_set_new(root, "missing", missing);
-    char *dump = json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
-    semcal_status status = dump == NULL ? sc_error_set(error, SEMCAL_E_MEMORY, "out of memory while writing JSON")
-                                        : sc_text_printf(text, error, "%s\n", dump);
-    free(dump);
-    json_decref(root);
     return status;
 }

@@ -65,6 +65,7 @@ const char *sc_analysis_text_family(int family);
 typedef struct sc_analysis_text_field {
     const char *name, *long_name, *units;
     double (*value)(const sc_analysis_text *text);
+    double *(*place)(sc_analysis_text *text);
 } sc_analysis_text_field;
 extern const sc_analysis_text_field sc_analysis_text_fields[];
 extern const size_t sc_analysis_text_n_fields;
@@ -73,6 +74,8 @@ extern const size_t sc_analysis_text_n_fields;
  * SC_TEXT_CURVE points), and to an array of JSON objects. Nothing for n = 0. */
 semcal_status sc_analysis_text_write(sc_h5 *file, const sc_analysis_text *texts, size_t n, const char *curve_dimension,
                                      semcal_error *error);
+/* The text cells of an analysis file; free each, and the array, also after an error. */
+semcal_status sc_analysis_text_read(sc_analysis_text **texts, size_t *n, sc_h5 *file, semcal_error *error);
 json_t *sc_analysis_text_json(const sc_analysis_text *texts, size_t n);
 
 #endif

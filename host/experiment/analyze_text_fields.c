@@ -12,6 +12,10 @@
     static double value_##name(const sc_analysis_text *text)                                                           \
     {                                                                                                                  \
         return text->expression;                                                                                       \
+    }                                                                                                                  \
+    static double *place_##name(sc_analysis_text *text)                                                                \
+    {                                                                                                                  \
+        return &text->expression;                                                                                      \
     }
 #define GAP(name, family)                                                                                              \
     VALUE(gap_##name, gap[family].in_sample)                                                                           \
@@ -57,7 +61,7 @@ GAP(isotonic, SC_TEXT_ISOTONIC_GAP)
 
 #define FIELD(name, text, unit)                                                                                        \
     {                                                                                                                  \
-#name, text, unit, value_##name                                                                                \
+#name, text, unit, value_##name, place_##name                                                                  \
     }
 #define GAP_FIELDS(name, text)                                                                                         \
     FIELD(gap_##name, "loss saved per token, in sample: " text, "nat"),                                                \
@@ -119,18 +123,20 @@ static semcal_status put(sc_h5 *file, const char *name, sc_h5_type type, const c
     return status == SEMCAL_OK ? sc_h5_write(file, name, type, NULL, NULL, values, error) : status;
 }
 
+static const struct {
+    const char *name, *long_name;
+    size_t offset;
+} columns[] = {{"text_name", "text cell", offsetof(sc_analysis_text, name)},
+               {"text_model", "model", offsetof(sc_analysis_text, model)},
+               {"text_model_kind", "kind of model", offsetof(sc_analysis_text, model_kind)},
+               {"text_dataset", "text", offsetof(sc_analysis_text, dataset)}};
+enum { N_COLUMNS = sizeof columns / sizeof *columns };
+
 static semcal_status write_names(sc_h5 *file, const sc_analysis_text *texts, size_t n, semcal_error *error)
 {
-    static const struct {
-        const char *name, *long_name;
-        size_t offset;
-    } columns[] = {{"text_name", "text cell", offsetof(sc_analysis_text, name)},
-                   {"text_model", "model", offsetof(sc_analysis_text, model)},
-                   {"text_model_kind", "kind of model", offsetof(sc_analysis_text, model_kind)},
-                   {"text_dataset", "text", offsetof(sc_analysis_text, dataset)}};
     const char **column = sc_memory_alloc(n, sizeof *column, error);
     semcal_status status = column == NULL ? SEMCAL_E_MEMORY : SEMCAL_OK;
-    for (size_t i = 0; i < sizeof columns / sizeof *columns && status == SEMCAL_OK; i++) {
+    for (size_t i = 0; i < N_COLUMNS && status == SEMCAL_OK; i++) {
         for (size_t k = 0; k < n; k++) {
             memcpy(&column[k], (const char *)&texts[k] + columns[i].offset, sizeof column[k]);
         }
@@ -238,6 +244,126 @@ semcal_status sc_analysis_text_write(sc_h5 *file, const sc_analysis_text *texts,
         status = write_numbers(file, texts, n, curve_dimension, error);
     }
     return status == SEMCAL_OK ? write_classes(file, texts, n, n_classes, error) : status;
+}
+
+/* ---- the way back ---- */
+
+static semcal_status get(sc_h5 *file, const char *name, sc_h5_type type, size_t n, void **values, semcal_error *error)
+{
+    *values = sc_memory_alloc(n, type == SC_H5_TEXT ? sizeof(char *) : sizeof(double), error);
+    return *values == NULL ? SEMCAL_E_MEMORY : sc_h5_read(file, name, type, NULL, NULL, *values, error);
+}
+
+static semcal_status read_numbers(sc_h5 *file, sc_analysis_text *texts, size_t n, semcal_error *error)
+{
+    semcal_status status = SEMCAL_OK;
+    void *values = NULL;
+    for (size_t f = 0; f < sc_analysis_text_n_fields && status == SEMCAL_OK; f++) {
+        char name[64] = "text_";
+        (void)strncat(name, sc_analysis_text_fields[f].name, sizeof name - 6);
+        status = get(file, name, SC_H5_F64, n, &values, error);
+        for (size_t k = 0; k < n && status == SEMCAL_OK; k++) {
+            *sc_analysis_text_fields[f].place(&texts[k]) = ((double *)values)[k];
+        }
+        free(values);
+        values = NULL;
+    }
+    static const struct {
+        const char *name;
+        size_t offset, length;
+    } arrays[] = {{"text_loss", offsetof(sc_analysis_text, loss), SC_TEMPERATURES},
+                  {"text_curve", offsetof(sc_analysis_text, curve), SC_TEXT_CURVE},
+                  {"text_density", offsetof(sc_analysis_text, density), SC_TEXT_CURVE}};
+    for (size_t i = 0; i < sizeof arrays / sizeof *arrays && status == SEMCAL_OK; i++) {
+        status = get(file, arrays[i].name, SC_H5_F64, n * arrays[i].length, &values, error);
+        for (size_t k = 0; k < n && status == SEMCAL_OK; k++) {
+            memcpy((char *)&texts[k] + arrays[i].offset, (double *)values + k * arrays[i].length,
+                   arrays[i].length * sizeof(double));
+        }
+        free(values);
+        values = NULL;
+    }
+    return status;
+}
+
+/* Classes lie one cell after the other; `rows` holds the cell of each. */
+static semcal_status read_classes(sc_h5 *file, sc_analysis_text *texts, size_t n, semcal_error *error)
+{
+    static const char *const names[] = {"text_class_cell", "text_class_frequency", "text_class_mass",
+                                        "text_class_bias"};
+    sc_h5_shape shape;
+    void *values[4] = {NULL}, *labels = NULL;
+    size_t n_classes = 0, taken = 0;
+    semcal_status status = sc_h5_get_shape(&shape, file, names[0], error);
+    if (status == SEMCAL_OK) {
+        n_classes = (size_t)shape.length[0];
+        status = get(file, "text_class_label", SC_H5_TEXT, n_classes, &labels, error);
+    }
+    for (size_t i = 0; i < 4 && status == SEMCAL_OK; i++) {
+        status = get(file, names[i], SC_H5_F64, n_classes, &values[i], error);
+    }
+    for (size_t k = 0, at = 0; k < n && status == SEMCAL_OK; k++) {
+        sc_analysis_text *text = &texts[k];
+        const size_t first = at;
+        while (at < n_classes && ((double *)values[0])[at] == (double)k) {
+            at++;
+        }
+        const size_t length = at - first;
+        text->labels = sc_memory_alloc(length, sizeof *text->labels, error);
+        text->class_frequency = sc_memory_alloc(length, sizeof(double), error);
+        text->class_mass = sc_memory_alloc(length, sizeof(double), error);
+        text->class_bias = sc_memory_alloc(length, sizeof(double), error);
+        if (!text->labels || !text->class_frequency || !text->class_mass || !text->class_bias) {
+            status = SEMCAL_E_MEMORY;
+            break;
+        }
+        text->n_classes = length;
+        for (size_t i = 0; i < length; i++, taken++) {
+            text->labels[i] = ((char **)labels)[taken];
+            text->class_frequency[i] = ((double *)values[1])[taken];
+            text->class_mass[i] = ((double *)values[2])[taken];
+            text->class_bias[i] = ((double *)values[3])[taken];
+        }
+    }
+    for (size_t i = taken; labels != NULL && i < n_classes; i++) {
+        free(((char **)labels)[i]);
+    }
+    free(labels);
+    for (size_t i = 0; i < 4; i++) {
+        free(values[i]);
+    }
+    return status;
+}
+
+semcal_status sc_analysis_text_read(sc_analysis_text **texts, size_t *n, sc_h5 *file, semcal_error *error)
+{
+    sc_h5_shape shape;
+    *texts = NULL;
+    *n = 0;
+    if (!sc_h5_exists(file, columns[0].name)) {
+        return SEMCAL_OK;
+    }
+    semcal_status status = sc_h5_get_shape(&shape, file, columns[0].name, error);
+    if (status == SEMCAL_OK) {
+        *texts = sc_memory_alloc((size_t)shape.length[0], sizeof **texts, error);
+        status = *texts == NULL ? SEMCAL_E_MEMORY : SEMCAL_OK;
+    }
+    if (status == SEMCAL_OK) {
+        *n = (size_t)shape.length[0];
+        memset(*texts, 0, *n * sizeof **texts);
+    }
+    for (size_t i = 0; i < N_COLUMNS && status == SEMCAL_OK; i++) {
+        void *names = NULL;
+        status = get(file, columns[i].name, SC_H5_TEXT, *n, &names, error);
+        for (size_t k = 0; k < *n && status == SEMCAL_OK; k++) {
+            memcpy((char *)&(*texts)[k] + columns[i].offset, (char **)names + k, sizeof(char *));
+        }
+        free(names);
+    }
+    if (status == SEMCAL_OK) {
+        status = read_numbers(file, *texts, *n, error);
+    }
+    return status == SEMCAL_OK ? read_classes(file, *texts, *n, error) : status;
 }
 
 /* ---- JSON ---- */

@@ -5,7 +5,6 @@
 #include "base/memory.h"
 #include "base/numeric.h"
 #include "experiment/run_folder.h"
-#include "experiment/run_glance.h"
 #include "experiment/store.h"
 #include "statistics/bootstrap.h"
 #include "statistics/group.h"
@@ -274,13 +273,8 @@ semcal_status sc_report_data_read(sc_report_data *data, const char *run, const s
     *data = (sc_report_data){.run = run};
     semcal_status status = sc_run_state_read(&data->state, run, error);
     if (status == SEMCAL_OK) {
-        char *path = sc_file_join(run, "analysis.h5", error);
-        status = path == NULL ? SEMCAL_E_MEMORY : sc_glance_check_format(path, error);
-        free(path);
-    }
-    if (status == SEMCAL_OK) {
         const sc_analyze_options analyze = {.sink = options->sink, .payload = options->payload};
-        status = sc_analyze(&data->analysis, run, &analyze, error);
+        status = sc_analysis_get(&data->analysis, run, false, &analyze, error);
     }
     if (status == SEMCAL_OK && data->analysis.n_cells == 0) {
         status = sc_error_set(

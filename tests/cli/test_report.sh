@@ -125,8 +125,10 @@ assert all(n == draws[cell] for (cell, _), n in totals.items()), totals
 PY
 "$python" check.py hostile-run/report "$semcal" hostile-run || complain "the report of hostile output is wrong"
 
-# the same report twice; a figure drawn again by hand
+# the same report twice, the second from the stored analysis; a figure drawn again by hand
+touch before
 expect 0 "" "$semcal" report hostile-run -o again
+[ hostile-run/analysis.h5 -nt before ] && complain "a fresh analysis was made again"
 for file in index.html cells.csv comparisons.csv questions.csv reliability.svg reliability.dat smece.gp; do
   cmp -s "hostile-run/report/$file" "again/$file" || complain "$file is not reproducible"
 done
@@ -135,6 +137,7 @@ rm again/reliability.svg again/reliability.png
 [ -s again/reliability.svg ] && [ -s again/reliability.png ] || complain "a figure cannot be drawn again by hand"
 
 # in the terminal
+export LC_ALL=C.UTF-8
 expect 0 "" "$semcal" show hostile-run
 grep -q "m.w.concise.T0.6" out.txt && grep -q "smECE" out.txt || complain "show RUN shows no table"
 grep -q "$escape" out.txt && complain "show RUN lets an escape through"
@@ -146,6 +149,23 @@ assert wide <= max(int(sys.argv[1]), 31), wide' "$width" || complain "diagrams d
 done
 "$semcal" show hostile-run --json | "$python" -c 'import json,sys; assert len(json.load(sys.stdin)["cells"]) == 2' ||
   complain "show RUN --json is no JSON"
+"$semcal" analyze hostile-run --json >made.json
+"$semcal" show hostile-run --json >stored.json
+cmp -s made.json stored.json || complain "the stored analysis is not the one that was made"
+LC_ALL=C "$semcal" show hostile-run >out.txt
+LC_ALL=C grep -q '[^ -~]' out.txt && complain "show RUN writes no plain ASCII where the locale asks for it"
+grep -q '^1|' out.txt || complain "show RUN draws nothing in ASCII"
+# what an analysis was made of: another collapse is another analysis for the report, a changed cell for all
+collapse_of() { h5dump -a collapse_wanted "$1/analysis.h5" | sed -n 's/.*(0): "\(.*\)"/\1/p'; }
+"$semcal" analyze hostile-run --collapse exact >/dev/null
+expect 0 "" "$semcal" show hostile-run
+[ "$(collapse_of hostile-run)" = exact ] || complain "show RUN replaced the analysis that was asked for"
+expect 0 "" "$semcal" report hostile-run -o again
+[ "$(collapse_of hostile-run)" = "" ] || complain "the report is not of the active collapse"
+touch before
+touch hostile-run/cells/m.w.concise.T1.h5
+expect 0 "" "$semcal" show hostile-run
+[ hostile-run/analysis.h5 -nt before ] || complain "a cell that changed was not analysed again"
 
 # ---- without gnuplot, and with one that fails ----
 mkdir bin
