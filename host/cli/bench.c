@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/bench.h"
 #include "cli/cli.h"
+#include "cli/profile.h"
 
 #include "base/clock.h"
 #include "base/memory.h"
@@ -128,8 +129,12 @@ static json_t *number(double value)
     return isnan(value) ? json_null() : json_real(value);
 }
 
-static semcal_status print_json(const sc_bench *bench, semcal_error *error)
+static semcal_status print_json(const sc_bench *bench, double profiled_s, semcal_error *error)
 {
+    json_t *profile = NULL;
+    if (profiled_s > 0 && sc_cli_profile_json(&profile, bench->device, profiled_s, error) != SEMCAL_OK) {
+        return error->status;
+    }
     const sc_device_info *facts = sc_device_facts(bench->device);
     json_t *results = json_array();
     for (size_t i = 0; i < bench->n; i++) {
@@ -142,6 +147,9 @@ static semcal_status print_json(const sc_bench *bench, semcal_error *error)
     json_t *root = json_pack("{s:s, s:s, s:I, s:s, s:s, s:s, s:o}", "device", facts->name, "driver", facts->driver,
                              "rounds", (json_int_t)bench->n_rounds, "clock", bench->cpu_clock ? "cpu" : "wall",
                              "version", semcal_version(), "commit", semcal_commit(), "results", results);
+    if (profile != NULL) {
+        (void)json_object_set_new(root, "profile", profile);
+    }
     char *text = root == NULL ? NULL : json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
     json_decref(root);
     if (text == NULL) {
@@ -162,11 +170,12 @@ semcal_status sc_cli_bench(int argc, char **argv, semcal_error *error)
         1,
         "Ceilings are measured on the same device in the same process: reading and copying the same\nmemory, the "
         "products of OpenBLAS where it is installed, the matrix products of a decoding step alone."};
-    bool json = false, help;
+    bool json = false, profile = false, help;
     const char *selector = NULL, *only = NULL, *clock_name = "wall";
     long n_rounds = 15, n_rows = 256, n_vocabulary = 151936;
     const sc_cli_option options[] = {
         {"json", 0, SC_CLI_FLAG, &json, NULL, "print JSON"},
+        {"profile", 0, SC_CLI_FLAG, &profile, NULL, "and the device time of every kernel against its floor"},
         {"device", 'd', SC_CLI_TEXT, &selector, "P:D|NAME", "OpenCL device (default: the best one)"},
         {"only", 0, SC_CLI_TEXT, &only, "SUITE", "only this suite: rows, perturb, gemm, decode, io"},
         {"rounds", 0, SC_CLI_INT, &n_rounds, "N", "rounds to take medians over (15)"},
@@ -197,6 +206,8 @@ semcal_status sc_cli_bench(int argc, char **argv, semcal_error *error)
     }
     sc_device_options device_options = SC_DEVICE_OPTIONS_INIT;
     device_options.selector = selector;
+    device_options.profile = profile;
+    double began_s = 0;
     bench.cpu_clock = strcmp(clock_name, "cpu") == 0;
     bench.n_rounds = (size_t)n_rounds;
     bench.n_rows = (size_t)n_rows;
@@ -212,6 +223,7 @@ semcal_status sc_cli_bench(int argc, char **argv, semcal_error *error)
         }
         if (bench.device == NULL) {
             status = sc_device_open(&bench.device, &device_options, error);
+            began_s = sc_clock_now_s();
         }
         if (status == SEMCAL_OK) {
             status = suites[i].suite(&bench, error);
@@ -224,10 +236,15 @@ semcal_status sc_cli_bench(int argc, char **argv, semcal_error *error)
     if (status == SEMCAL_OK && bench.device == NULL) {
         status = sc_error_set(error, SEMCAL_E_CONFIG, "--only %s: no such suite in '%s'", only, operands[0]);
     }
+    const double profiled_s = profile ? sc_clock_now_s() - began_s : 0;
     if (status == SEMCAL_OK && json) {
-        status = print_json(&bench, error);
+        status = print_json(&bench, profiled_s, error);
     } else if (status == SEMCAL_OK) {
         print_text(&bench);
+        if (profile) {
+            printf("\n");
+            status = sc_cli_profile_print(bench.device, profiled_s, error);
+        }
     }
 done:
     sc_device_close(bench.device);

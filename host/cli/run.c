@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/cli.h"
+#include "cli/profile.h"
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "cli/shard.h"
@@ -26,6 +28,13 @@ static void on_signal(int number)
     interrupted = 1;
 }
 
+/* What the callbacks of a run see. */
+typedef struct view {
+    sc_terminal terminal;
+    bool json;
+    double began_s;
+} view;
+
 static bool stopped(void *payload)
 {
     (void)payload;
@@ -34,21 +43,39 @@ static bool stopped(void *payload)
 
 static void show_progress(const sc_progress_counters *counters, bool last, void *payload)
 {
-    sc_terminal *terminal = payload;
-    sc_terminal_progress(terminal, counters, last);
+    view *v = payload;
+    sc_terminal_progress(&v->terminal, counters, last);
 }
 
 static void show_line(sc_log_level level, const char *line, void *payload)
 {
-    sc_terminal *terminal = payload;
-    sc_terminal_line(terminal, sc_log_level_name(level), line);
+    view *v = payload;
+    sc_terminal_line(&v->terminal, sc_log_level_name(level), line);
 }
 
-static semcal_status run_config(const sc_config *config, const char *config_text, sc_run_options *options,
-                                semcal_error *error)
+static void show_profile(sc_device *device, void *payload)
 {
-    sc_terminal terminal;
-    sc_terminal_init(&terminal);
+    const view *v = payload;
+    const double wall_s = sc_clock_now_s() - v->began_s;
+    semcal_error error = SEMCAL_ERROR_INIT;
+    json_t *object = NULL;
+    semcal_status status =
+        v->json ? sc_cli_profile_json(&object, device, wall_s, &error) : sc_cli_profile_print(device, wall_s, &error);
+    char *text = object != NULL ? json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(6)) : NULL;
+    if (text != NULL) {
+        puts(text);
+    } else if (status != SEMCAL_OK) {
+        fprintf(stderr, "semcal run: profile: %s\n", error.message);
+    }
+    free(text);
+    json_decref(object);
+}
+
+static semcal_status run_config(const sc_config *config, const char *config_text, sc_run_options *options, bool profile,
+                                bool json, semcal_error *error)
+{
+    view v = {.json = json, .began_s = sc_clock_now_s()};
+    sc_terminal_init(&v.terminal);
     struct sigaction action, old_int, old_term;
     memset(&action, 0, sizeof action);
     action.sa_handler = on_signal;
@@ -58,7 +85,8 @@ static semcal_status run_config(const sc_config *config, const char *config_text
     options->stopped = stopped;
     options->progress = show_progress;
     options->sink = show_line;
-    options->payload = &terminal;
+    options->profiled = profile ? show_profile : NULL;
+    options->payload = &v;
     sc_run_summary summary;
     semcal_status status = sc_run(&summary, config, options, error);
     (void)sigaction(SIGINT, &old_int, NULL);
@@ -67,15 +95,19 @@ static semcal_status run_config(const sc_config *config, const char *config_text
         (void)sc_error_set(error, status, "stopped; everything finished is committed, the same command goes on");
     }
     if (status == SEMCAL_OK || status == SEMCAL_PARTIAL || status == SEMCAL_INTERRUPTED) {
-        char line[512];
+        char line[512], idle[64] = "";
+        if (summary.device_busy_s >= 0 && summary.wall_s > 0) {
+            const double share = 1 - summary.device_busy_s / summary.wall_s;
+            (void)snprintf(idle, sizeof idle, "device idle %.1f %% of it, ", share > 0 ? 100 * share : 0);
+        }
         double ratio = summary.forward_tokens > 0 ? (double)summary.draw_tokens / (double)summary.forward_tokens : 0;
         (void)snprintf(line, sizeof line,
-                       "%zu of %zu cells done (%zu of them before), %llu questions in %.1f s; %llu tokens drawn with "
+                       "%zu of %zu cells done (%zu of them before), %llu questions in %.1f s, %s%llu tokens drawn with "
                        "%llu run through models (%.2f draws per forward); results in %s",
                        summary.n_finished, summary.n_cells, summary.n_already, (unsigned long long)summary.n_questions,
-                       summary.wall_s, (unsigned long long)summary.draw_tokens,
+                       summary.wall_s, idle, (unsigned long long)summary.draw_tokens,
                        (unsigned long long)summary.forward_tokens, ratio, options->folder);
-        sc_terminal_line(&terminal, "", line);
+        sc_terminal_line(&v.terminal, "", line);
     }
     return status;
 }
@@ -85,6 +117,7 @@ semcal_status sc_cli_run(int argc, char **argv, semcal_error *error)
     sc_run_options options = SC_RUN_OPTIONS_INIT;
     sc_cli_list set = {.n = 0};
     const char *shard = NULL;
+    bool profile = false, json = false;
     static const sc_cli_usage usage = {
         "run",
         "CONFIG",
@@ -99,6 +132,8 @@ semcal_status sc_cli_run(int argc, char **argv, semcal_error *error)
         {"device", 0, SC_CLI_TEXT, &options.device, "P:D|NAME", "OpenCL device (see 'semcal show devices')"},
         {"shard", 0, SC_CLI_TEXT, &shard, "I/N|auto", "do shard I of N only; auto: from the batch system's variables"},
         {"fresh", 0, SC_CLI_FLAG, &options.fresh, NULL, "forget what the folder holds and start again"},
+        {"profile", 0, SC_CLI_FLAG, &profile, NULL, "print the device time of every kernel against its floor"},
+        {"json", 0, SC_CLI_FLAG, &json, NULL, "print the profile as JSON"},
     };
     const char *operands[64];
     int n_operands;
@@ -124,7 +159,7 @@ semcal_status sc_cli_run(int argc, char **argv, semcal_error *error)
         status = folder == NULL ? SEMCAL_E_MEMORY : SEMCAL_OK;
     }
     if (status == SEMCAL_OK) {
-        status = run_config(config, text, &options, error);
+        status = run_config(config, text, &options, profile, json, error);
     }
     sc_config_free(config);
     free(text);

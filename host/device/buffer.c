@@ -188,14 +188,20 @@ static semcal_status do_read(sc_buffer *buffer, uint64_t offset, void *data, uin
     return sc_opencl_check(code, error, "%s: read", buffer->what);
 }
 
+/* A blocking operation that worked leaves an empty queue: for the accounting of devices without events. */
+static semcal_status waited(const sc_buffer *buffer, semcal_status status, semcal_error *error)
+{
+    return status == SEMCAL_OK && !buffer->device->clocked ? sc_profile_collect(buffer->device, error) : status;
+}
+
 semcal_status sc_buffer_write(sc_buffer *buffer, uint64_t offset, const void *data, uint64_t bytes, semcal_error *error)
 {
-    return do_write(buffer, offset, data, bytes, CL_TRUE, error);
+    return waited(buffer, do_write(buffer, offset, data, bytes, CL_TRUE, error), error);
 }
 
 semcal_status sc_buffer_read(sc_buffer *buffer, uint64_t offset, void *data, uint64_t bytes, semcal_error *error)
 {
-    return do_read(buffer, offset, data, bytes, CL_TRUE, error);
+    return waited(buffer, do_read(buffer, offset, data, bytes, CL_TRUE, error), error);
 }
 
 semcal_status sc_buffer_enqueue_write(sc_buffer *buffer, uint64_t offset, const void *data, uint64_t bytes,

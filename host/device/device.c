@@ -335,6 +335,8 @@ semcal_status sc_device_open(sc_device **out, const sc_device_options *options, 
     device->id = ids[best];
     device->profile = options->profile;
     device->no_cache = options->no_cache;
+    /* PoCL makes an event per command anyway; on GPUs time stamps hold the queue up. */
+    device->clocked = options->profile || device->info.is_cpu;
     device->alignment = device_number(device->id, CL_DEVICE_MEM_BASE_ADDR_ALIGN, 4) / 8;
     device->alignment = device->alignment == 0 ? 1 : device->alignment;
     status = set_budget(device, options, error);
@@ -349,8 +351,14 @@ semcal_status sc_device_open(sc_device **out, const sc_device_options *options, 
         goto done;
     }
     device->queue =
-        clCreateCommandQueue(device->context, device->id, options->profile ? CL_QUEUE_PROFILING_ENABLE : 0, &code);
+        clCreateCommandQueue(device->context, device->id, device->clocked ? CL_QUEUE_PROFILING_ENABLE : 0, &code);
     status = sc_opencl_check(code, error, "%s: cannot make a queue", device->info.name);
+    if (status == SEMCAL_OK && options->profile) {
+        sc_ceilings ceilings;
+        status = sc_device_ceilings(&ceilings, device, error);
+        sc_device_profile_reset(device);
+        device->busy_s = 0;
+    }
     if (status == SEMCAL_OK) {
         *out = device;
         device = NULL;
@@ -371,10 +379,7 @@ void sc_device_close(sc_device *device)
     if (device->queue != NULL) {
         (void)clFinish(device->queue);
     }
-    for (size_t i = 0; i < device->n_pending; i++) {
-        (void)clReleaseEvent(device->pending[i].event);
-    }
-    free(device->pending);
+    sc_profile_free(device);
     sc_program_free_all(device);
     if (device->queue != NULL) {
         (void)clReleaseCommandQueue(device->queue);

@@ -50,7 +50,7 @@ typedef struct sc_device_options {
     const char *selector;  /* "P:D", or a (part of a) device or platform name, any case; NULL: best (GPU, then CPU) */
     uint64_t memory_limit; /* bytes of buffers this device may hold at once; 0: $SEMCAL_DEVICE_MEMORY (bytes, or with
                             * K, M, G behind), else what the device has */
-    bool profile;          /* measure every kernel (sc_device_profile) */
+    bool profile;          /* measure every kernel and the device's ceilings (sc_device_profile) */
     bool no_cache;         /* neither read nor write the program cache */
 } sc_device_options;
 #define SC_DEVICE_OPTIONS_INIT                                                                                         \
@@ -166,7 +166,9 @@ typedef struct sc_arg {
 typedef struct sc_work {
     unsigned n_dims; /* 1..3 */
     size_t global[3], local[3];
-    double bytes; /* memory traffic the launch stands for, for profiles; 0: not told */
+    /* The floor, for profiles: memory that must be moved and arithmetic (a multiply-add counts 2) that must be done
+     * however the kernel works; 0: not told. */
+    double bytes, flops;
 } sc_work;
 
 /* A one-dimensional range of `groups` work-groups of `local` items. */
@@ -180,16 +182,31 @@ semcal_status sc_device_flush(sc_device *device, semcal_error *error);
 /* Waits until everything enqueued is done: once per step. */
 semcal_status sc_device_finish(sc_device *device, semcal_error *error);
 
-/* ---- profiles (option `profile`) ---- */
+/* ---- where the device's time goes ---- */
+
+/* Time in which kernels ran since the device was opened, up to the last sc_device_finish. On CPU devices it is the sum
+ * over kernels, by OpenCL events; elsewhere, where events would slow the queue down and unless `profile` is set, the
+ * time from the first launch on an empty queue to the wait that found it empty again. */
+double sc_device_busy_s(const sc_device *device);
+
+/* What the device can do at most, measured on it: reading memory by a kernel that does nothing else, and fp32
+ * multiply-adds in registers. */
+typedef struct sc_ceilings {
+    double bytes_per_s, flops_per_s;
+} sc_ceilings;
 
 typedef struct sc_profile_row {
     const char *kernel;
     uint64_t n_launches;
-    double seconds, bytes;
+    double seconds, bytes, flops;
+    double floor_s; /* sum over launches of max(bytes / bytes_per_s, flops / flops_per_s); NaN: not told */
 } sc_profile_row;
 
-/* Device time per kernel since the last reset, up to the last sc_device_finish, slowest first. `*rows` is malloc'ed. */
+/* Device time per kernel since the last reset, up to the last sc_device_finish, slowest first; kernels of one name are
+ * one row. `*rows` is malloc'ed, names live as long as the device. Needs the option `profile`: SEMCAL_E_CONFIG. */
 semcal_status sc_device_profile(sc_profile_row **rows, size_t *n, sc_device *device, semcal_error *error);
 void sc_device_profile_reset(sc_device *device);
+/* The ceilings behind the rows, measured when first asked for (some tenths of a second). */
+semcal_status sc_device_ceilings(sc_ceilings *ceilings, sc_device *device, semcal_error *error);
 
 #endif

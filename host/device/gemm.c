@@ -22,6 +22,15 @@ struct job {
 
 /* ---- own methods ---- */
 
+/* The floor of one part of a product: its panels, A and its columns of C each moved once. */
+static void tell_floor(sc_work *work, const struct job *job, const struct sc_matrix_part *part)
+{
+    const double m = (double)job->m, k = (double)job->matrix->k, n = (double)part->n_panels * SC_PANEL;
+    const double outputs = job->mode == SC_MODE_SWIGLU ? n / 2 : job->mode == SC_MODE_ADD ? 2 * n : n;
+    work->bytes = (double)sc_buffer_bytes(part->panels) + 4 * m * (k + outputs);
+    work->flops = 2 * m * n * k;
+}
+
 /* Rows per work-item: few enough that every compute unit has several, many enough that a panel is read seldom. */
 static uint32_t block_rows(const sc_gemm *gemm, size_t m, size_t n_panels)
 {
@@ -42,7 +51,7 @@ static semcal_status run_packed(sc_gemm *gemm, const struct job *job, semcal_err
     const uint32_t block = block_rows(gemm, job->m, w->n_panels), blocks = ((uint32_t)job->m + block - 1) / block;
     for (size_t i = 0; i < w->n_parts && status == SEMCAL_OK; i++) {
         sc_work work = SC_WORK_1D(w->parts[i].n_panels * blocks, 1);
-        work.bytes = (double)sc_buffer_bytes(w->parts[i].panels);
+        tell_floor(&work, job, &w->parts[i]);
         status = sc_launch(kernel, &work,
                            SC_ARGS(SC_BUFFER_ARG(job->a), SC_BUFFER_ARG(w->parts[i].panels), SC_BUFFER_ARG(w->bias),
                                    SC_BUFFER_ARG(job->c), SC_U32((uint32_t)job->m), SC_U32((uint32_t)w->n),
@@ -60,10 +69,10 @@ static semcal_status run_groups(sc_gemm *gemm, sc_gemm_method method, size_t row
     sc_kernel *kernel = gemm->kernels[method][w->bf16];
     semcal_status status = SEMCAL_OK;
     for (size_t i = 0; i < w->n_parts && status == SEMCAL_OK; i++) {
-        const sc_work work = {.n_dims = 2,
-                              .global = {w->parts[i].n_panels * 128, (job->m + rows_per_group - 1) / rows_per_group, 1},
-                              .local = {128, 1, 1},
-                              .bytes = (double)sc_buffer_bytes(w->parts[i].panels)};
+        sc_work work = {.n_dims = 2,
+                        .global = {w->parts[i].n_panels * 128, (job->m + rows_per_group - 1) / rows_per_group, 1},
+                        .local = {128, 1, 1}};
+        tell_floor(&work, job, &w->parts[i]);
         status = sc_launch(kernel, &work,
                            SC_ARGS(SC_BUFFER_ARG(job->a), SC_BUFFER_ARG(w->parts[i].panels), SC_BUFFER_ARG(w->bias),
                                    SC_BUFFER_ARG(job->c), SC_U32((uint32_t)job->m), SC_U32((uint32_t)w->n),
@@ -107,7 +116,10 @@ static semcal_status run_clblast(sc_gemm *gemm, const struct job *job, semcal_er
                             (int)code);
     }
     const size_t columns = job->mode == SC_MODE_SWIGLU ? w->n / 2 : w->n;
-    const sc_work work = {.n_dims = 2, .global = {columns, job->m, 1}, .local = {0, 0, 0}};
+    const sc_work work = {.n_dims = 2,
+                          .global = {columns, job->m, 1},
+                          .local = {0, 0, 0},
+                          .bytes = 4.0 * (double)job->m * (double)(w->n + columns)};
     return sc_launch(gemm->kernels[SC_GEMM_METHOD_CLBLAST][0], &work,
                      SC_ARGS(SC_BUFFER_ARG(gemm->products), SC_BUFFER_ARG(w->bias), SC_BUFFER_ARG(job->c),
                              SC_U32((uint32_t)w->n), SC_U32((uint32_t)job->stride), SC_U32((uint32_t)job->mode)),

@@ -1,11 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "device/opencl.h"
 
-#include "base/memory.h"
-
-#include <stdlib.h>
-#include <string.h>
-
 static semcal_status check_arg(const sc_kernel *kernel, cl_uint i, const sc_arg *arg, semcal_error *error)
 {
     if (!kernel->has_arg_info) {
@@ -68,24 +63,18 @@ semcal_status sc_launch(sc_kernel *kernel, const sc_work *work, const sc_arg *ar
     if (status != SEMCAL_OK) {
         return status;
     }
-    if (device->profile) {
-        status = sc_memory_grow(&device->pending, &device->pending_capacity, device->n_pending + 1,
-                                sizeof *device->pending, error);
-        if (status != SEMCAL_OK) {
-            return status;
-        }
+    cl_event *event = NULL;
+    status = sc_profile_before(&event, device, error);
+    if (status != SEMCAL_OK) {
+        return status;
     }
-    cl_event event = NULL;
-    cl_int code =
-        clEnqueueNDRangeKernel(device->queue, kernel->handle, work->n_dims, NULL, work->global,
-                               work->local[0] == 0 ? NULL : work->local, 0, NULL, device->profile ? &event : NULL);
+    cl_int code = clEnqueueNDRangeKernel(device->queue, kernel->handle, work->n_dims, NULL, work->global,
+                                         work->local[0] == 0 ? NULL : work->local, 0, NULL, event);
     if (code != CL_SUCCESS) {
         return sc_opencl_check(code, error, "kernel %s: %zu items in groups of %zu", kernel->name, work->global[0],
                                work->local[0]);
     }
-    if (device->profile) {
-        device->pending[device->n_pending++] = (sc_pending){kernel, event, work->bytes};
-    }
+    sc_profile_after(device, kernel, work);
     return SEMCAL_OK;
 }
 
@@ -97,64 +86,6 @@ semcal_status sc_device_flush(sc_device *device, semcal_error *error)
 semcal_status sc_device_finish(sc_device *device, semcal_error *error)
 {
     semcal_status status = sc_opencl_check(clFinish(device->queue), error, "%s: wait", device->info.name);
-    for (size_t i = 0; i < device->n_pending; i++) {
-        sc_pending *pending = &device->pending[i];
-        cl_ulong start = 0, end = 0;
-        cl_int code = clGetEventProfilingInfo(pending->event, CL_PROFILING_COMMAND_START, sizeof start, &start, NULL);
-        if (code == CL_SUCCESS) {
-            code = clGetEventProfilingInfo(pending->event, CL_PROFILING_COMMAND_END, sizeof end, &end, NULL);
-        }
-        if (code == CL_SUCCESS) {
-            pending->kernel->n_launches++;
-            pending->kernel->seconds += (double)(end - start) * 1e-9;
-            pending->kernel->bytes += pending->bytes;
-        } else if (status == SEMCAL_OK) {
-            status = sc_opencl_check(code, error, "kernel %s: profile", pending->kernel->name);
-        }
-        (void)clReleaseEvent(pending->event);
-    }
-    device->n_pending = 0;
-    return status;
-}
-
-static int slowest_first(const void *a, const void *b)
-{
-    const sc_profile_row *x = a, *y = b;
-    return x->seconds < y->seconds ? 1 : x->seconds > y->seconds ? -1 : strcmp(x->kernel, y->kernel);
-}
-
-semcal_status sc_device_profile(sc_profile_row **rows, size_t *n, sc_device *device, semcal_error *error)
-{
-    *rows = NULL;
-    *n = 0;
-    size_t capacity = 0;
-    for (sc_program *program = device->programs; program != NULL; program = program->next) {
-        for (sc_kernel *kernel = program->kernels; kernel != NULL; kernel = kernel->next) {
-            if (kernel->n_launches == 0) {
-                continue;
-            }
-            semcal_status status = sc_memory_grow(rows, &capacity, *n + 1, sizeof **rows, error);
-            if (status != SEMCAL_OK) {
-                free(*rows);
-                *rows = NULL;
-                *n = 0;
-                return status;
-            }
-            (*rows)[(*n)++] = (sc_profile_row){kernel->name, kernel->n_launches, kernel->seconds, kernel->bytes};
-        }
-    }
-    if (*n > 1) {
-        qsort(*rows, *n, sizeof **rows, slowest_first);
-    }
-    return SEMCAL_OK;
-}
-
-void sc_device_profile_reset(sc_device *device)
-{
-    for (sc_program *program = device->programs; program != NULL; program = program->next) {
-        for (sc_kernel *kernel = program->kernels; kernel != NULL; kernel = kernel->next) {
-            kernel->n_launches = 0;
-            kernel->seconds = kernel->bytes = 0;
-        }
-    }
+    semcal_status collected = sc_profile_collect(device, error);
+    return status != SEMCAL_OK ? status : collected;
 }

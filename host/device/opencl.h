@@ -7,11 +7,11 @@
 
 #include <CL/cl.h>
 
-/* A launch whose time is not read yet (profiles only). */
+/* A launch whose time is not read yet. */
 typedef struct sc_pending {
     sc_kernel *kernel;
     cl_event event;
-    double bytes;
+    double bytes, flops;
 } sc_pending;
 
 struct sc_device {
@@ -23,8 +23,12 @@ struct sc_device {
     uint64_t used, budget; /* bytes of buffers */
     bool profile, no_cache;
     sc_program *programs; /* linked list */
+    /* accounting (profile.c) */
+    bool clocked; /* every launch leaves an event */
     sc_pending *pending;
     size_t n_pending, pending_capacity;
+    double busy_s, window_s; /* window_s: when the queue stopped being empty, 0: it is empty (not clocked) */
+    sc_ceilings ceilings;    /* 0: not measured yet */
 };
 
 struct sc_kernel {
@@ -40,7 +44,7 @@ struct sc_kernel {
         char name[32];
     } * args; /* [n_args] when has_arg_info */
     uint64_t n_launches;
-    double seconds, bytes;
+    double seconds, bytes, flops, floor_s;
 };
 
 struct sc_program {
@@ -72,6 +76,14 @@ semcal_status sc_opencl_check(cl_int code, semcal_error *error, const char *form
 
 /* The program's sources with includes resolved and #line marks; to be freed. */
 semcal_status sc_source_expand(char **source, const char *file, semcal_error *error);
+
+/* Accounting: before and after a launch, and when the queue is known to be empty. `*slot` is where the launch's event
+ * goes, NULL when none is wanted. */
+semcal_status sc_profile_before(cl_event **slot, sc_device *device, semcal_error *error);
+void sc_profile_after(sc_device *device, sc_kernel *kernel, const sc_work *work);
+semcal_status sc_profile_collect(sc_device *device, semcal_error *error);
+/* Gives events back unread. */
+void sc_profile_free(sc_device *device);
 
 /* Frees a device's programs and kernels. */
 void sc_program_free_all(sc_device *device);

@@ -319,13 +319,19 @@ typedef struct pass {
     sc_rows_shape shape; /* temperature of the law */
 } pass;
 
+/* Bytes of a logit. */
+static size_t element(const sc_rows *rows)
+{
+    return rows->input.type == SC_ROWS_F32 ? 4 : 2;
+}
+
 static semcal_status launch_blocks(sc_rows *rows, const kernels *k, const pass *p, const sc_rows_shape *shape,
                                    bool with_moment, bool with_rank, semcal_error *error)
 {
     const room *r = rows->rooms;
     sc_kernel *kernel = with_rank ? k->law_rank : with_moment ? k->law : k->loss;
     sc_work work = SC_WORK_1D(p->n * shape->n_items, rows->group);
-    work.bytes = (double)p->n * shape->n_vocabulary * (rows->input.type == SC_ROWS_F32 ? 4 : 2);
+    work.bytes = (double)p->n * shape->n_vocabulary * (double)element(rows);
     return sc_launch(kernel, &work,
                      SC_ARGS(SC_BUFFER_ARG(rows->input.logits), SC_STRUCT(shape), SC_BUFFER_ARG(r[ROOM_TARGET].buffer),
                              SC_BUFFER_ARG(r[ROOM_MAX].buffer), SC_BUFFER_ARG(r[ROOM_PART].buffer),
@@ -339,6 +345,7 @@ static semcal_status launch_merge(sc_rows *rows, const kernels *k, const pass *p
 {
     const room *r = rows->rooms;
     sc_work work = SC_WORK_1D(p->n, rows->group == 1 ? 1 : SC_ROWS_LANES);
+    work.bytes = (double)p->n * shape->n_blocks * (4 + 8 * SC_ROWS_PARTS + 4 + 8); /* maxima, sums, moments; CDF out */
     uint32_t flags = (with_target ? 1u : 0u) | (with_rank ? 2u : 0u);
     return sc_launch(k->merge, &work,
                      SC_ARGS(SC_BUFFER_ARG(rows->input.logits), SC_STRUCT(shape), SC_BUFFER_ARG(r[ROOM_TARGET].buffer),
@@ -385,6 +392,7 @@ static semcal_status launch_pass(sc_rows *rows, const kernels *k, const pass *p,
     }
     if (status == SEMCAL_OK && request->n_top > 0) {
         sc_work work = SC_WORK_1D(p->n, rows->group);
+        work.bytes = (double)p->n * (4.0 * p->shape.n_blocks + (double)element(rows) * SC_ROWS_BLOCK);
         status = sc_launch(k->top, &work,
                            SC_ARGS(SC_BUFFER_ARG(rows->input.logits), SC_STRUCT(&p->shape),
                                    SC_BUFFER_ARG(r[ROOM_MAX].buffer), SC_BUFFER_ARG(r[ROOM_TOP].buffer),
@@ -397,6 +405,7 @@ static semcal_status launch_pass(sc_rows *rows, const kernels *k, const pass *p,
         size_t group = rows->group == 1 ? 1 : rows->group < 64 ? rows->group : 64;
         size_t n_items = (n_draws + SC_ROWS_DRAWS(rows->group) - 1) / SC_ROWS_DRAWS(rows->group);
         sc_work work = SC_WORK_1D((n_items + group - 1) / group, group);
+        work.bytes = (double)n_draws * (double)(element(rows) * SC_ROWS_PART + 4 + 8 + sizeof(sc_rows_token));
         status = sc_launch(k->draw, &work,
                            SC_ARGS(SC_BUFFER_ARG(rows->input.logits), SC_STRUCT(&p->shape),
                                    SC_BUFFER_ARG(r[ROOM_MAX].buffer), SC_BUFFER_ARG(r[ROOM_PART].buffer),

@@ -14,6 +14,7 @@
 #include "experiment/store.h"
 #include "statistics/estimators.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,7 +50,8 @@ static semcal_status do_text(run *r, const sc_cell *cell, semcal_error *error)
     bool already = r->options->shard > 1;
     semcal_status status = already ? SEMCAL_OK : sc_sources_get(&source, &r->sources, cell->model, error);
     if (status == SEMCAL_OK && !already) {
-        const sc_run_cell job = {r->config, cell, NULL, source, r->options, r->log, &r->counters, r->summary};
+        const sc_run_cell job = {r->config,  cell,   NULL,         source,    r->sources.device,
+                                 r->options, r->log, &r->counters, r->summary};
         status = sc_run_text_do(&job, &already, error);
     }
     r->summary->n_already += status == SEMCAL_OK && already;
@@ -68,7 +70,8 @@ static semcal_status do_cell(run *r, const sc_cell *cell, semcal_error *error)
     if (status == SEMCAL_OK) {
         status = sc_sources_get(&source, &r->sources, cell->model, error);
     }
-    const sc_run_cell job = {r->config, cell, dataset, source, r->options, r->log, &r->counters, r->summary};
+    const sc_run_cell job = {r->config,  cell,   dataset,      source,    r->sources.device,
+                             r->options, r->log, &r->counters, r->summary};
     if (status == SEMCAL_OK) {
         status = sc_run_cell_do(&job, &already, error);
     }
@@ -180,7 +183,8 @@ semcal_status sc_run(sc_run_summary *summary, const sc_config *config, const sc_
     }
     if (status == SEMCAL_OK) {
         r.datasets = sc_memory_alloc(config->datasets.n, sizeof *r.datasets, error);
-        status = r.datasets == NULL ? SEMCAL_E_MEMORY : sc_sources_init(&r.sources, options->device, error);
+        status = r.datasets == NULL ? SEMCAL_E_MEMORY
+                                    : sc_sources_init(&r.sources, options->device, options->profiled != NULL, error);
     }
     if (status == SEMCAL_OK) {
         sc_log_event(r.log, SC_LOG_INFO, "run_begins", NULL, sc_log_text("name", config->name),
@@ -196,6 +200,10 @@ semcal_status sc_run(sc_run_summary *summary, const sc_config *config, const sc_
         }
     }
     summary->wall_s = sc_clock_now_s() - began;
+    summary->device_busy_s = r.sources.device != NULL ? sc_device_busy_s(r.sources.device) : NAN;
+    if (options->profiled != NULL && r.sources.device != NULL) {
+        options->profiled(r.sources.device, options->payload);
+    }
     if (status == SEMCAL_OK && summary->n_failed > 0) {
         /* One cell alone, or all of them alike: its own status says more than "partial". */
         status = sc_error_set(error, summary->n_failed == summary->n_cells ? r.first_failure.status : SEMCAL_PARTIAL,
@@ -204,7 +212,7 @@ semcal_status sc_run(sc_run_summary *summary, const sc_config *config, const sc_
     }
     sc_log_event(r.log, SC_LOG_INFO, "run_ends", NULL, sc_log_int("status", (int64_t)status),
                  sc_log_int("finished", (int64_t)summary->n_finished), sc_log_int("failed", (int64_t)summary->n_failed),
-                 sc_log_real("wall_s", summary->wall_s));
+                 sc_log_real("wall_s", summary->wall_s), sc_log_real("device_busy_s", summary->device_busy_s));
     sc_sources_free(&r.sources);
     for (size_t i = 0; r.datasets != NULL && i < config->datasets.n; i++) {
         sc_dataset_free(&r.datasets[i]);

@@ -14,6 +14,7 @@
 #define SC_EXPERIMENT_RUN_H
 
 #include "base/log.h"
+#include "device/device.h"
 #include "experiment/config.h"
 #include "experiment/progress.h"
 
@@ -28,6 +29,8 @@ typedef struct sc_run_options {
     /* Told after every device call. May be NULL. */
     void (*progress)(const sc_progress_counters *counters, bool last, void *payload);
     sc_log_sink sink; /* lines for people; may be NULL */
+    /* When not NULL every kernel is measured, and this is told at the end if a device was in use. */
+    void (*profiled)(sc_device *device, void *payload);
     void *payload;
 } sc_run_options;
 
@@ -40,7 +43,8 @@ typedef struct sc_run_options {
 typedef struct sc_run_summary {
     size_t n_cells, n_finished, n_failed, n_already;   /* n_already of the finished ones were there before */
     uint64_t n_questions, draw_tokens, forward_tokens; /* of this process, this time */
-    double wall_s, device_s;                           /* the part of wall_s spent in calls to sources */
+    double wall_s;
+    double device_busy_s; /* the part of wall_s in which kernels ran; NaN: no device was in use */
 } sc_run_summary;
 
 /* Runs `config`. SEMCAL_PARTIAL when some cells failed (each is in the log and told to `sink`), SEMCAL_INTERRUPTED

@@ -231,11 +231,21 @@ static semcal_status generate(const sc_run_cell *run, feed *f, semcal_error *err
     return status;
 }
 
+sc_run_share sc_run_cell_idle(const sc_run_cell *run, double busy_before_s, double wall_s)
+{
+    sc_run_share share = {""};
+    if (run->device != NULL && wall_s > 0) {
+        const double idle = 1 - (sc_device_busy_s(run->device) - busy_before_s) / wall_s;
+        (void)snprintf(share.text, sizeof share.text, "%.4f", idle > 0 ? idle : 0);
+    }
+    return share;
+}
+
 semcal_status sc_run_cell_do(const sc_run_cell *run, bool *already, semcal_error *error)
 {
     feed f = {.run = run};
     sc_questions questions = {0};
-    double began = sc_clock_now_s();
+    const double began = sc_clock_now_s(), busy = run->device != NULL ? sc_device_busy_s(run->device) : 0;
     *already = false;
     semcal_status status = sc_questions_make(&questions, run->cell, run->dataset, run->source, error);
     if (status == SEMCAL_OK) {
@@ -256,9 +266,12 @@ semcal_status sc_run_cell_do(const sc_run_cell *run, bool *already, semcal_error
     }
     if (status == SEMCAL_OK && !*already) {
         char wall[32];
-        (void)snprintf(wall, sizeof wall, "%.3f", sc_clock_now_s() - began);
-        const sc_store_attribute attributes[] = {{.name = "wall_s", .text = wall, .identity = false}};
-        status = sc_store_finish(f.store, attributes, 1, error);
+        const double wall_s = sc_clock_now_s() - began;
+        const sc_run_share idle = sc_run_cell_idle(run, busy, wall_s);
+        (void)snprintf(wall, sizeof wall, "%.3f", wall_s);
+        const sc_store_attribute attributes[] = {{.name = "wall_s", .text = wall, .identity = false},
+                                                 {.name = "device_idle", .text = idle.text, .identity = false}};
+        status = sc_store_finish(f.store, attributes, sizeof attributes / sizeof *attributes, error);
     }
     if (f.store != NULL) {
         /* What is finished is committed also after an error or Ctrl-C; the first error is the one to tell. */

@@ -13,6 +13,7 @@ typedef struct sc_run_cell {
     const sc_cell *cell;
     const sc_dataset *dataset;
     sc_source *source;
+    const sc_device *device; /* the source's; NULL: it has none */
     const sc_run_options *options;
     sc_log *log;
     sc_progress_counters *counters; /* of the run; moved on and told to options->progress */
@@ -22,6 +23,13 @@ typedef struct sc_run_cell {
 /* Generates what is missing, finishes the cell file, applies the dataset's collapses. *already tells that nothing was
  * left to generate. */
 semcal_status sc_run_cell_do(const sc_run_cell *run, bool *already, semcal_error *error);
+
+/* Share of a span of `wall_s` seconds in which no kernel ran, given the device's busy time before it, as text for an
+ * attribute; "" without a device. Not part of what a cell is. */
+typedef struct sc_run_share {
+    char text[16];
+} sc_run_share;
+sc_run_share sc_run_cell_idle(const sc_run_cell *run, double busy_before_s, double wall_s);
 
 /* Applies the dataset's collapse kinds (the first becomes the active one) to a finished cell file. */
 semcal_status sc_run_cell_collapse(const char *path, const sc_config_dataset *dataset_config, const sc_dataset *dataset,

@@ -381,20 +381,23 @@ static semcal_status read_text(text_run *r, semcal_error *error)
     return status;
 }
 
-static semcal_status finish(text_run *r, double began, semcal_error *error)
+static semcal_status finish(text_run *r, double began, double busy, semcal_error *error)
 {
     char digest[65], wall[32];
     const sc_text_range all = range_of(r, 0, r->sizes.n[SC_TEXT_BLOCK]);
-    sc_store_attribute *attributes = sc_memory_alloc(r->n_attributes + 1, sizeof *attributes, error);
+    sc_store_attribute *attributes = sc_memory_alloc(r->n_attributes + 2, sizeof *attributes, error);
     if (attributes == NULL) {
         return SEMCAL_E_MEMORY;
     }
-    (void)snprintf(wall, sizeof wall, "%.3f", sc_clock_now_s() - began);
+    const double wall_s = sc_clock_now_s() - began;
+    const sc_run_share idle = sc_run_cell_idle(r->run, busy, wall_s);
+    (void)snprintf(wall, sizeof wall, "%.3f", wall_s);
     memcpy(attributes, r->attributes, r->n_attributes * sizeof *attributes);
     attributes[r->n_attributes] = (sc_store_attribute){.name = "wall_s", .text = wall, .identity = false};
+    attributes[r->n_attributes + 1] = (sc_store_attribute){.name = "device_idle", .text = idle.text, .identity = false};
     semcal_status status =
         sc_text_store_write(digest, r->path, r->run->cell->name, &r->sums, &all, r->classes.labels, attributes,
-                            r->n_attributes + 1, (unsigned)r->run->config->store.compression, error);
+                            r->n_attributes + 2, (unsigned)r->run->config->store.compression, error);
     if (status == SEMCAL_OK) {
         sc_store_remove_folder(r->folder);
     }
@@ -432,7 +435,7 @@ static void free_run(text_run *r)
 
 semcal_status sc_run_text_do(const sc_run_cell *run, bool *already, semcal_error *error)
 {
-    const double began = sc_clock_now_s();
+    const double began = sc_clock_now_s(), busy = run->device != NULL ? sc_device_busy_s(run->device) : 0;
     *already = false;
     text_run *r = sc_memory_alloc(1, sizeof *r, error);
     if (r == NULL) {
@@ -465,7 +468,7 @@ semcal_status sc_run_text_do(const sc_run_cell *run, bool *already, semcal_error
     if (status == SEMCAL_OK && !*already) {
         status = read_text(r, error);
         if (status == SEMCAL_OK) {
-            status = finish(r, began, error);
+            status = finish(r, began, busy, error);
         }
     }
     free_run(r);

@@ -8,9 +8,9 @@
 
 #include <stdlib.h>
 
-semcal_status sc_sources_init(sc_sources *sources, const char *device, semcal_error *error)
+semcal_status sc_sources_init(sc_sources *sources, const char *device, bool profile, semcal_error *error)
 {
-    *sources = (sc_sources){0};
+    *sources = (sc_sources){.profile = profile};
     if (device != NULL) {
         sources->selector = sc_memory_strdup(device, error);
         if (sources->selector == NULL) {
@@ -27,6 +27,7 @@ static semcal_status open_device(sc_sources *sources, semcal_error *error)
     }
     sc_device_options options = SC_DEVICE_OPTIONS_INIT;
     options.selector = sources->selector;
+    options.profile = sources->profile;
     return sc_device_open(&sources->device, &options, error);
 }
 

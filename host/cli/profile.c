@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/profile.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static double idle_share(const sc_device *device, double wall_s)
+{
+    const double idle = 1 - sc_device_busy_s(device) / wall_s;
+    return idle > 0 ? idle : 0;
+}
+
+/* A column that a kernel without a told floor leaves empty. */
+static void print_number(double value, int width, int digits)
+{
+    if (value > 0) {
+        printf(" %*.*f", width, digits, value);
+    } else {
+        printf(" %*s", width, "-");
+    }
+}
+
+semcal_status sc_cli_profile_print(sc_device *device, double wall_s, semcal_error *error)
+{
+    sc_profile_row *rows = NULL;
+    size_t n = 0;
+    sc_ceilings most;
+    semcal_status status = sc_device_profile(&rows, &n, device, error);
+    if (status == SEMCAL_OK) {
+        status = sc_device_ceilings(&most, device, error);
+    }
+    if (status != SEMCAL_OK) {
+        free(rows);
+        return status;
+    }
+    const double busy = sc_device_busy_s(device);
+    printf("device %s: %.3f s in kernels of %.3f s, idle %.1f %%; ceilings %.1f GB/s read, %.1f GFLOP/s fp32\n",
+           sc_device_facts(device)->name, busy, wall_s, 100 * idle_share(device, wall_s), most.bytes_per_s / 1e9,
+           most.flops_per_s / 1e9);
+    printf("%-18s %10s %10s %7s %10s %10s %9s %9s %9s\n", "kernel", "launches", "ms", "share", "GB", "GFLOP", "GB/s",
+           "GFLOP/s", "of floor");
+    for (size_t i = 0; i < n; i++) {
+        const sc_profile_row *r = &rows[i];
+        printf("%-18s %10llu %10.2f %6.1f%%", r->kernel, (unsigned long long)r->n_launches, r->seconds * 1e3,
+               100 * r->seconds / busy);
+        print_number(r->bytes / 1e9, 10, 3);
+        print_number(r->flops / 1e9, 10, 2);
+        print_number(r->bytes / 1e9 / r->seconds, 9, 2);
+        print_number(r->flops / 1e9 / r->seconds, 9, 2);
+        print_number(r->floor_s / r->seconds, 9, 3);
+        printf("\n");
+    }
+    printf("of floor: time that the bytes or operations told for a launch need at the ceilings, over its own time\n");
+    free(rows);
+    return SEMCAL_OK;
+}
+
+semcal_status sc_cli_profile_json(json_t **object, sc_device *device, double wall_s, semcal_error *error)
+{
+    sc_profile_row *rows = NULL;
+    size_t n = 0;
+    sc_ceilings most;
+    *object = NULL;
+    semcal_status status = sc_device_profile(&rows, &n, device, error);
+    if (status == SEMCAL_OK) {
+        status = sc_device_ceilings(&most, device, error);
+    }
+    if (status != SEMCAL_OK) {
+        free(rows);
+        return status;
+    }
+    json_t *kernels = json_array();
+    for (size_t i = 0; i < n; i++) {
+        const sc_profile_row *r = &rows[i];
+        json_t *of_floor = isnan(r->floor_s) ? json_null() : json_real(r->floor_s / r->seconds);
+        (void)json_array_append_new(kernels, json_pack("{s:s, s:I, s:f, s:f, s:f, s:o}", "kernel", r->kernel,
+                                                       "launches", (json_int_t)r->n_launches, "seconds", r->seconds,
+                                                       "bytes", r->bytes, "flops", r->flops, "of_floor", of_floor));
+    }
+    free(rows);
+    *object = json_pack("{s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:o}", "device", sc_device_facts(device)->name, "driver",
+                        sc_device_facts(device)->driver, "wall_s", wall_s, "busy_s", sc_device_busy_s(device), "idle",
+                        idle_share(device, wall_s), "read_bytes_per_s", most.bytes_per_s, "flops_per_s",
+                        most.flops_per_s, "kernels", kernels);
+    return *object == NULL ? sc_error_set(error, SEMCAL_E_MEMORY, "out of memory") : SEMCAL_OK;
+}

@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Where the device's time goes: `run` tells the idle share, --profile the kernels, and neither touches the draws.
+source "${SEMCAL_SOURCE:?}/tests/cli/run_common.sh"
+command -v h5dump >/dev/null || { echo "skipped: h5dump is not installed"; exit 77; }
+"$semcal" show devices 2>/dev/null | grep -q . || { echo "skipped: no OpenCL device"; exit 77; }
+toy_data 10
+head -n 6 "$SEMCAL_SOURCE/configs/quickstart/data/world.jsonl" >world.jsonl
+cat >model.yaml <<YAML
+name: m
+seed: 2
+models: [{name: base, path: $SEMCAL_SOURCE/configs/quickstart/models/base, kind: base}]
+datasets: [{name: world, path: world.jsonl, id: id, question: question, answers: answers, collapse: exact}]
+styles: [concise]
+style: {concise: {prompt: "Q: {question}\nShort answer:", max_tokens: 10, stop: ["\n"]}}
+sampling: {draws: 20}
+YAML
+cell=base.world.concise.T1
+
+expect 0 "device idle " "$semcal" run model.yaml -o plain
+[ -s out.txt ] && complain "run prints on stdout without --profile"
+grep -q '"event": "run_ends".*"device_busy_s": [0-9]' plain/log.jsonl || complain "the log does not tell device_busy_s"
+h5dump -a device_idle plain/cells/$cell.h5 | grep -qE '"0\.[0-9]+"' || complain "the cell does not tell device_idle"
+
+expect 0 "device idle " "$semcal" run model.yaml -o profiled --profile
+grep -qE '^gemm_packed +[0-9]+|^gemm_' out.txt || complain "--profile has no matrix products"
+grep -q '^of floor' out.txt || complain "--profile does not explain itself"
+[ "$(digest plain $cell)" = "$(digest profiled $cell)" ] || complain "--profile changes the draws"
+expect 0 "" "$semcal" verify profiled
+
+expect 0 "" "$semcal" run model.yaml -o json --profile --json
+"$python" - <<'PY' || complain "--profile --json is wrong"
+import json
+p = json.load(open("out.txt"))
+kernels = {k["kernel"]: k for k in p["kernels"]}
+assert 0 < p["busy_s"] < p["wall_s"] and abs(p["idle"] - (1 - p["busy_s"] / p["wall_s"])) < 1e-4, p
+assert 1e8 < p["read_bytes_per_s"] < 1e14 and 1e8 < p["flops_per_s"] < 1e16, p
+assert abs(sum(k["seconds"] for k in p["kernels"]) / p["busy_s"] - 1) < 1e-3
+product = next(k for name, k in kernels.items() if name.startswith("gemm_"))
+assert product["launches"] > 0 and product["flops"] > 0 and product["bytes"] > 0
+assert 0 < product["of_floor"] < 1.5, product
+assert {"rows_merge", "rows_draw"} < set(kernels)
+PY
+
+# laws on the host: no device, nothing to tell
+expect 0 "1 of 1 cells done" "$semcal" run toy.yaml -o toy --profile
+grep -q "device idle" err.txt && complain "a toy run tells of a device"
+finish
