@@ -95,6 +95,31 @@ __kernel void norm(__global float *y, __global const float *x, __global const fl
 #endif
 }
 
+/* Queries and keys of qkv, head by head and in place: x / rms * gain; gain [2, HEAD]: of queries, of keys. One item takes
+ * a whole head, so that the sum has one order everywhere. Floor: 8 (HEADS + KV_HEADS) HEAD bytes of a row. */
+__kernel void head_norm(__global float *qkv, __global const float *gain, const float epsilon)
+{
+    __global float *q = qkv + (size_t)get_group_id(0) * QKV;
+    for (uint h = get_local_id(0); h < HEADS + KV_HEADS; h += LSZ) {
+        __global float *x = q + h * HEAD;
+        __global const float *by = h < HEADS ? gain : gain + HEAD;
+        float4 sums = 0.0f;
+        uint i = 0;
+        for (; i + 4 <= HEAD; i += 4) {
+            const float4 v = vload4(0, x + i);
+            sums = fma(v, v, sums);
+        }
+        float total = (sums.x + sums.z) + (sums.y + sums.w);
+        for (; i < HEAD; i++) {
+            total = fma(x[i], x[i], total);
+        }
+        const float scale = 1.0f / sqrt(total / (float)HEAD + epsilon);
+        for (i = 0; i < HEAD; i++) {
+            x[i] = x[i] * scale * by[i];
+        }
+    }
+}
+
 /* Rotates q in place, stores rotated k and v in the row's page. angle [positions][HEAD / 2]: (cos, sin). */
 __kernel void rope_store(__global float *qkv, __global float *keys, __global float *values, __global const int *position,
                          __global const int *table, __global const int *pages, __global const float2 *angle)

@@ -6,9 +6,9 @@
 #include "check.h"
 #include "formats/safetensors.h"
 
-static const char *const model_fixtures[] = {"llama_fp32",        "llama_bf16_tied",   "llama_bf16_sharded",
-                                             "llama_bf16_llama3", "llama_bf16_linear", "qwen2_fp32_tied",
-                                             "qwen2_bf16",        "qwen2_fp16"};
+static const char *const model_fixtures[] = {
+    "llama_fp32",      "llama_bf16_tied", "llama_bf16_sharded", "llama_bf16_llama3", "llama_bf16_linear",
+    "qwen2_fp32_tied", "qwen2_bf16",      "qwen2_fp16",         "mistral_bf16",      "qwen3_bf16"};
 enum { N_MODEL_FIXTURES = sizeof model_fixtures / sizeof *model_fixtures, N_FIXTURE_SEQUENCES = 3 };
 
 static inline const char *fixture_folder(const char *name)

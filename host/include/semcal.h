@@ -176,7 +176,7 @@ semcal_status semcal_tokenizer_decode(char **text, size_t *length, const semcal_
 
 typedef struct semcal_model semcal_model;
 
-/* Opens a Hugging Face folder (config.json, *.safetensors; Llama and Qwen2 architectures). `device` is "P:D" or part of
+/* Opens a Hugging Face folder (config.json, *.safetensors; Llama, Mistral, Qwen2, Qwen3). `device` is "P:D" or part of
  * a device's name, NULL for the best one. SEMCAL_E_DATA, SEMCAL_E_DEVICE. */
 semcal_status semcal_model_open(semcal_model **out, const char *folder, const char *device, semcal_error *error);
 void semcal_model_free(semcal_model *model);

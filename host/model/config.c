@@ -62,7 +62,8 @@ static semcal_status read_positive(double *value, const json_t *root, const char
 
 static semcal_status read_architecture(sc_model_config *config, const json_t *root, semcal_error *error)
 {
-    static const char *const known[] = {"LlamaForCausalLM", "Qwen2ForCausalLM"};
+    static const char *const known[] = {"LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM",
+                                        "Qwen3ForCausalLM"};
     const char *name = json_string_value(json_array_get(json_object_get(root, "architectures"), 0));
     if (name == NULL) {
         return sc_error_set(error, SEMCAL_E_DATA, "'architectures' is missing or empty");
@@ -74,7 +75,8 @@ static semcal_status read_architecture(sc_model_config *config, const json_t *ro
         }
     }
     return sc_error_set(error, SEMCAL_E_DATA,
-                        "architecture '%.60s' is not supported; supported are LlamaForCausalLM and Qwen2ForCausalLM",
+                        "architecture '%.60s' is not supported; supported are LlamaForCausalLM, MistralForCausalLM, "
+                        "Qwen2ForCausalLM and Qwen3ForCausalLM",
                         name);
 }
 
@@ -191,25 +193,39 @@ static semcal_status read_activation(const json_t *root, semcal_error *error)
     return SEMCAL_OK;
 }
 
+/* Attention over the last `sliding_window` positions is attention over all of them while there are no more than that:
+ * the window becomes the context. Mistral slides unless told otherwise, Qwen when told so. */
+static semcal_status read_window(sc_model_config *config, const json_t *root, semcal_error *error)
+{
+    enum { DEFAULT_WINDOW = 4096 };
+    const bool mistral = strcmp(config->architecture, "MistralForCausalLM") == 0;
+    bool sliding = mistral;
+    semcal_status status = mistral ? SEMCAL_OK : read_flag(&sliding, root, "use_sliding_window", false, error);
+    if (status != SEMCAL_OK || !sliding || json_is_null(json_object_get(root, "sliding_window"))) {
+        return status;
+    }
+    size_t window = DEFAULT_WINDOW;
+    status = read_size_or(&window, root, "sliding_window", error);
+    config->n_context = window < config->n_context ? window : config->n_context;
+    return status;
+}
+
 static semcal_status read_all(sc_model_config *config, const json_t *root, semcal_error *error)
 {
     semcal_status status;
-    bool sliding = false;
     if ((status = read_architecture(config, root, error)) != SEMCAL_OK ||
         (status = read_shape(config, root, error)) != SEMCAL_OK ||
         (status = read_activation(root, error)) != SEMCAL_OK ||
         (status = read_positive(&config->norm_epsilon, root, "rms_norm_eps", error)) != SEMCAL_OK ||
         (status = read_rope(&config->rope, root, error)) != SEMCAL_OK ||
         (status = read_flag(&config->tied, root, "tie_word_embeddings", false, error)) != SEMCAL_OK ||
-        (status = read_flag(&sliding, root, "use_sliding_window", false, error)) != SEMCAL_OK) {
+        (status = read_window(config, root, error)) != SEMCAL_OK) {
         return status;
     }
-    if (sliding) {
-        return sc_error_set(error, SEMCAL_E_DATA, "'use_sliding_window' true is not supported");
-    }
+    config->head_norms = strcmp(config->architecture, "Qwen3ForCausalLM") == 0;
     if (strcmp(config->architecture, "Qwen2ForCausalLM") == 0) {
         config->qkv_bias = true;
-    } else {
+    } else if (strcmp(config->architecture, "MistralForCausalLM") != 0) {
         if ((status = read_flag(&config->qkv_bias, root, "attention_bias", false, error)) != SEMCAL_OK ||
             (status = read_flag(&config->mlp_bias, root, "mlp_bias", false, error)) != SEMCAL_OK) {
             return status;

@@ -25,7 +25,7 @@ typedef struct sc_rope_config {
 #define SC_MODEL_MAX_ENDS 16
 
 typedef struct sc_model_config {
-    char architecture[64]; /* "LlamaForCausalLM" or "Qwen2ForCausalLM" */
+    char architecture[64]; /* LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM or Qwen3ForCausalLM */
     size_t width;          /* D, hidden_size */
     size_t mlp_width;      /* intermediate_size */
     size_t n_layers;
@@ -33,12 +33,13 @@ typedef struct sc_model_config {
     size_t n_kv_heads;   /* divides n_heads */
     size_t head_size;    /* even */
     size_t n_vocabulary; /* V */
-    size_t n_context;    /* max_position_embeddings */
+    size_t n_context;    /* max_position_embeddings, or the sliding window where that is shorter */
     double norm_epsilon;
     sc_rope_config rope;
     bool tied;                  /* output head is the embedding */
     bool qkv_bias, output_bias; /* biases of the attention's projections */
     bool mlp_bias;
+    bool head_norms;                 /* RMSNorm of each head's query and key before the rotation */
     int32_t bos;                     /* -1: none */
     int32_t ends[SC_MODEL_MAX_ENDS]; /* eos_token_id, of config.json and generation_config.json */
     size_t n_ends;

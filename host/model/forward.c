@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One forward pass: eight launches per layer, all enqueued, none waited for. */
+/* One forward pass: eight launches per layer (nine with head norms), all enqueued, none waited for. */
 #include "model/model_internal.h"
 
 #include "abi.h"
@@ -130,12 +130,21 @@ static semcal_status attend(sc_model *model, const struct sc_model_layer *layer,
 {
     const sc_model_config *c = &model->config;
     const sc_work rows = SC_WORK_1D(n_rows, model->group_size);
-    semcal_status status =
-        sc_launch(model->rope_store, &rows,
-                  SC_ARGS(SC_BUFFER_ARG(model->qkv), SC_BUFFER_ARG(layer->keys), SC_BUFFER_ARG(layer->values),
-                          SC_BUFFER_ARG(model->position), SC_BUFFER_ARG(model->table), SC_BUFFER_ARG(model->pages),
-                          SC_BUFFER_ARG(model->angle)),
-                  error);
+    semcal_status status = SEMCAL_OK;
+    if (layer->head_norms != NULL) {
+        status = sc_launch(
+            model->head_norm, &rows,
+            SC_ARGS(SC_BUFFER_ARG(model->qkv), SC_BUFFER_ARG(layer->head_norms), SC_F32((float)c->norm_epsilon)),
+            error);
+        if (status != SEMCAL_OK) {
+            return status;
+        }
+    }
+    status = sc_launch(model->rope_store, &rows,
+                       SC_ARGS(SC_BUFFER_ARG(model->qkv), SC_BUFFER_ARG(layer->keys), SC_BUFFER_ARG(layer->values),
+                               SC_BUFFER_ARG(model->position), SC_BUFFER_ARG(model->table), SC_BUFFER_ARG(model->pages),
+                               SC_BUFFER_ARG(model->angle)),
+                       error);
     if (status != SEMCAL_OK) {
         return status;
     }

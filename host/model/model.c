@@ -83,6 +83,22 @@ static semcal_status tensor_vector(sc_buffer **buffer, sc_model *model, const sc
     return status;
 }
 
+/* The gains of queries, then of keys. */
+static semcal_status load_head_norms(sc_model *model, struct sc_model_layer *layer, const sc_layer_weights *w,
+                                     semcal_error *error)
+{
+    const size_t n = model->config.head_size;
+    float *values = sc_memory_alloc(2 * n, sizeof *values, error);
+    if (values == NULL) {
+        return SEMCAL_E_MEMORY;
+    }
+    sc_tensor_get_floats(values, w->q_norm, 0, n);
+    sc_tensor_get_floats(values + n, w->k_norm, 0, n);
+    semcal_status status = vector(&layer->head_norms, model, values, 2 * n, error);
+    free(values);
+    return status;
+}
+
 static semcal_status load_layer(sc_model *model, struct sc_model_layer *layer, const sc_layer_weights *w,
                                 semcal_error *error)
 {
@@ -94,7 +110,8 @@ static semcal_status load_layer(sc_model *model, struct sc_model_layer *layer, c
                        error)) != SEMCAL_OK ||
         (status = pack(&layer->down, model, (struct pieces){{&w->down}, 1}, false, "down weights", error)) !=
             SEMCAL_OK ||
-        (status = tensor_vector(&layer->attention_norm, model, w->attention_norm, error)) != SEMCAL_OK) {
+        (status = tensor_vector(&layer->attention_norm, model, w->attention_norm, error)) != SEMCAL_OK ||
+        (model->config.head_norms && (status = load_head_norms(model, layer, w, error)) != SEMCAL_OK)) {
         return status;
     }
     return tensor_vector(&layer->mlp_norm, model, w->mlp_norm, error);
@@ -217,6 +234,7 @@ static semcal_status build_kernels(sc_model *model, semcal_error *error)
     semcal_status status = sc_program_get(&program, model->device, "transformer.cl", options, error);
     if (status != SEMCAL_OK || (status = sc_kernel_get(&model->embed, program, "embed", error)) != SEMCAL_OK ||
         (status = sc_kernel_get(&model->norm, program, "norm", error)) != SEMCAL_OK ||
+        (status = sc_kernel_get(&model->head_norm, program, "head_norm", error)) != SEMCAL_OK ||
         (status = sc_kernel_get(&model->rope_store, program, "rope_store", error)) != SEMCAL_OK ||
         (status = sc_kernel_get(&model->attention, program, "attention", error)) != SEMCAL_OK) {
         return status;
@@ -385,6 +403,7 @@ void sc_model_close(sc_model *model)
         sc_matrix_free(layer->down);
         sc_buffer_free(layer->attention_norm);
         sc_buffer_free(layer->mlp_norm);
+        sc_buffer_free(layer->head_norms);
         sc_buffer_free(layer->keys);
         sc_buffer_free(layer->values);
     }

@@ -9,6 +9,7 @@
 struct sc_model_layer {
     sc_matrix *qkv, *o, *gate_up, *down;
     sc_buffer *attention_norm, *mlp_norm;
+    sc_buffer *head_norms;    /* [2, head size]: gains of queries, of keys; NULL without */
     sc_buffer *keys, *values; /* pages */
 };
 
@@ -19,7 +20,7 @@ struct sc_model {
     struct sc_model_layer *layers;
     sc_matrix *embedding, *head; /* the same when tied */
     sc_buffer *final_norm;
-    sc_kernel *embed, *norm, *rope_store, *attention;
+    sc_kernel *embed, *norm, *head_norm, *rope_store, *attention;
     size_t group_size;
     size_t n_pages, max_rows, max_outputs;
     uint64_t key_page_bytes, value_page_bytes; /* of one page of one layer */

@@ -101,6 +101,10 @@ static void layer_forward(struct scratch *s, const sc_model_config *c, const sc_
     linear(s->q, s->norm, &w->q, T, bias, s->row);
     linear(s->k, s->norm, &w->k, T, bias, s->row);
     linear(s->v, s->norm, &w->v, T, bias, s->row);
+    if (c->head_norms && !mutation->no_head_norms) {
+        rms_norm(s->q, s->q, w->q_norm, T * c->n_heads, epsilon, s->row);
+        rms_norm(s->k, s->k, w->k_norm, T * c->n_kv_heads, epsilon, s->row);
+    }
     rope(s->q, T, c->n_heads, c->head_size, s->frequency, mutation->interleaved_rope);
     rope(s->k, T, c->n_kv_heads, c->head_size, s->frequency, mutation->interleaved_rope);
     attention(s->mix, s->q, s->k, s->v, T, c, s->score);

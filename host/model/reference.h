@@ -8,6 +8,7 @@
 /* Deliberate mistakes, to show that the comparison would notice them. All zero: the right forward. */
 typedef struct sc_reference_mutation {
     bool no_qkv_bias;
+    bool no_head_norms;
     bool interleaved_rope; /* pairs (2i, 2i+1) instead of (i, i + head size / 2) */
     double epsilon;        /* instead of the configured one, when above 0 */
 } sc_reference_mutation;

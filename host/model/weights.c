@@ -49,18 +49,33 @@ static semcal_status take_linear(sc_linear *linear, const sc_tensor_set *set, si
     return status;
 }
 
+/* RMSNorm gains of a layer: its input's, its MLP's, and where there are some its heads'. */
+static semcal_status take_norms(sc_layer_weights *layer, const sc_tensor_set *set, size_t i, const sc_model_config *c,
+                                semcal_error *error)
+{
+    const struct {
+        const sc_tensor **tensor;
+        const char *name;
+        size_t n;
+    } norms[] = {{&layer->attention_norm, "input_layernorm", c->width},
+                 {&layer->mlp_norm, "post_attention_layernorm", c->width},
+                 {&layer->q_norm, "self_attn.q_norm", c->head_size},
+                 {&layer->k_norm, "self_attn.k_norm", c->head_size}};
+    semcal_status status = SEMCAL_OK;
+    for (size_t j = 0; j < (c->head_norms ? 4u : 2u) && status == SEMCAL_OK; j++) {
+        char text[160];
+        (void)snprintf(text, sizeof text, "model.layers.%zu.%s.weight", i, norms[j].name);
+        status = take(norms[j].tensor, set, text, norms[j].n, 0, error);
+    }
+    return status;
+}
+
 static semcal_status take_layer(sc_layer_weights *layer, const sc_tensor_set *set, size_t i, const sc_model_config *c,
                                 semcal_error *error)
 {
-    char text[160];
     const uint64_t q = c->n_heads * c->head_size, kv = c->n_kv_heads * c->head_size;
     semcal_status status;
-    (void)snprintf(text, sizeof text, "model.layers.%zu.input_layernorm.weight", i);
-    if ((status = take(&layer->attention_norm, set, text, c->width, 0, error)) != SEMCAL_OK) {
-        return status;
-    }
-    (void)snprintf(text, sizeof text, "model.layers.%zu.post_attention_layernorm.weight", i);
-    if ((status = take(&layer->mlp_norm, set, text, c->width, 0, error)) != SEMCAL_OK ||
+    if ((status = take_norms(layer, set, i, c, error)) != SEMCAL_OK ||
         (status = take_linear(&layer->q, set, i, "self_attn.q_proj", q, c->width, c->qkv_bias, error)) != SEMCAL_OK ||
         (status = take_linear(&layer->k, set, i, "self_attn.k_proj", kv, c->width, c->qkv_bias, error)) != SEMCAL_OK ||
         (status = take_linear(&layer->v, set, i, "self_attn.v_proj", kv, c->width, c->qkv_bias, error)) != SEMCAL_OK ||

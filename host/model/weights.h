@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The tensors of a model folder under the names Llama and Qwen2 give them, with shapes and values checked. */
+/* The tensors of a model folder under the names Llama, Mistral and Qwen give them, with shapes and values checked. */
 #ifndef SC_MODEL_WEIGHTS_H
 #define SC_MODEL_WEIGHTS_H
 
@@ -13,8 +13,9 @@ typedef struct sc_linear {
 
 typedef struct sc_layer_weights {
     const sc_tensor *attention_norm, *mlp_norm; /* [D] */
-    sc_linear q, k, v, o;     /* [H * head size, D], 2 x [kv heads * head size, D], [D, H * head size] */
-    sc_linear gate, up, down; /* 2 x [mlp width, D], [D, mlp width] */
+    sc_linear q, k, v, o;             /* [H * head size, D], 2 x [kv heads * head size, D], [D, H * head size] */
+    sc_linear gate, up, down;         /* 2 x [mlp width, D], [D, mlp width] */
+    const sc_tensor *q_norm, *k_norm; /* [head size]; NULL without head norms */
 } sc_layer_weights;
 
 typedef struct sc_model_weights {

@@ -46,12 +46,15 @@ static void agrees_with_transformers(void **state)
 static void notices_mistakes(void **state)
 {
     (void)state;
-    const sc_reference_mutation no_bias = {.no_qkv_bias = true}, interleaved = {.interleaved_rope = true},
-                                epsilon = {.epsilon = 1e-6};
+    const sc_reference_mutation no_bias = {.no_qkv_bias = true}, no_norms = {.no_head_norms = true},
+                                interleaved = {.interleaved_rope = true}, epsilon = {.epsilon = 1e-6};
     for (size_t i = 0; i < N_MODEL_FIXTURES; i++) {
         const char *name = model_fixtures[i];
         if (strstr(name, "qwen2") != NULL || strstr(name, "sharded") != NULL) {
             assert_true(worst_gap(name, &no_bias) > 1e-2);
+        }
+        if (strstr(name, "qwen3") != NULL) {
+            assert_true(worst_gap(name, &no_norms) > 1e-2);
         }
         assert_true(worst_gap(name, &interleaved) > 1e-2);
         assert_true(worst_gap(name, &epsilon) > 1e-4);

@@ -178,12 +178,19 @@ static void configurations(void **state)
              error);
     assert_true(c.n_ends == 2 && c.ends[1] == 4 && c.rope.kind == SC_ROPE_LINEAR);
     check_close(c.rope.theta, 5, 0);
+    check_ok(parse(&c, ", \"sliding_window\": 5"), error);
+    assert_int_equal(c.n_context, 16);
+    check_ok(parse(&c, ", \"use_sliding_window\": true, \"sliding_window\": 5"), error);
+    assert_int_equal(c.n_context, 5);
+    check_ok(parse(&c, ", \"use_sliding_window\": true"), error); /* 4096 */
+    assert_int_equal(c.n_context, 16);
     static const struct {
         const char *rest, *text;
     } bad[] = {
         {", \"num_key_value_heads\": 3", "not a multiple of 'num_key_value_heads' 3"},
         {", \"head_dim\": 5", "'head_dim' must be even"},
-        {", \"use_sliding_window\": true", "use_sliding_window"},
+        {", \"use_sliding_window\": 1", "'use_sliding_window' must be true or false"},
+        {", \"use_sliding_window\": true, \"sliding_window\": 0", "'sliding_window' must be an integer from 1"},
         {", \"hidden_act\": \"gelu\"", "'gelu' is not supported"},
         {", \"rope_scaling\": {\"rope_type\": \"yarn\"}", "rotary type 'yarn' is not supported"},
         {", \"rope_scaling\": {\"rope_type\": \"llama3\", \"factor\": 8}",
@@ -198,7 +205,8 @@ static void configurations(void **state)
     static const char unknown[] = "{\"architectures\": [\"GPT2LMHeadModel\"]}";
     check_error(
         sc_model_config_parse(&c, unknown, strlen(unknown), "c", &error), error, SEMCAL_E_DATA,
-        "c: architecture 'GPT2LMHeadModel' is not supported; supported are LlamaForCausalLM and Qwen2ForCausalLM");
+        "c: architecture 'GPT2LMHeadModel' is not supported; supported are LlamaForCausalLM, MistralForCausalLM, "
+        "Qwen2ForCausalLM and Qwen3ForCausalLM");
     static const char lacking[] = "{\"architectures\": [\"LlamaForCausalLM\"], \"hidden_size\": 0}";
     check_error(sc_model_config_parse(&c, lacking, strlen(lacking), "c", &error), error, SEMCAL_E_DATA,
                 "'hidden_size' must be an integer from 1");
