@@ -6,12 +6,13 @@
 #include "base/random.h"
 #include "experiment/mechanism_file.h"
 #include "experiment/questions.h"
-#include "experiment/store.h"
+#include "experiment/store_internal.h"
 #include "sampling/fork.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 char *sc_mechanism_path(const char *cell_path, const char *suffix, semcal_error *error)
 {
@@ -36,8 +37,11 @@ char *sc_mechanism_path(const char *cell_path, const char *suffix, semcal_error 
 
 typedef struct maker {
     const sc_run_cell *run;
-    const sc_config_mechanism *settings;
-    sc_mechanism_file file;
+    const sc_config_mechanism *wanted;
+    char *settings;
+    const sc_store_facts *facts; /* of the cell file */
+    char *path, *parts;          /* the file to make; the folder of its questions */
+    sc_mechanism_file file;      /* of the question at hand, at last of all */
     sc_fork_options options;
     /* prefixes of the question at hand: one per node of its tree that is visited */
     int32_t *point_of_node; /* -1: none */
@@ -155,7 +159,7 @@ static semcal_status keep_laws(maker *m, const sc_fork_law *laws, size_t first, 
 static semcal_status do_question(maker *m, const sc_store_record *record, int32_t row, const sc_question *q,
                                  semcal_error *error)
 {
-    const sc_config_mechanism *s = m->settings;
+    const sc_config_mechanism *s = m->wanted;
     const size_t first = m->file.n_points;
     semcal_status status =
         sc_memory_grow(&m->point_of_node, &m->nodes_room, record->tree.n_nodes, sizeof *m->point_of_node, error);
@@ -190,118 +194,224 @@ static semcal_status do_question(maker *m, const sc_store_record *record, int32_
     return status;
 }
 
-static semcal_status do_cell(maker *m, const char *cell_path, const sc_questions *questions, semcal_error *error)
+/* A file of no questions yet. */
+static semcal_status begin_file(maker *m, semcal_error *error)
 {
-    sc_store_cell *cell = NULL;
-    semcal_status status = sc_store_cell_open(&cell, cell_path, error);
-    uint64_t n = status == SEMCAL_OK ? sc_store_cell_facts(cell)->n_questions : 0;
-    for (uint64_t i = 0; i < n && i < (uint64_t)m->settings->questions && status == SEMCAL_OK; i++) {
-        sc_store_record record = SC_STORE_RECORD_INIT;
-        status = sc_store_cell_read(&record, cell, i, SC_STORE_NODES, error);
-        if (status == SEMCAL_OK &&
-            (record.index >= questions->n || strcmp(questions->at[record.index].row->id, record.id) != 0)) {
-            status = sc_error_set(error, SEMCAL_E_DATA, "question '%s' is not in the dataset any more", record.id);
-        }
-        if (status == SEMCAL_OK) {
-            status = do_question(m, &record, (int32_t)i, &questions->at[record.index], error);
-        }
-        sc_store_record_free(&record);
-    }
-    sc_store_cell_close(&cell);
-    return status;
+    sc_mechanism_file_free(&m->file);
+    const uint64_t most = (uint64_t)m->wanted->questions, n = m->facts->n_cell_questions;
+    m->file = (sc_mechanism_file){.settings = sc_memory_strdup(m->settings, error),
+                                  .cell = sc_memory_strdup(m->facts->cell, error),
+                                  .cell_sha256 = sc_memory_strdup(m->facts->content_sha256, error),
+                                  .n_positions = m->wanted->positions,
+                                  .n_forks = m->wanted->forks,
+                                  .max_tokens = m->run->cell->max_tokens,
+                                  .n_cell_questions = (int64_t)(n < most ? n : most),
+                                  .shard = m->facts->shard,
+                                  .n_shards = m->facts->n_shards};
+    return m->file.settings && m->file.cell && m->file.cell_sha256 ? SEMCAL_OK : SEMCAL_E_MEMORY;
 }
 
-static semcal_status is_there(bool *there, const char *path, const char *settings, semcal_error *error)
+/* Reads a file that may be there; one that is damaged is deleted with a log line, one of other settings or draws
+ * without. */
+static semcal_status read_old(bool *there, sc_mechanism_file *old, const maker *m, const char *path,
+                              semcal_error *error)
 {
-    sc_mechanism_file old = {0};
     *there = false;
+    *old = (sc_mechanism_file){0};
     if (!sc_file_exists(path)) {
         return SEMCAL_OK;
     }
-    semcal_status status = sc_mechanism_file_read(&old, path, error);
-    *there = status == SEMCAL_OK && strcmp(old.settings, settings) == 0;
-    sc_mechanism_file_free(&old);
-    return status;
-}
-
-static semcal_status make(maker *m, const char *cell_path, const char *path, semcal_error *error)
-{
-    const sc_run_cell *run = m->run;
-    const sc_cell *cell = run->cell;
-    m->file.n_positions = m->settings->positions;
-    m->file.n_forks = m->settings->forks;
-    m->file.max_tokens = cell->max_tokens;
-    m->options = (sc_fork_options)SC_FORK_OPTIONS_INIT;
-    m->options.key = sc_random_key((uint64_t)run->config->seed, "fork", cell->rng_name);
-    m->options.n_forks = (uint32_t)m->settings->forks;
-    m->options.ending = (sc_ending){.max_tokens = (uint32_t)cell->max_tokens,
-                                    .stops = (const char *const *)cell->style->stop.at,
-                                    .n_stops = cell->style->stop.n};
-    m->options.temperature = cell->temperature;
-    m->options.max_laws = (uint64_t)m->settings->max_forward_tokens;
-    m->options.epsilon = m->settings->epsilon;
-    m->options.stopped = run->options->stopped;
-    m->options.payload = run->options->payload;
-    sc_questions questions = {0};
-    semcal_status status = sc_questions_make(&questions, cell, run->dataset, run->source, error);
-    if (status == SEMCAL_OK) {
-        status = do_cell(m, cell_path, &questions, error);
+    semcal_error damage = SEMCAL_ERROR_INIT;
+    semcal_status status = sc_mechanism_file_read(old, path, &damage);
+    if (status == SEMCAL_E_MEMORY) {
+        return sc_error_set(error, status, "%s", damage.message);
     }
-    sc_questions_free(&questions);
-    sc_text folder = {0};
-    if (status == SEMCAL_OK) {
-        status = sc_text_append(&folder, path, (size_t)(strrchr(path, '/') - path), error);
+    *there = status == SEMCAL_OK && strcmp(old->settings, m->settings) == 0 && strcmp(old->cell, m->facts->cell) == 0 &&
+             strcmp(old->cell_sha256, m->facts->content_sha256) == 0;
+    if (status != SEMCAL_OK) {
+        sc_error_where(&damage, "the mechanism is made again");
+        sc_log_write(m->run->log, SC_LOG_WARNING, "store", damage.message, NULL, 0);
     }
-    if (status == SEMCAL_OK) {
-        status = sc_file_make_folder(folder.data, error);
-    }
-    sc_text_free(&folder);
-    return status == SEMCAL_OK ? sc_mechanism_file_write(path, &m->file, error) : status;
-}
-
-/* A run that was killed between the two files. */
-static semcal_status lacks_collapse(bool *lacks, const char *cell_path, const sc_config_dataset *dataset,
-                                    semcal_error *error)
-{
-    for (size_t i = 0; i < dataset->collapse.n && !*lacks; i++) {
-        sc_text suffix = {0};
-        semcal_status status = sc_text_printf(&suffix, error, ".%s.h5", dataset->collapse.at[i]);
-        char *path = status == SEMCAL_OK ? sc_mechanism_path(cell_path, suffix.data, error) : NULL;
-        *lacks = path != NULL && !sc_file_exists(path);
-        sc_text_free(&suffix);
-        if (path == NULL) {
-            return SEMCAL_E_MEMORY;
-        }
-        free(path);
+    if (!*there) {
+        sc_mechanism_file_free(old);
+        (void)unlink(path);
     }
     return SEMCAL_OK;
 }
 
-semcal_status sc_mechanism_run(bool *made, const sc_run_cell *run, const char *cell_path, semcal_error *error)
+/* The number of the i-th question of this cell file in the dataset. */
+static uint64_t question_of(const sc_store_facts *facts, uint64_t i)
 {
-    maker m = {.run = run, .settings = &run->config->mechanism};
+    return i * facts->n_shards + facts->shard - 1;
+}
+
+static semcal_status part_path(sc_text *path, const maker *m, uint64_t question, semcal_error *error)
+{
+    sc_text_clear(path);
+    return sc_text_printf(path, error, "%s/%06" PRIu64 ".h5", m->parts, question);
+}
+
+/* Generates and commits question i of the cell file unless its part is there. */
+static semcal_status do_part(maker *m, sc_store_cell *cell, uint64_t i, const sc_questions *questions,
+                             semcal_error *error)
+{
+    const uint64_t question = question_of(m->facts, i);
+    sc_store_record record = SC_STORE_RECORD_INIT;
+    sc_text path = {0};
     bool there = false;
-    *made = false;
-    if (m.settings->questions == 0) {
-        return SEMCAL_OK;
+    semcal_status status = part_path(&path, m, question, error);
+    if (status == SEMCAL_OK) {
+        sc_mechanism_file old;
+        status = read_old(&there, &old, m, path.data, error);
+        there = there && old.n_questions == 1 && (uint64_t)old.questions[0] == question;
+        sc_mechanism_file_free(&old);
     }
-    char *path = sc_mechanism_path(cell_path, ".h5", error);
-    m.file.settings = describe_settings(m.settings, run, error);
-    semcal_status status =
-        path == NULL || m.file.settings == NULL ? SEMCAL_E_MEMORY : is_there(&there, path, m.file.settings, error);
     if (status == SEMCAL_OK && !there) {
-        status = make(&m, cell_path, path, error);
+        status = sc_store_cell_read(&record, cell, i, SC_STORE_NODES, error);
+        if (status == SEMCAL_OK && (record.index != question || question >= questions->n ||
+                                    strcmp(questions->at[question].row->id, record.id) != 0)) {
+            status = sc_error_set(error, SEMCAL_E_DATA, "question '%s' is not in the dataset any more", record.id);
+        }
+        if (status == SEMCAL_OK) {
+            status = begin_file(m, error);
+        }
+        if (status == SEMCAL_OK) {
+            status = do_question(m, &record, (int32_t)question, &questions->at[question], error);
+            if (status != SEMCAL_OK) {
+                sc_error_where(error, "question '%s'", record.id);
+            }
+        }
+        if (status == SEMCAL_OK) {
+            status = sc_memory_grow(&m->file.questions, &m->file.questions_room, 1, sizeof *m->file.questions, error);
+        }
+        if (status == SEMCAL_OK) {
+            m->file.questions[m->file.n_questions++] = (int32_t)question;
+            status = sc_mechanism_file_write(path.data, &m->file, error);
+        }
+        sc_store_record_free(&record);
+    }
+    sc_text_free(&path);
+    return status;
+}
+
+/* The parts of n questions of the cell file into one. */
+static semcal_status join_parts(maker *m, uint64_t n, semcal_error *error)
+{
+    sc_text path = {0};
+    semcal_status status = begin_file(m, error);
+    for (uint64_t i = 0; i < n && status == SEMCAL_OK; i++) {
+        sc_mechanism_file part;
+        status = part_path(&path, m, question_of(m->facts, i), error);
+        if (status == SEMCAL_OK) {
+            status = sc_mechanism_file_read(&part, path.data, error);
+        }
+        if (status == SEMCAL_OK) {
+            status = sc_mechanism_file_take(&m->file, &part, 0, error);
+            sc_mechanism_file_free(&part);
+        }
     }
     if (status == SEMCAL_OK) {
-        status = lacks_collapse(made, cell_path, run->cell->dataset, error);
-        *made = *made || !there;
+        sc_mechanism_forget_collapsed(m->path, m->facts->cell);
+        status = sc_mechanism_file_write(m->path, &m->file, error);
+    }
+    if (status == SEMCAL_OK) {
+        sc_store_remove_folder(m->parts);
+    }
+    sc_text_free(&path);
+    return status;
+}
+
+static semcal_status do_cell(maker *m, sc_store_cell *cell, semcal_error *error)
+{
+    sc_questions questions = {0};
+    uint64_t n = 0;
+    while (n < m->facts->n_questions && question_of(m->facts, n) < (uint64_t)m->wanted->questions) {
+        n++;
+    }
+    semcal_status status = sc_questions_make(&questions, m->run->cell, m->run->dataset, m->run->source, error);
+    if (status == SEMCAL_OK) {
+        status = sc_file_make_folder(m->parts, error);
+    }
+    for (uint64_t i = 0; i < n && status == SEMCAL_OK; i++) {
+        status = do_part(m, cell, i, &questions, error);
+    }
+    if (status == SEMCAL_OK) {
+        status = join_parts(m, n, error);
+    }
+    sc_questions_free(&questions);
+    return status;
+}
+
+static void set_options(maker *m)
+{
+    const sc_run_cell *run = m->run;
+    const sc_cell *cell = run->cell;
+    m->options = (sc_fork_options)SC_FORK_OPTIONS_INIT;
+    m->options.key = sc_random_key((uint64_t)run->config->seed, "fork", cell->rng_name);
+    m->options.n_forks = (uint32_t)m->wanted->forks;
+    m->options.ending = (sc_ending){.max_tokens = (uint32_t)cell->max_tokens,
+                                    .stops = (const char *const *)cell->style->stop.at,
+                                    .n_stops = cell->style->stop.n};
+    m->options.temperature = cell->temperature;
+    m->options.max_laws = (uint64_t)m->wanted->max_forward_tokens;
+    m->options.epsilon = m->wanted->epsilon;
+    m->options.stopped = run->options->stopped;
+    m->options.payload = run->options->payload;
+}
+
+/* Whether a collapse of the dataset is yet to be applied to this mechanism. */
+static semcal_status lacks_collapse(bool *lacks, const char *mechanism_sha256, sc_store_cell *cell,
+                                    const char *cell_path, const sc_config_dataset *dataset, semcal_error *error)
+{
+    semcal_status status = SEMCAL_OK;
+    for (size_t i = 0; i < dataset->collapse.n && !*lacks && status == SEMCAL_OK; i++) {
+        bool current = false;
+        status = sc_mechanism_is_collapsed(&current, mechanism_sha256, cell, cell_path, dataset->collapse.at[i], error);
+        *lacks = !current;
+    }
+    return status;
+}
+
+semcal_status sc_mechanism_run(bool *made, const sc_run_cell *run, const char *cell_path, semcal_error *error)
+{
+    maker m = {.run = run, .wanted = &run->config->mechanism};
+    sc_store_cell *cell = NULL;
+    bool there = false;
+    *made = false;
+    if (m.wanted->questions == 0) {
+        return SEMCAL_OK;
+    }
+    semcal_status status = sc_store_cell_open(&cell, cell_path, error);
+    m.path = sc_mechanism_path(cell_path, ".h5", error);
+    m.parts = sc_mechanism_path(cell_path, ".parts", error);
+    m.settings = describe_settings(m.wanted, run, error);
+    if (status == SEMCAL_OK && (m.path == NULL || m.parts == NULL || m.settings == NULL)) {
+        status = SEMCAL_E_MEMORY;
+    }
+    if (status == SEMCAL_OK) {
+        m.facts = sc_store_cell_facts(cell);
+        set_options(&m);
+        if (run->options->fresh) {
+            (void)unlink(m.path);
+            sc_store_remove_folder(m.parts);
+        }
+        status = read_old(&there, &m.file, &m, m.path, error);
+    }
+    if (status == SEMCAL_OK && !there) {
+        status = do_cell(&m, cell, error);
+    }
+    if (status == SEMCAL_OK && m.facts->n_shards == 1) {
+        status = lacks_collapse(made, m.file.content_sha256, cell, cell_path, run->cell->dataset, error);
     }
     if (status != SEMCAL_OK) {
         sc_error_where(error, "mechanism");
     }
+    sc_store_cell_close(&cell);
     sc_mechanism_file_free(&m.file);
+    free(m.settings);
     free(m.point_of_node);
     free(m.points);
-    free(path);
+    free(m.path);
+    free(m.parts);
     return status;
 }

@@ -5,21 +5,23 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "experiment/mechanism_file.h"
-#include "experiment/store.h"
-#include "formats/h5.h"
+#include "experiment/store_internal.h"
+#include "experiment/store_products.h"
 #include "sampling/fork.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef struct work {
     const sc_collapse_cell_options *options;
     const char *name; /* of the collapse */
     sc_mechanism_file file;
     sc_store_products products;
-    double *g, *spread; /* [n_points] of the question's mode */
-    size_t at;          /* next response; responses lie by point, points by question */
+    char *collapse_sha256; /* of the products */
+    double *g, *spread;    /* [n_points] of the question's mode */
+    size_t at;             /* next response; responses lie by point, points by question */
 } work;
 
 static semcal_status is_mode(bool *inside, const struct sc_mechanism_response *response,
@@ -75,6 +77,9 @@ static semcal_status do_points(work *w, const char *cell_path, semcal_error *err
     semcal_status status = sc_store_cell_open(&cell, cell_path, error);
     if (status == SEMCAL_OK) {
         status = sc_store_read_products(&w->products, cell, w->name, error);
+    }
+    if (status == SEMCAL_OK) {
+        status = sc_store_products_sha256(&w->collapse_sha256, cell, w->name, error);
     }
     w->g = sc_memory_alloc(w->file.n_points, sizeof *w->g, error);
     w->spread = sc_memory_alloc(w->file.n_points, sizeof *w->spread, error);
@@ -174,56 +179,102 @@ static semcal_status average(sc_mechanism_spreads *s, const work *w, semcal_erro
 
 /* ---- the file ---- */
 
-static semcal_status write_reals(sc_h5 *h5, const char *path, const char *a, const char *b, const double *values,
-                                 const char *long_name, semcal_error *error)
+#define SPREADS_FORMAT "semcal-mechanism-spreads"
+enum { SPREADS_FORMAT_VERSION = 2, N_VARIABLES = 6 };
+
+typedef struct variable {
+    const char *path, *a, *b; /* b NULL: one dimension */
+    double *values;
+    size_t n;
+    const char *long_name;
+} variable;
+
+static void list_variables(variable list[N_VARIABLES], const sc_mechanism_spreads *s, double *g, double *spread,
+                           size_t n_points)
 {
-    const sc_h5_spec spec = {.path = path,
-                             .type = SC_H5_F64,
-                             .n_dims = b != NULL ? 2 : 1,
-                             .dims = {a, b},
-                             .long_name = long_name,
-                             .units = "1"};
-    semcal_status status = sc_h5_make_dataset(h5, &spec, error);
-    return status == SEMCAL_OK ? sc_h5_write(h5, path, SC_H5_F64, NULL, NULL, values, error) : status;
+    const size_t Q = s->n_questions, P = s->n_positions;
+    const variable all[N_VARIABLES] = {
+        {"spread_by_fraction", "question", "position", s->by_fraction, Q * P,
+         "mean over draws of the estimate of g (1 - g) after this fraction of the response"},
+        {"spread_by_token", "question", "position", s->by_token, Q * P,
+         "mean over draws of the estimate of g (1 - g) after so many tokens, 0 for a response that has ended"},
+        {"spread_start", "question", NULL, s->start, Q, "estimate of c (1 - c) from forks of the prompt"},
+        {"position_token", "position", NULL, s->token, P, "tokens before the position"},
+        {"point_confidence", "point", NULL, g, n_points, "intermediate confidence g of the question's mode"},
+        {"point_spread", "point", NULL, spread, n_points, "estimate of g (1 - g)"},
+    };
+    memcpy(list, all, sizeof all);
+}
+
+static semcal_status digest_of(char hex[65], const variable *list, semcal_error *error)
+{
+    sc_text bytes = {0};
+    semcal_status status = SEMCAL_OK;
+    for (size_t i = 0; i < N_VARIABLES && status == SEMCAL_OK; i++) {
+        status = sc_store_digest_put(&bytes, list[i].path, SC_H5_F64, SC_H5_F64, list[i].values, list[i].n, error);
+    }
+    if (status == SEMCAL_OK) {
+        sc_sha256_hex(hex, bytes.data, bytes.length);
+    }
+    sc_text_free(&bytes);
+    return status;
+}
+
+/* A dimension without rows is not made, nor are the variables on it. */
+static semcal_status write_variables(sc_h5 *h5, const sc_mechanism_spreads *s, size_t n_points, const variable *list,
+                                     semcal_error *error)
+{
+    const struct {
+        const char *name;
+        size_t n;
+    } dimensions[] = {{"question", s->n_questions}, {"position", s->n_positions}, {"point", n_points}};
+    semcal_status status = SEMCAL_OK;
+    for (size_t i = 0; i < sizeof dimensions / sizeof *dimensions && status == SEMCAL_OK; i++) {
+        if (dimensions[i].n > 0) {
+            status = sc_h5_make_dimension(h5, dimensions[i].name, dimensions[i].n, false, error);
+        }
+    }
+    for (size_t i = 0; i < N_VARIABLES && status == SEMCAL_OK; i++) {
+        const sc_h5_spec spec = {.path = list[i].path,
+                                 .type = SC_H5_F64,
+                                 .n_dims = list[i].b != NULL ? 2 : 1,
+                                 .dims = {list[i].a, list[i].b},
+                                 .long_name = list[i].long_name,
+                                 .units = "1"};
+        if (list[i].n > 0) {
+            status = sc_h5_make_dataset(h5, &spec, error);
+            if (status == SEMCAL_OK) {
+                status = sc_h5_write(h5, spec.path, SC_H5_F64, NULL, NULL, list[i].values, error);
+            }
+        }
+    }
+    return status;
 }
 
 static semcal_status write_all(sc_h5 *h5, const sc_mechanism_spreads *s, const work *w, semcal_error *error)
 {
-    semcal_status status = sc_h5_set_text(h5, "", "format", "semcal-mechanism-spreads", error);
+    char hex[65];
+    variable list[N_VARIABLES];
+    list_variables(list, s, w->g, w->spread, w->file.n_points);
+    semcal_status status = digest_of(hex, list, error);
+    const struct {
+        const char *name, *text;
+    } texts[] = {{"format", SPREADS_FORMAT},
+                 {"cell", w->file.cell},
+                 {"collapse", w->name},
+                 {"collapse_sha256", w->collapse_sha256},
+                 {"mechanism_sha256", w->file.content_sha256},
+                 {"content_sha256", hex}};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts && status == SEMCAL_OK; i++) {
+        status = sc_h5_set_text(h5, "", texts[i].name, texts[i].text, error);
+    }
     if (status == SEMCAL_OK) {
-        status = sc_h5_set_text(h5, "", "collapse", w->name, error);
+        status = sc_h5_set_int(h5, "", "format_version", SPREADS_FORMAT_VERSION, error);
     }
     if (status == SEMCAL_OK) {
         status = sc_h5_set_real(h5, "", "exact", s->exact, error);
     }
-    if (status == SEMCAL_OK) {
-        status = sc_h5_make_dimension(h5, "question", s->n_questions, false, error);
-    }
-    if (status == SEMCAL_OK) {
-        status = sc_h5_make_dimension(h5, "position", s->n_positions, false, error);
-    }
-    if (status == SEMCAL_OK) {
-        status = sc_h5_make_dimension(h5, "point", w->file.n_points, false, error);
-    }
-    const struct {
-        const char *path, *a, *b;
-        const double *values;
-        const char *long_name;
-    } variables[] = {
-        {"spread_by_fraction", "question", "position", s->by_fraction,
-         "mean over draws of the estimate of g (1 - g) after this fraction of the response"},
-        {"spread_by_token", "question", "position", s->by_token,
-         "mean over draws of the estimate of g (1 - g) after so many tokens, 0 for a response that has ended"},
-        {"spread_start", "question", NULL, s->start, "estimate of c (1 - c) from forks of the prompt"},
-        {"position_token", "position", NULL, s->token, "tokens before the position"},
-        {"point_confidence", "point", NULL, w->g, "intermediate confidence g of the question's mode"},
-        {"point_spread", "point", NULL, w->spread, "estimate of g (1 - g)"},
-    };
-    for (size_t i = 0; i < sizeof variables / sizeof *variables && status == SEMCAL_OK; i++) {
-        status = write_reals(h5, variables[i].path, variables[i].a, variables[i].b, variables[i].values,
-                             variables[i].long_name, error);
-    }
-    return status;
+    return status == SEMCAL_OK ? write_variables(h5, s, w->file.n_points, list, error) : status;
 }
 
 static semcal_status write_file(const char *path, const sc_mechanism_spreads *s, const work *w, semcal_error *error)
@@ -240,7 +291,9 @@ static semcal_status write_file(const char *path, const sc_mechanism_spreads *s,
         status = status == SEMCAL_OK ? closed : status;
     }
     if (status == SEMCAL_OK) {
-        status = sc_file_commit(temporary.data, path, error);
+        status = sc_store_commit_sealed(temporary.data, path, error);
+    } else if (temporary.data != NULL) {
+        (void)unlink(temporary.data);
     }
     sc_text_free(&temporary);
     return status;
@@ -281,6 +334,7 @@ semcal_status sc_mechanism_collapse(const char *cell_path, const sc_collapse_cel
     sc_mechanism_spreads_free(&spreads);
     sc_store_products_free(&w.products);
     sc_mechanism_file_free(&w.file);
+    free(w.collapse_sha256);
     free(w.g);
     free(w.spread);
     free(from);
@@ -288,49 +342,148 @@ semcal_status sc_mechanism_collapse(const char *cell_path, const sc_collapse_cel
     return status;
 }
 
-semcal_status sc_mechanism_read(sc_mechanism_spreads *s, const char *cell_path, const char *collapse,
-                                semcal_error *error)
+static semcal_status length_of(size_t length[2], sc_h5 *h5, const char *path, semcal_error *error)
 {
-    *s = (sc_mechanism_spreads){0};
-    sc_h5 *h5 = NULL;
     sc_h5_shape shape;
-    char *path = spreads_path(cell_path, collapse, error);
-    if (path == NULL || !sc_file_exists(path)) {
-        semcal_status none = path == NULL ? SEMCAL_E_MEMORY : SEMCAL_OK;
-        free(path);
-        return none;
+    length[0] = length[1] = 0;
+    if (!sc_h5_exists(h5, path)) {
+        return SEMCAL_OK;
     }
-    semcal_status status = sc_h5_open(&h5, path, false, error);
+    semcal_status status = sc_h5_get_shape(&shape, h5, path, error);
     if (status == SEMCAL_OK) {
-        status = sc_h5_get_shape(&shape, h5, "spread_by_fraction", error);
+        length[0] = (size_t)shape.length[0];
+        length[1] = shape.n_dims > 1 ? (size_t)shape.length[1] : 0;
+    }
+    return status;
+}
+
+/* The variables of an opened file, checked against their digest. */
+static semcal_status read_all(sc_mechanism_spreads *s, sc_h5 *h5, semcal_error *error)
+{
+    size_t spreads[2], points[2], positions[2];
+    char hex[65], *digest = NULL;
+    double *g = NULL, *spread = NULL;
+    variable list[N_VARIABLES];
+    semcal_status status = length_of(spreads, h5, "spread_by_fraction", error);
+    if (status == SEMCAL_OK) {
+        status = length_of(points, h5, "point_confidence", error);
     }
     if (status == SEMCAL_OK) {
-        status = allocate(s, (size_t)shape.length[0], (size_t)shape.length[1], error);
+        status = length_of(positions, h5, "position_token", error);
+    }
+    if (status == SEMCAL_OK) {
+        status = allocate(s, spreads[0], positions[0], error);
+        g = sc_memory_alloc(points[0], sizeof *g, error);
+        spread = sc_memory_alloc(points[0], sizeof *spread, error);
+        status = status == SEMCAL_OK && (g == NULL || spread == NULL) ? SEMCAL_E_MEMORY : status;
     }
     if (status == SEMCAL_OK) {
         status = sc_h5_get_real(&s->exact, h5, "", "exact", error);
     }
     if (status == SEMCAL_OK) {
-        status = sc_h5_read(h5, "spread_by_fraction", SC_H5_F64, NULL, NULL, s->by_fraction, error);
+        list_variables(list, s, g, spread, points[0]);
+        for (size_t i = 0; i < N_VARIABLES && status == SEMCAL_OK; i++) {
+            size_t length[2];
+            status = length_of(length, h5, list[i].path, error);
+            if (status == SEMCAL_OK && length[0] * (list[i].b != NULL && length[0] > 0 ? length[1] : 1) != list[i].n) {
+                status = sc_error_set(error, SEMCAL_E_DATA, "'%s' has another shape than it should", list[i].path);
+            }
+            if (status == SEMCAL_OK && list[i].n > 0) {
+                status = sc_h5_read(h5, list[i].path, SC_H5_F64, NULL, NULL, list[i].values, error);
+            }
+        }
     }
     if (status == SEMCAL_OK) {
-        status = sc_h5_read(h5, "spread_by_token", SC_H5_F64, NULL, NULL, s->by_token, error);
+        status = digest_of(hex, list, error);
     }
     if (status == SEMCAL_OK) {
-        status = sc_h5_read(h5, "spread_start", SC_H5_F64, NULL, NULL, s->start, error);
+        status = sc_h5_get_text(&digest, h5, "", "content_sha256", error);
     }
-    if (status == SEMCAL_OK) {
-        status = sc_h5_read(h5, "position_token", SC_H5_F64, NULL, NULL, s->token, error);
+    if (status == SEMCAL_OK && strcmp(digest, hex) != 0) {
+        status = sc_error_set(error, SEMCAL_E_DATA, "its contents do not match their digest");
     }
-    if (h5 != NULL) {
-        semcal_status closed = sc_h5_close(&h5, status == SEMCAL_OK ? error : NULL);
-        status = status == SEMCAL_OK ? closed : status;
-    }
+    free(digest);
+    free(g);
+    free(spread);
+    return status;
+}
+
+semcal_status sc_mechanism_collapsed_read(sc_mechanism_spreads *s, sc_mechanism_origin *origin, const char *path,
+                                          semcal_error *error)
+{
+    *s = (sc_mechanism_spreads){0};
+    sc_h5 *h5 = NULL;
+    semcal_status status = sc_store_open_sealed(&h5, path, SPREADS_FORMAT, SPREADS_FORMAT_VERSION, error);
     if (status != SEMCAL_OK) {
+        return status;
+    }
+    status = read_all(s, h5, error);
+    if (origin != NULL) {
+        *origin = (sc_mechanism_origin){0};
+        const struct {
+            const char *name;
+            char **text;
+        } texts[] = {{"cell", &origin->cell},
+                     {"collapse", &origin->collapse},
+                     {"collapse_sha256", &origin->collapse_sha256},
+                     {"mechanism_sha256", &origin->mechanism_sha256}};
+        for (size_t i = 0; i < sizeof texts / sizeof *texts && status == SEMCAL_OK; i++) {
+            status = sc_h5_get_text(texts[i].text, h5, "", texts[i].name, error);
+        }
+    }
+    (void)sc_h5_close(&h5, NULL);
+    if (status != SEMCAL_OK) {
+        sc_error_where(error, "%s", path);
         sc_mechanism_spreads_free(s);
+        if (origin != NULL) {
+            sc_mechanism_origin_free(origin);
+        }
+    }
+    return status;
+}
+
+semcal_status sc_mechanism_read(sc_mechanism_spreads *s, const char *cell_path, const char *collapse,
+                                semcal_error *error)
+{
+    *s = (sc_mechanism_spreads){0};
+    char *path = spreads_path(cell_path, collapse, error);
+    semcal_status status = path == NULL ? SEMCAL_E_MEMORY : SEMCAL_OK;
+    if (status == SEMCAL_OK && sc_file_exists(path)) {
+        status = sc_mechanism_collapsed_read(s, NULL, path, error);
     }
     free(path);
     return status;
+}
+
+semcal_status sc_mechanism_is_collapsed(bool *current, const char *mechanism_sha256, sc_store_cell *cell,
+                                        const char *cell_path, const char *collapse, semcal_error *error)
+{
+    sc_mechanism_spreads spreads;
+    sc_mechanism_origin origin;
+    semcal_error damage = SEMCAL_ERROR_INIT;
+    *current = false;
+    char *path = spreads_path(cell_path, collapse, error), *collapse_sha256 = NULL;
+    semcal_status status = path == NULL ? SEMCAL_E_MEMORY : SEMCAL_OK;
+    if (status == SEMCAL_OK && sc_file_exists(path) &&
+        sc_mechanism_collapsed_read(&spreads, &origin, path, &damage) == SEMCAL_OK) {
+        *current = strcmp(origin.mechanism_sha256, mechanism_sha256) == 0 &&
+                   sc_store_products_sha256(&collapse_sha256, cell, collapse, &damage) == SEMCAL_OK &&
+                   strcmp(origin.collapse_sha256, collapse_sha256) == 0;
+        sc_mechanism_origin_free(&origin);
+        sc_mechanism_spreads_free(&spreads);
+    }
+    free(collapse_sha256);
+    free(path);
+    return status;
+}
+
+void sc_mechanism_origin_free(sc_mechanism_origin *origin)
+{
+    free(origin->cell);
+    free(origin->collapse);
+    free(origin->collapse_sha256);
+    free(origin->mechanism_sha256);
+    *origin = (sc_mechanism_origin){0};
 }
 
 void sc_mechanism_spreads_free(sc_mechanism_spreads *s)

@@ -11,7 +11,7 @@
 #include "experiment/run_folder.h"
 #include "experiment/run_text.h"
 #include "experiment/sources.h"
-#include "experiment/store.h"
+#include "experiment/store_internal.h"
 #include "statistics/estimators.h"
 
 #include <math.h>
@@ -75,11 +75,15 @@ static semcal_status do_cell(run *r, const sc_cell *cell, semcal_error *error)
     if (status == SEMCAL_OK) {
         status = sc_run_cell_do(&job, &already, error);
     }
-    if (status != SEMCAL_OK || r->options->n_shards > 1) {
+    if (status != SEMCAL_OK) {
         return status;
     }
-    char *path = sc_run_folder_cell(&r->folder, cell->name, error);
+    char *path = sc_store_path(r->options->folder, cell->name, r->options->shard, r->options->n_shards, ".h5", error);
     status = path == NULL ? SEMCAL_E_MEMORY : sc_mechanism_run(&fresh_mechanism, &job, path, error);
+    if (r->options->n_shards > 1) { /* collapsed when they are merged */
+        free(path);
+        return status;
+    }
     if (status == SEMCAL_OK) {
         status = sc_run_cell_is_collapsed(&collapsed, path, cell->dataset, error);
     }

@@ -91,6 +91,11 @@ semcal_status sc_store_seal(const char *path, semcal_error *error);
 /* SEMCAL_E_DATA when the file is not exactly as it was sealed. HDF5 itself can crash on a damaged file, so this comes
  * before HDF5 sees it. *content receives the length without the seal. */
 semcal_status sc_store_check_seal(uint64_t *content, const char *path, semcal_error *error);
+/* Seals a closed file, fsyncs it and renames it into place; deletes it when that fails. */
+semcal_status sc_store_commit_sealed(const char *temporary, const char *path, semcal_error *error);
+/* Opens a sealed file whose attributes say this format and version, for reading. SEMCAL_E_DATA otherwise. */
+semcal_status sc_store_open_sealed(sc_h5 **file, const char *path, const char *format, int64_t version,
+                                   semcal_error *error);
 
 /* ---- writing one file (store_write.c) ---- */
 

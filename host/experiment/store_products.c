@@ -361,3 +361,14 @@ semcal_status sc_store_collapses(char ***names, size_t *n_names, sc_store_cell *
     }
     return sc_h5_list(names, NULL, n_names, cell->file, "collapse", error);
 }
+
+semcal_status sc_store_products_sha256(char **sha256, sc_store_cell *cell, const char *collapse, semcal_error *error)
+{
+    sc_text group = {0};
+    semcal_status status = sc_text_printf(&group, error, "collapse/%s", collapse);
+    if (status == SEMCAL_OK) {
+        status = sc_h5_get_text(sha256, cell->file, group.data, "collapse_sha256", error);
+    }
+    sc_text_free(&group);
+    return status;
+}

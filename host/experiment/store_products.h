@@ -32,5 +32,7 @@ sc_h5_type sc_products_column_type(sc_store_kind kind);
 const void *sc_products_column_values(const sc_store_column *column);
 semcal_status sc_products_digest(char hex[65], const sc_store_products *p, const sc_store_cell *cell,
                                  semcal_error *error);
+/* The digest stored with a collapse of the cell; malloc'ed. */
+semcal_status sc_store_products_sha256(char **sha256, sc_store_cell *cell, const char *collapse, semcal_error *error);
 
 #endif

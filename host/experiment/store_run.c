@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Whole run folders: verify and merge. */
 #include "base/file.h"
+#include "experiment/mechanism.h"
 #include "experiment/store_internal.h"
 #include "experiment/text_store.h"
 
@@ -15,6 +16,7 @@ typedef struct reporter {
     sc_store_report report;
     void *payload;
     size_t n_bad;
+    sc_text digests; /* "<folder>/<name> <sha256>" of every finished file that was generated, in the order of names */
 } reporter;
 
 static void say(reporter *to, bool bad, const char *format, ...) SC_PRINTF(3, 4);
@@ -29,6 +31,13 @@ static void say(reporter *to, bool bad, const char *format, ...)
     to->n_bad += bad;
     if (to->report != NULL) {
         to->report(line, bad, to->payload);
+    }
+}
+
+static void keep_digest(reporter *to, const char *folder, const char *name, const char *sha256)
+{
+    if (sc_text_printf(&to->digests, NULL, "%s/%s %s\n", folder, name, sha256) != SEMCAL_OK) {
+        say(to, true, "not enough memory for the digest of the run");
     }
 }
 
@@ -98,6 +107,7 @@ static void verify_text(const char *path, const char *name, reporter *to)
     if (status == SEMCAL_OK) {
         say(to, false, "%s: ok, text of %lld tokens in %zu chunks, %s", path, (long long)n_tokens,
             file.sizes.n[SC_TEXT_CHUNK], file.digest);
+        keep_digest(to, "cells", name, file.digest);
     } else {
         say(to, true, "%s", error.message);
     }
@@ -149,7 +159,9 @@ static void verify_file(const char *path, const char *name, reporter *to)
     if (status == SEMCAL_OK) {
         status = verify_collapses(cell, to, &error);
     }
-    if (status != SEMCAL_OK) {
+    if (status == SEMCAL_OK) {
+        keep_digest(to, "cells", name, cell->facts.content_sha256);
+    } else {
         say(to, true, "%s", error.message);
     }
     sc_store_cell_close(&cell);
@@ -197,9 +209,19 @@ static void verify_segments(const char *folder, reporter *to)
         n_questions, n_all);
 }
 
+static void tell_mechanism(const char *line, bool bad, void *payload)
+{
+    say(payload, bad, "%s", line);
+}
+
+static void keep_mechanism_digest(const char *name, const char *sha256, void *payload)
+{
+    keep_digest(payload, "mechanism", name, sha256);
+}
+
 semcal_status sc_store_verify(const char *run_folder, sc_store_report report, void *payload, semcal_error *error)
 {
-    reporter to = {report, payload, 0};
+    reporter to = {.report = report, .payload = payload};
     char **names = NULL;
     size_t n = 0, n_cells = 0;
     char *cells = sc_file_join(run_folder, "cells", error);
@@ -222,6 +244,16 @@ semcal_status sc_store_verify(const char *run_folder, sc_store_report report, vo
     if (status == SEMCAL_OK && n_cells == 0) {
         status = sc_error_set(error, SEMCAL_E_DATA, "%s: no cells", cells);
     }
+    if (status == SEMCAL_OK) {
+        const sc_mechanism_findings findings = {tell_mechanism, keep_mechanism_digest, &to};
+        status = sc_mechanism_verify(run_folder, &findings, error);
+    }
+    if (status == SEMCAL_OK && to.n_bad == 0) {
+        char hex[65];
+        sc_sha256_hex(hex, to.digests.data, to.digests.length);
+        say(&to, false, "%s: everything generated, %s", run_folder, hex);
+    }
+    sc_text_free(&to.digests);
     if (status == SEMCAL_OK && to.n_bad > 0) {
         status =
             sc_error_set(error, SEMCAL_E_DATA, "%s: %zu problem%s", run_folder, to.n_bad, to.n_bad == 1 ? "" : "s");
@@ -372,7 +404,16 @@ static semcal_status merge_cell(const char *run_folder, const char *cell, unsign
     if (status == SEMCAL_OK) {
         status = merge_opened(hex, &set, run_folder, cell, error);
     }
-    bool collapsed = false;
+    bool collapsed = false, mechanism = false;
+    if (status == SEMCAL_OK) {
+        const char **digests = sc_memory_alloc(n_shards, sizeof *digests, error);
+        for (unsigned i = 0; digests != NULL && i < n_shards; i++) {
+            digests[i] = set.cells[i]->facts.content_sha256;
+        }
+        status = digests == NULL ? SEMCAL_E_MEMORY
+                                 : sc_mechanism_merge(&mechanism, run_folder, cell, n_shards, digests, hex, error);
+        free(digests);
+    }
     for (unsigned i = 0; i < set.n; i++) {
         collapsed = collapsed || (set.cells[i] != NULL && set.cells[i]->collapse != NULL);
         sc_store_cell_close(&set.cells[i]);
@@ -381,7 +422,9 @@ static semcal_status merge_cell(const char *run_folder, const char *cell, unsign
         }
     }
     if (status == SEMCAL_OK) {
-        say(to, false, "%s: %u shards merged%s, %s", cell, n_shards, collapsed ? ", to be collapsed again" : "", hex);
+        sc_mechanism_remove_shards(run_folder, cell, n_shards);
+        say(to, false, "%s: %u shards merged%s%s, %s", cell, n_shards, mechanism ? " with their mechanism" : "",
+            collapsed ? ", to be collapsed again" : "", hex);
     }
     close_shards(&set);
     return status;
@@ -389,7 +432,7 @@ static semcal_status merge_cell(const char *run_folder, const char *cell, unsign
 
 semcal_status sc_store_merge(const char *run_folder, sc_store_report report, void *payload, semcal_error *error)
 {
-    reporter to = {report, payload, 0};
+    reporter to = {.report = report, .payload = payload};
     char **names = NULL;
     size_t n = 0, n_merged = 0;
     char *cells = sc_file_join(run_folder, "cells", error);

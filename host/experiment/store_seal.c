@@ -5,8 +5,10 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static const char seal_begin[] = "\nsemcal sha256 ";
 enum { SEAL_BEGIN = sizeof seal_begin - 1, SEAL_LENGTH = SEAL_BEGIN + 64 + 1 };
@@ -66,4 +68,47 @@ semcal_status sc_store_look_at_seal(bool *sealed, const char *path, semcal_error
     uint64_t content;
     *sealed = read_seal(seal, &content, path);
     return *sealed ? sc_store_check_seal(&content, path, error) : SEMCAL_OK;
+}
+
+semcal_status sc_store_commit_sealed(const char *temporary, const char *path, semcal_error *error)
+{
+    semcal_status status = sc_store_seal(temporary, error);
+    if (status == SEMCAL_OK) {
+        status = sc_file_commit(temporary, path, error);
+    }
+    if (status != SEMCAL_OK) {
+        (void)unlink(temporary);
+    }
+    return status;
+}
+
+semcal_status sc_store_open_sealed(sc_h5 **file, const char *path, const char *format, int64_t version,
+                                   semcal_error *error)
+{
+    uint64_t content;
+    char *has = NULL;
+    int64_t has_version = 0;
+    *file = NULL;
+    semcal_status status = sc_store_check_seal(&content, path, error);
+    if (status == SEMCAL_OK) {
+        status = sc_h5_open(file, path, false, error);
+    }
+    if (status == SEMCAL_OK) {
+        status = sc_h5_get_text(&has, *file, "", "format", error);
+    }
+    if (status == SEMCAL_OK && strcmp(has, format) != 0) {
+        status = sc_error_set(error, SEMCAL_E_DATA, "%s: its format is '%s', not '%s'", path, has, format);
+    }
+    free(has);
+    if (status == SEMCAL_OK) {
+        status = sc_h5_get_int(&has_version, *file, "", "format_version", error);
+    }
+    if (status == SEMCAL_OK && has_version != version) {
+        status = sc_error_set(error, SEMCAL_E_DATA, "%s: format version %lld, this program reads %lld", path,
+                              (long long)has_version, (long long)version);
+    }
+    if (status != SEMCAL_OK) {
+        (void)sc_h5_close(file, NULL);
+    }
+    return status;
 }

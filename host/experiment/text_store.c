@@ -300,10 +300,7 @@ semcal_status sc_text_store_write(char digest[65], const char *path, const char 
         status = status == SEMCAL_OK ? closed : status;
     }
     if (status == SEMCAL_OK) {
-        status = sc_store_seal(temporary.data, error);
-    }
-    if (status == SEMCAL_OK) {
-        status = sc_file_commit(temporary.data, path, error);
+        status = sc_store_commit_sealed(temporary.data, path, error);
     } else if (temporary.data != NULL) {
         (void)unlink(temporary.data);
     }
@@ -312,36 +309,6 @@ semcal_status sc_text_store_write(char digest[65], const char *path, const char 
 }
 
 /* ---- reading ---- */
-
-static semcal_status open_sealed(sc_h5 **file, const char *path, semcal_error *error)
-{
-    uint64_t content;
-    char *format = NULL;
-    int64_t version = 0;
-    *file = NULL;
-    semcal_status status = sc_store_check_seal(&content, path, error);
-    if (status == SEMCAL_OK) {
-        status = sc_h5_open(file, path, false, error);
-    }
-    if (status == SEMCAL_OK) {
-        status = sc_h5_get_text(&format, *file, "", "format", error);
-    }
-    if (status == SEMCAL_OK && strcmp(format, SC_TEXT_FORMAT) != 0) {
-        status = sc_error_set(error, SEMCAL_E_DATA, "%s: not a text cell of semcal but '%s'", path, format);
-    }
-    free(format);
-    if (status == SEMCAL_OK) {
-        status = sc_h5_get_int(&version, *file, "", "format_version", error);
-    }
-    if (status == SEMCAL_OK && version != SC_TEXT_FORMAT_VERSION) {
-        status = sc_error_set(error, SEMCAL_E_DATA, "%s: format version %lld, this program reads %d", path,
-                              (long long)version, SC_TEXT_FORMAT_VERSION);
-    }
-    if (status != SEMCAL_OK) {
-        (void)sc_h5_close(file, NULL);
-    }
-    return status;
-}
 
 static semcal_status same_identity(sc_h5 *file, const char *path, const sc_store_attribute *attributes, size_t n,
                                    semcal_error *error)
@@ -435,7 +402,7 @@ semcal_status sc_text_store_read(const sc_text_sums *sums, const char *path, con
 {
     sc_h5 *file = NULL;
     char digest[65], **labels = NULL;
-    semcal_status status = open_sealed(&file, path, error);
+    semcal_status status = sc_store_open_sealed(&file, path, SC_TEXT_FORMAT, SC_TEXT_FORMAT_VERSION, error);
     if (status != SEMCAL_OK) {
         return status;
     }
@@ -474,7 +441,7 @@ semcal_status sc_text_file_open(sc_text_file *file, const char *path, semcal_err
 {
     sc_h5 *h5 = NULL;
     *file = (sc_text_file){.cell = NULL};
-    semcal_status status = open_sealed(&h5, path, error);
+    semcal_status status = sc_store_open_sealed(&h5, path, SC_TEXT_FORMAT, SC_TEXT_FORMAT_VERSION, error);
     if (status != SEMCAL_OK) {
         return status;
     }

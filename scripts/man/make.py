@@ -87,6 +87,14 @@ datasets:
 styles: [plain]
 style: {plain: {prompt: "{question}\\n", max_tokens: 12, stop: ["\\n"]}}
 sampling: {draws: 6, temperature: [1.0, 0.5], estimator: [tree, hybrid]}
+mechanism: {questions: 2, draws: 2, positions: 2, forks: 4}
+"""
+# A text cell needs a model.
+MODEL = os.path.abspath(os.path.join(HERE, "..", "..", "configs", "quickstart", "models", "base"))
+TEXT_CONFIG = """\
+name: pages
+models: [{name: m, path: %s}]
+datasets: [{name: t, path: t.txt, format: text, limit: 400, window: 32}]
 """
 SAMPLE_DATA = [
     {"id": "a", "question": "law: alfa=0.7 bravo=0.3 decide=last fillers=1", "answer": "alfa", "law": {"alfa": .7, "bravo": .3}},
@@ -123,7 +131,8 @@ def attributes(files):
 
 def variable_list(found):
     out, section = [], None
-    order = ["cell", "estimator", "curve_confidence", "question", "draw", "node", "class", "answer", "law", "response"]
+    order = ["cell", "estimator", "curve_confidence", "question", "draw", "node", "class", "answer", "law", "visit",
+             "point", "response", "position", "block", "chunk", "sample", "place", "temperature", "text_cell", "text_class", "text_grid"]
     for name, (dims, kind, units, meaning) in sorted(
             found.items(), key=lambda item: (order.index(item[1][0][0]) if item[1][0][0] in order else 99, len(item[1][0]), item[0])):
         if dims[0] != section:
@@ -134,20 +143,34 @@ def variable_list(found):
     return "\n".join(out)
 
 
+def run(program, folder, config, name):
+    open(os.path.join(folder, name + ".yaml"), "w").write(config)
+    tell(program, "run", name + ".yaml", "-o", name, cwd=folder)
+    tell(program, "analyze", name, cwd=folder)
+    return os.path.join(folder, name)
+
+
+def files_in(folder):
+    return [os.path.join(folder, name) for name in sorted(os.listdir(folder))]
+
+
 def results(program):
     with tempfile.TemporaryDirectory() as folder:
-        open(os.path.join(folder, "c.yaml"), "w").write(SAMPLE_CONFIG)
         with open(os.path.join(folder, "d.jsonl"), "w") as data:
             data.writelines(json.dumps(row) + "\n" for row in SAMPLE_DATA)
-        tell(program, "run", "c.yaml", "-o", "run", cwd=folder)
-        tell(program, "analyze", "run", cwd=folder)
-        cells = os.path.join(folder, "run", "cells")
-        files = [os.path.join(cells, name) for name in sorted(os.listdir(cells))]
-        analysis = [os.path.join(folder, "run", "analysis.h5")]
-        return {"cell_variables": variable_list(variables(files)),
-                "cell_attributes": roff(", ".join(attributes(files))) + ".",
-                "analysis_variables": variable_list(variables(analysis)),
-                "analysis_attributes": roff(", ".join(attributes(analysis))) + "."}
+        with open(os.path.join(folder, "t.txt"), "w") as data:
+            data.write("the cat sat on the mat\n" * 40)
+        answers = run(program, folder, SAMPLE_CONFIG, "answers")
+        text = run(program, folder, TEXT_CONFIG % MODEL, "text")
+        mechanism = files_in(os.path.join(answers, "mechanism"))
+        collapsed = [path for path in mechanism if path.endswith(".choice.h5")]
+        kinds = {"cell": files_in(os.path.join(answers, "cells")),
+                 "text": files_in(os.path.join(text, "cells")),
+                 "mechanism": [path for path in mechanism if path not in collapsed],
+                 "collapsed": collapsed,
+                 "analysis": [os.path.join(run_folder, "analysis.h5") for run_folder in (answers, text)]}
+        return ({f"{kind}_variables": variable_list(variables(files)) for kind, files in kinds.items()}
+                | {f"{kind}_attributes": roff(", ".join(attributes(files))) + "." for kind, files in kinds.items()})
 
 
 def fill(name, folder, values):

@@ -249,7 +249,7 @@ def cells_of(run):
 
 def digests(run):
     lines = [line.split() for line in semcal("verify", run).splitlines()]
-    return {os.path.basename(line[0].rstrip(":")): line[-1] for line in lines}
+    return {os.path.basename(line[0].rstrip(":")): line[-1] for line in lines if line[0].endswith(".h5:")}
 
 
 def tokens_of(text):
