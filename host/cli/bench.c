@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/bench.h"
 #include "cli/cli.h"
+#include "cli/notes.h"
 #include "cli/profile.h"
 
 #include "base/clock.h"
@@ -247,6 +248,7 @@ semcal_status sc_cli_bench(int argc, char **argv, semcal_error *error)
         }
     }
 done:
+    sc_cli_notes(bench.device);
     sc_device_close(bench.device);
     free(bench.entries);
     free(operands);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* semcal perturb: the token-level stage on recorded logits or hidden states. */
 #include "cli/cli.h"
+#include "cli/notes.h"
 
 #include "base/memory.h"
 #include "experiment/perturb_stream.h"
@@ -191,6 +192,7 @@ semcal_status sc_cli_perturb(int argc, char **argv, semcal_error *error)
     }
     sc_perturb_summary_free(&summary);
     sc_perturb_inputs_close(&inputs);
+    sc_cli_notes(how.device);
     sc_device_close(how.device);
     free(list);
     return status;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* semcal score: teacher-forced log-probabilities of given texts. */
 #include "cli/cli.h"
+#include "cli/notes.h"
 
 #include "base/memory.h"
 #include "experiment/score.h"
@@ -222,6 +223,7 @@ semcal_status sc_cli_score(int argc, char **argv, semcal_error *error)
     if (s.source != NULL) {
         s.source->functions->close(s.source);
     }
+    sc_cli_notes(device);
     sc_device_close(device);
     sc_json_lines_close(&lines);
     free(s.tokens);

@@ -22,10 +22,11 @@ static semcal_status make(sc_buffer **out, sc_device *device, uint64_t bytes, co
     return SEMCAL_OK;
 }
 
-static semcal_status check_room(const sc_device *device, uint64_t bytes, const char *what, semcal_error *error)
+static semcal_status check_room(sc_device *device, uint64_t bytes, const char *what, semcal_error *error)
 {
     uint64_t available = device->used < device->budget ? device->budget - device->used : 0;
     if (bytes > available) {
+        device->ran_out = true;
         return sc_error_set(
             error, SEMCAL_E_DEVICE, "%s: out of device memory for %s: %.3f MB wanted, %.3f MB of %.3f MB available",
             device->info.name, what, (double)bytes / 1e6, (double)available / 1e6, (double)device->budget / 1e6);
@@ -64,8 +65,9 @@ semcal_status sc_buffer_create(sc_buffer **out, sc_device *device, uint64_t byte
     }
     if (code != CL_SUCCESS) {
         free(buffer);
-        return sc_opencl_check(code, error, "%s: %s: %.3f MB wanted, %.3f MB in use of %.3f MB", device->info.name,
-                               what, (double)bytes / 1e6, (double)device->used / 1e6, (double)device->budget / 1e6);
+        return sc_opencl_check_memory(code, device, error, "%s: %s: %.3f MB wanted, %.3f MB in use of %.3f MB",
+                                      device->info.name, what, (double)bytes / 1e6, (double)device->used / 1e6,
+                                      (double)device->budget / 1e6);
     }
     buffer->accounted = bytes;
     device->used += bytes;

@@ -78,6 +78,53 @@ semcal_status sc_opencl_check(cl_int code, semcal_error *error, const char *form
                         sc_opencl_words(code).text);
 }
 
+semcal_status sc_opencl_check_memory(cl_int code, sc_device *device, semcal_error *error, const char *format, ...)
+{
+    if (code == CL_SUCCESS) {
+        return SEMCAL_OK;
+    }
+    char what[256];
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(what, sizeof what, format, arguments);
+    va_end(arguments);
+    device->ran_out = device->ran_out || code == CL_MEM_OBJECT_ALLOCATION_FAILURE || code == CL_OUT_OF_RESOURCES;
+    return sc_opencl_check(code, error, "%s", what);
+}
+
+/* ---- notes ---- */
+
+void sc_device_note(sc_device *device, const char *format, ...)
+{
+    char line[512];
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    for (size_t i = 0; i < device->n_notes; i++) {
+        if (strcmp(device->notes[i], line) == 0) {
+            return;
+        }
+    }
+    char *copy = sc_memory_strdup(line, NULL);
+    if (copy == NULL || sc_memory_grow(&device->notes, &device->notes_capacity, device->n_notes + 1,
+                                       sizeof *device->notes, NULL) != SEMCAL_OK) {
+        free(copy); /* a lost note is no reason to stop */
+        return;
+    }
+    device->notes[device->n_notes++] = copy;
+}
+
+size_t sc_device_n_notes(const sc_device *device)
+{
+    return device->n_notes;
+}
+
+const char *sc_device_note_at(const sc_device *device, size_t i)
+{
+    return device->notes[i];
+}
+
 /* ---- the list ---- */
 
 /* Leading and trailing blanks are trimmed: several drivers pad their names. */
@@ -380,6 +427,10 @@ void sc_device_close(sc_device *device)
         (void)clFinish(device->queue);
     }
     sc_profile_free(device);
+    for (size_t i = 0; i < device->n_notes; i++) {
+        free(device->notes[i]);
+    }
+    free(device->notes);
     sc_program_free_all(device);
     if (device->queue != NULL) {
         (void)clReleaseCommandQueue(device->queue);
@@ -403,6 +454,13 @@ uint64_t sc_device_memory_used(const sc_device *device)
 uint64_t sc_device_memory_budget(const sc_device *device)
 {
     return device->budget;
+}
+
+bool sc_device_ran_out(sc_device *device)
+{
+    const bool ran_out = device->ran_out;
+    device->ran_out = false;
+    return ran_out;
 }
 
 uint64_t sc_device_alignment(const sc_device *device)

@@ -67,6 +67,14 @@ const sc_device_info *sc_device_facts(const sc_device *device);
 /* Bytes of buffers alive now, and the budget they must stay below. */
 uint64_t sc_device_memory_used(const sc_device *device);
 uint64_t sc_device_memory_budget(const sc_device *device);
+/* Whether a call failed for lack of device memory since this was last asked. */
+bool sc_device_ran_out(sc_device *device);
+
+/* Lines for people about what is not as it could be: a path not taken, a file not understood. Kept once each, in order,
+ * until the device closes; who opened the device shows them. */
+void sc_device_note(sc_device *device, const char *format, ...) SC_PRINTF(2, 3);
+size_t sc_device_n_notes(const sc_device *device);
+const char *sc_device_note_at(const sc_device *device, size_t i);
 
 /* ---- programs: cl/ files, embedded; $SEMCAL_CL_DIR overrides them with files of the same name ---- */
 

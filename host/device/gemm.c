@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "device/selftest.h"
 
 #include <clblast_c.h>
 #include <math.h>
@@ -93,6 +94,23 @@ static semcal_status run_tiled(sc_gemm *gemm, const struct job *job, semcal_erro
     return run_groups(gemm, SC_GEMM_METHOD_TILED, SC_TILED_ROWS, job, error);
 }
 
+static semcal_status run_plain(sc_gemm *gemm, const struct job *job, semcal_error *error)
+{
+    const sc_matrix *w = job->matrix;
+    semcal_status status = SEMCAL_OK;
+    for (size_t i = 0; i < w->n_parts && status == SEMCAL_OK; i++) {
+        sc_work work = {.n_dims = 2, .global = {w->parts[i].n_panels * 16, job->m, 1}, .local = {0, 0, 0}};
+        tell_floor(&work, job, &w->parts[i]);
+        status = sc_launch(gemm->kernels[SC_GEMM_METHOD_PLAIN][w->bf16], &work,
+                           SC_ARGS(SC_BUFFER_ARG(job->a), SC_BUFFER_ARG(w->parts[i].panels), SC_BUFFER_ARG(w->bias),
+                                   SC_BUFFER_ARG(job->c), SC_U32((uint32_t)w->n), SC_U32((uint32_t)w->k),
+                                   SC_U32((uint32_t)job->stride), SC_U32((uint32_t)job->mode),
+                                   SC_U32((uint32_t)w->parts[i].first_panel)),
+                           error);
+    }
+    return status;
+}
+
 /* ---- CLBlast ---- */
 
 static semcal_status run_clblast(sc_gemm *gemm, const struct job *job, semcal_error *error)
@@ -135,6 +153,7 @@ static const struct {
     [SC_GEMM_METHOD_PACKED] = {"packed", "gemm.cl", "gemm_packed", run_packed},
     [SC_GEMM_METHOD_SKINNY] = {"skinny", "gemm_tiled.cl", "gemm_skinny", run_skinny},
     [SC_GEMM_METHOD_TILED] = {"tiled", "gemm_tiled.cl", "gemm_tiled", run_tiled},
+    [SC_GEMM_METHOD_PLAIN] = {"plain", "gemm_plain.cl", "gemm_plain", run_plain},
     [SC_GEMM_METHOD_CLBLAST] = {"clblast", "gemm_finish.cl", "gemm_finish", run_clblast},
 };
 
@@ -177,7 +196,7 @@ semcal_status sc_gemm_run(sc_gemm *gemm, sc_buffer *c, size_t stride, sc_gemm_mo
     return sc_gemm_run_method(gemm, method, c, stride, mode, a, matrix, m, error);
 }
 
-/* ---- opening ---- */
+/* ---- loading and measuring ---- */
 
 static semcal_status load(sc_gemm *gemm, sc_gemm_method method, semcal_error *error)
 {
@@ -265,6 +284,150 @@ done:
     return status;
 }
 
+/* ---- self-tests ---- */
+
+enum { TEST_ROWS = 17, TEST_COLUMNS = 40, TEST_K = 300 }; /* rests of tiles, panels and chunks */
+
+struct trial {
+    sc_gemm *gemm;
+    sc_gemm_method method;
+    bool bf16;
+    float a[TEST_ROWS * TEST_K], w[TEST_COLUMNS * TEST_K], bias[TEST_COLUMNS];
+    float expected[TEST_ROWS * TEST_COLUMNS], got[TEST_ROWS * TEST_COLUMNS], alone[TEST_COLUMNS];
+};
+
+static void trial_row(float *row, size_t i, void *payload)
+{
+    const struct trial *t = payload;
+    memcpy(row, t->w + i * TEST_K, TEST_K * sizeof *row);
+}
+
+/* All rows at once, then the last one alone: both must be the reference's bits. */
+static semcal_status try_method(bool *same, void *payload, semcal_error *error)
+{
+    struct trial *t = payload;
+    sc_device *device = t->gemm->device;
+    sc_matrix *w = NULL;
+    sc_buffer *a = NULL, *last = NULL, *c = NULL;
+    const size_t row_bytes = TEST_K * sizeof(float);
+    semcal_status status =
+        sc_matrix_pack(&w, t->gemm, TEST_COLUMNS, TEST_K, t->bf16, false, trial_row, t->bias, "self-test", t, error);
+    if (status != SEMCAL_OK ||
+        (status = sc_buffer_create(&a, device, sizeof t->a, SC_BUFFER_DEVICE, "self-test", error)) != SEMCAL_OK ||
+        (status = sc_buffer_create(&last, device, row_bytes, SC_BUFFER_DEVICE, "self-test", error)) != SEMCAL_OK ||
+        (status = sc_buffer_create(&c, device, sizeof t->got, SC_BUFFER_DEVICE, "self-test", error)) != SEMCAL_OK ||
+        (status = sc_buffer_write(a, 0, t->a, sizeof t->a, error)) != SEMCAL_OK ||
+        (status = sc_buffer_write(last, 0, t->a + (TEST_ROWS - 1) * TEST_K, row_bytes, error)) != SEMCAL_OK ||
+        (status = sc_gemm_run_method(t->gemm, t->method, c, TEST_COLUMNS, SC_MODE_STORE, a, w, TEST_ROWS, error)) !=
+            SEMCAL_OK ||
+        (status = sc_buffer_read(c, 0, t->got, sizeof t->got, error)) != SEMCAL_OK ||
+        (status = sc_gemm_run_method(t->gemm, t->method, c, TEST_COLUMNS, SC_MODE_STORE, last, w, 1, error)) !=
+            SEMCAL_OK ||
+        (status = sc_buffer_read(c, 0, t->alone, sizeof t->alone, error)) != SEMCAL_OK) {
+        goto done;
+    }
+    sc_gemm_reference(t->expected, t->a, t->w, t->bias, TEST_ROWS, TEST_COLUMNS, TEST_K);
+    *same = memcmp(t->got, t->expected, sizeof t->got) == 0 &&
+            memcmp(t->alone, t->expected + (TEST_ROWS - 1) * TEST_COLUMNS, sizeof t->alone) == 0;
+done:
+    sc_buffer_free(a);
+    sc_buffer_free(last);
+    sc_buffer_free(c);
+    sc_matrix_free(w);
+    return status;
+}
+
+/* Weights exact in bf16; rows of A with all their bits. */
+static void fill_trial(struct trial *t)
+{
+    uint32_t seed = 1;
+    float *const all[] = {t->a, t->w, t->bias};
+    const size_t n[] = {TEST_ROWS * TEST_K, TEST_COLUMNS * TEST_K, TEST_COLUMNS};
+    for (size_t p = 0; p < 3; p++) {
+        for (size_t i = 0; i < n[p]; i++) {
+            seed = seed * 1664525u + 1013904223u;
+            all[p][i] = p == 1 ? (float)((int32_t)(seed >> 24) - 128) / 256.0f
+                               : (float)((int32_t)(seed >> 8) - (1 << 23)) / 0x1p22f;
+        }
+    }
+}
+
+/* Loads a method if it works here. */
+static semcal_status load_tested(bool *usable, sc_gemm *gemm, sc_gemm_method method, semcal_error *error)
+{
+    *usable = false;
+    semcal_status status = load(gemm, method, error);
+    struct trial *t = status == SEMCAL_OK ? sc_memory_alloc(1, sizeof *t, error) : NULL;
+    if (t == NULL) {
+        return status != SEMCAL_OK ? status : SEMCAL_E_MEMORY;
+    }
+    fill_trial(t);
+    t->gemm = gemm;
+    t->method = method;
+    *usable = true;
+    for (int bf16 = 0; bf16 < 2 && *usable; bf16++) {
+        t->bf16 = bf16 != 0;
+        *usable = sc_selftest(gemm->device, methods[method].kernel, methods[SC_GEMM_METHOD_PLAIN].kernel,
+                              gemm->kernels[method][bf16]->program, try_method, t);
+    }
+    free(t);
+    return SEMCAL_OK;
+}
+
+/* ---- opening ---- */
+
+/* Forgets the methods loaded so far, for the hash of what is in use. */
+static void unload(sc_gemm *gemm, sc_gemm_method method)
+{
+    gemm->kernels[method][0] = gemm->kernels[method][1] = NULL;
+    memset(gemm->sha256, '0', 64);
+}
+
+static semcal_status fall_back(sc_gemm *gemm, sc_gemm_method from, semcal_error *error)
+{
+    unload(gemm, from);
+    gemm->many_rows = SC_GEMM_METHOD_PLAIN;
+    gemm->skinny_rows = 0;
+    return load(gemm, SC_GEMM_METHOD_PLAIN, error);
+}
+
+static bool has_groups(sc_device *device)
+{
+    const sc_device_info *info = sc_device_facts(device);
+    const bool enough = info->max_group >= 128 && info->local_memory >= 8192;
+    if (!enough) {
+        sc_device_note(device,
+                       "%s: work-groups of %zu items and %llu bytes of local memory are too small for "
+                       "gemm_tiled; gemm_plain is used instead",
+                       info->name, info->max_group, (unsigned long long)info->local_memory);
+    }
+    return enough;
+}
+
+static semcal_status choose_methods(sc_gemm *gemm, semcal_error *error)
+{
+    const bool cpu = sc_device_facts(gemm->device)->is_cpu;
+    bool usable = false;
+    gemm->many_rows = cpu ? SC_GEMM_METHOD_PACKED : SC_GEMM_METHOD_TILED;
+    semcal_status status = SEMCAL_OK;
+    if (cpu || has_groups(gemm->device)) {
+        status = load_tested(&usable, gemm, gemm->many_rows, error);
+    }
+    if (status != SEMCAL_OK || !usable) {
+        return status != SEMCAL_OK ? status : fall_back(gemm, gemm->many_rows, error);
+    }
+    if (cpu) {
+        return SEMCAL_OK;
+    }
+    status = load_tested(&usable, gemm, SC_GEMM_METHOD_SKINNY, error);
+    if (status != SEMCAL_OK || !usable) {
+        gemm->kernels[SC_GEMM_METHOD_SKINNY][0] = gemm->kernels[SC_GEMM_METHOD_SKINNY][1] = NULL;
+        return status; /* gemm_tiled takes all rows */
+    }
+    gemm->skinny_rows = 16;
+    return gemm->choice == SC_GEMM_AUTO ? measure(gemm, error) : SEMCAL_OK;
+}
+
 semcal_status sc_gemm_open(sc_gemm **gemm, sc_device *device, sc_gemm_choice choice, semcal_error *error)
 {
     *gemm = NULL;
@@ -276,21 +439,7 @@ semcal_status sc_gemm_open(sc_gemm **gemm, sc_device *device, sc_gemm_choice cho
     made->choice = choice;
     made->build_options = "";
     memset(made->sha256, '0', 64);
-    semcal_status status;
-    if (sc_device_facts(device)->is_cpu) {
-        made->many_rows = SC_GEMM_METHOD_PACKED;
-        status = load(made, SC_GEMM_METHOD_PACKED, error);
-    } else {
-        made->many_rows = SC_GEMM_METHOD_TILED;
-        made->skinny_rows = 16;
-        status = load(made, SC_GEMM_METHOD_TILED, error);
-        if (status == SEMCAL_OK) {
-            status = load(made, SC_GEMM_METHOD_SKINNY, error);
-        }
-        if (status == SEMCAL_OK && choice == SC_GEMM_AUTO) {
-            status = measure(made, error);
-        }
-    }
+    semcal_status status = choose_methods(made, error);
     if (status == SEMCAL_OK && choice == SC_GEMM_CLBLAST) {
         status = load(made, SC_GEMM_METHOD_CLBLAST, error);
     }

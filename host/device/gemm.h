@@ -6,9 +6,10 @@
  *   packed   gemm.cl          CPUs: explicit vectors, 14 x 32 outputs in registers
  *   skinny   gemm_tiled.cl    GPUs, few rows: the chunks of k side by side
  *   tiled    gemm_tiled.cl    GPUs, many rows
+ *   plain    gemm_plain.cl    any device: where the one made for it is missing a feature or fails its self-test
  *   clblast  CLBlast (fp32)   only on request: its order of summation depends on m
  *
- * The three own methods share one definition, sum over chunks of SC_CHUNK values of k in order, each chunk a chain of
+ * The own methods share one definition, sum over chunks of SC_CHUNK values of k in order, each chunk a chain of
  * fma over k ascending, and give the same bits: which of them runs can be decided by speed alone, and a row's result
  * never depends on the other rows.
  */
@@ -30,6 +31,7 @@ typedef enum sc_gemm_method {
     SC_GEMM_METHOD_PACKED,
     SC_GEMM_METHOD_SKINNY,
     SC_GEMM_METHOD_TILED,
+    SC_GEMM_METHOD_PLAIN,
     SC_GEMM_METHOD_CLBLAST,
     SC_GEMM_N_METHODS
 } sc_gemm_method;
@@ -44,7 +46,7 @@ typedef enum sc_gemm_mode {
 /* Row `i` of W as floats into `row` [k]; exact for bf16 matrices. Called from several threads. */
 typedef void (*sc_matrix_row)(float *row, size_t i, void *payload);
 
-/* Compiles what `choice` needs. */
+/* Compiles what `choice` needs; methods that fail their self-test (device/selftest.h) are passed over with a note. */
 semcal_status sc_gemm_open(sc_gemm **gemm, sc_device *device, sc_gemm_choice choice, semcal_error *error);
 void sc_gemm_close(sc_gemm *gemm);
 

@@ -71,8 +71,8 @@ semcal_status sc_launch(sc_kernel *kernel, const sc_work *work, const sc_arg *ar
     cl_int code = clEnqueueNDRangeKernel(device->queue, kernel->handle, work->n_dims, NULL, work->global,
                                          work->local[0] == 0 ? NULL : work->local, 0, NULL, event);
     if (code != CL_SUCCESS) {
-        return sc_opencl_check(code, error, "kernel %s: %zu items in groups of %zu", kernel->name, work->global[0],
-                               work->local[0]);
+        return sc_opencl_check_memory(code, device, error, "kernel %s: %zu items in groups of %zu", kernel->name,
+                                      work->global[0], work->local[0]);
     }
     sc_profile_after(device, kernel, work);
     return SEMCAL_OK;
@@ -85,7 +85,8 @@ semcal_status sc_device_flush(sc_device *device, semcal_error *error)
 
 semcal_status sc_device_finish(sc_device *device, semcal_error *error)
 {
-    semcal_status status = sc_opencl_check(clFinish(device->queue), error, "%s: wait", device->info.name);
+    semcal_status status =
+        sc_opencl_check_memory(clFinish(device->queue), device, error, "%s: wait", device->info.name);
     semcal_status collected = sc_profile_collect(device, error);
     return status != SEMCAL_OK ? status : collected;
 }

@@ -21,7 +21,9 @@ struct sc_device {
     cl_command_queue queue;
     uint64_t alignment;    /* of sub-buffers, bytes */
     uint64_t used, budget; /* bytes of buffers */
-    bool profile, no_cache;
+    bool profile, no_cache, ran_out;
+    char **notes;
+    size_t n_notes, notes_capacity;
     sc_program *programs; /* linked list */
     /* accounting (profile.c) */
     bool clocked; /* every launch leaves an event */
@@ -73,6 +75,10 @@ sc_cl_words sc_opencl_words(cl_int code);
 
 /* SEMCAL_E_DEVICE "<what>: <OpenCL error in words>" unless code is CL_SUCCESS. */
 semcal_status sc_opencl_check(cl_int code, semcal_error *error, const char *format, ...) SC_PRINTF(3, 4);
+
+/* The same for what a device was asked to do; notes when it was for lack of memory (sc_device_ran_out). */
+semcal_status sc_opencl_check_memory(cl_int code, sc_device *device, semcal_error *error, const char *format, ...)
+    SC_PRINTF(4, 5);
 
 /* The program's sources with includes resolved and #line marks; to be freed. */
 semcal_status sc_source_expand(char **source, const char *file, semcal_error *error);

@@ -3,6 +3,7 @@
 
 #include "base/memory.h"
 #include "device/rows_law.h"
+#include "device/selftest.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,6 +50,8 @@ struct sc_rows {
     char *build_options;
     size_t group; /* LSZ */
     kernels kernels[N_TYPES];
+    bool on_host[N_TYPES]; /* these kernels are not to be used */
+    bool trusted;          /* they need no self-test */
     room rooms[N_ROOMS];
     /* the outstanding request */
     bool outstanding;
@@ -79,10 +82,6 @@ semcal_status sc_rows_create(sc_rows **out, sc_device *device, const sc_rows_opt
     static const sc_rows_options defaults = SC_ROWS_OPTIONS_INIT;
     options = options == NULL ? &defaults : options;
     *out = NULL;
-    if (!sc_device_facts(device)->fp64) {
-        return sc_error_set(error, SEMCAL_E_DEVICE, "%s: has no double precision (cl_khr_fp64), which laws need",
-                            sc_device_facts(device)->name);
-    }
     sc_rows *rows = sc_memory_alloc(1, sizeof *rows, error);
     if (rows == NULL) {
         return SEMCAL_E_MEMORY;
@@ -95,6 +94,11 @@ semcal_status sc_rows_create(sc_rows **out, sc_device *device, const sc_rows_opt
         return SEMCAL_E_MEMORY;
     }
     rows->group = local_size(sc_device_facts(device), rows->build_options);
+    if (!sc_device_facts(device)->fp64) {
+        sc_device_note(device, "%s: no double precision (cl_khr_fp64) for the row kernels; the host computes the laws",
+                       sc_device_facts(device)->name);
+        rows->on_host[SC_ROWS_F32] = rows->on_host[SC_ROWS_F16] = rows->on_host[SC_ROWS_BF16] = true;
+    }
     *out = rows;
     return SEMCAL_OK;
 }
@@ -132,11 +136,27 @@ semcal_status sc_rows_program(sc_program **program, sc_rows *rows, const char *f
     return status;
 }
 
+/* Another sc_rows, so that this one's state is not touched. */
+static semcal_status test_kernels(sc_rows *rows, sc_rows_type type, semcal_error *error)
+{
+    sc_rows_options options = rows->options;
+    options.build_options = rows->build_options;
+    sc_rows_trial trial = {NULL, type};
+    semcal_status status = sc_rows_create(&trial.rows, rows->device, &options, error);
+    if (status == SEMCAL_OK) {
+        sc_rows_trust(trial.rows);
+        rows->on_host[type] = !sc_selftest(rows->device, "rows", "the reference on the host",
+                                           rows->kernels[type].program, sc_rows_selftest, &trial);
+    }
+    sc_rows_free(trial.rows);
+    return status;
+}
+
 static semcal_status get_kernels(kernels **out, sc_rows *rows, sc_rows_type type, semcal_error *error)
 {
     kernels *k = &rows->kernels[type];
     *out = k;
-    if (k->draw != NULL) {
+    if (k->draw != NULL || rows->on_host[type]) {
         return SEMCAL_OK;
     }
     semcal_status status = sc_rows_program(&k->program, rows, "rows.cl", type, error);
@@ -159,7 +179,12 @@ static semcal_status get_kernels(kernels **out, sc_rows *rows, sc_rows_type type
     for (size_t i = 0; status == SEMCAL_OK && i < sizeof wanted / sizeof *wanted; i++) {
         status = sc_kernel_get(wanted[i].kernel, wanted[i].program, wanted[i].name, error);
     }
-    return status;
+    return status == SEMCAL_OK && !rows->trusted ? test_kernels(rows, type, error) : status;
+}
+
+void sc_rows_trust(sc_rows *rows)
+{
+    rows->trusted = true;
 }
 
 sc_device *sc_rows_device(const sc_rows *rows)
@@ -455,6 +480,14 @@ static semcal_status check_input(const sc_rows *rows, const sc_rows_input *input
     return SEMCAL_OK;
 }
 
+static semcal_status needs_kernels(sc_rows *rows, semcal_error *error)
+{
+    rows->outstanding = false;
+    return sc_error_set(error, SEMCAL_E_DEVICE,
+                        "%s: perturbations need the row kernels, which do not work on this device",
+                        sc_device_facts(rows->device)->name);
+}
+
 semcal_status sc_rows_enqueue(sc_rows *rows, const sc_rows_input *input, const sc_rows_request *request,
                               const sc_rows_result *result, semcal_error *error)
 {
@@ -474,6 +507,9 @@ semcal_status sc_rows_enqueue(sc_rows *rows, const sc_rows_input *input, const s
     size_t n_draws = request->first_draw == NULL ? 0 : request->first_draw[n];
     sc_rows_shape shape = sc_rows_make_shape(input, request->temperature, request->n_top);
     status = get_kernels(&k, rows, input->type, error);
+    if (status == SEMCAL_OK && rows->on_host[input->type]) {
+        return rows->hook == NULL ? SEMCAL_OK : needs_kernels(rows, error);
+    }
     if (status == SEMCAL_OK) {
         status = prepare(rows, &shape, step < n ? step : n, error);
     }
@@ -525,7 +561,11 @@ semcal_status sc_rows_collect(sc_rows *rows, sc_rows_result *result, semcal_erro
     rows->outstanding = false;
     semcal_status status = sc_device_finish(rows->device, error);
     const sc_rows_request *request = &rows->request;
-    for (size_t i = 0; status == SEMCAL_OK && i < rows->input.n_rows; i++) {
+    const bool on_host = rows->on_host[rows->input.type];
+    if (status == SEMCAL_OK && on_host) {
+        status = sc_rows_on_host(&rows->input, request, &rows->result, error);
+    }
+    for (size_t i = 0; status == SEMCAL_OK && !on_host && i < rows->input.n_rows; i++) {
         const sc_rows_row *raw = request->temperature == 1 ? &rows->law[i] : &rows->raw[i];
         if (rows->law[i].bad || raw->bad) {
             status = name_bad_row(rows, i, error);

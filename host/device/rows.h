@@ -71,6 +71,8 @@ typedef struct sc_rows_options {
         NULL, 0, 0                                                                                                     \
     }
 
+/* A device without double precision, or whose row kernels fail their self-test (device/selftest.h), has a note, and the
+ * host reads the laws off the logits: slow, the same numbers. */
 semcal_status sc_rows_create(sc_rows **rows, sc_device *device, const sc_rows_options *options, semcal_error *error);
 void sc_rows_free(sc_rows *rows);
 

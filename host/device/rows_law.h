@@ -53,4 +53,16 @@ semcal_status sc_rows_evaluate_with(sc_rows *rows, const sc_rows_input *input, c
 /* Integers of the rows evaluated last [N]. */
 const sc_rows_row *sc_rows_laws(const sc_rows *rows);
 
+/* The request answered by the host from logits on the device: the same laws, bit for bit, on CPU devices. */
+semcal_status sc_rows_on_host(const sc_rows_input *input, const sc_rows_request *request, sc_rows_result *result,
+                              semcal_error *error);
+
+/* The self-test (device/selftest.h) of the row kernels for one type; `rows` is trusted: evaluated without it. */
+typedef struct sc_rows_trial {
+    sc_rows *rows;
+    sc_rows_type type;
+} sc_rows_trial;
+void sc_rows_trust(sc_rows *rows);
+semcal_status sc_rows_selftest(bool *same, void *payload, semcal_error *error);
+
 #endif

@@ -29,6 +29,7 @@ typedef struct run {
     sc_progress_counters counters;
     sc_run_summary *summary;
     semcal_error first_failure;
+    size_t n_notes; /* of the device, told so far */
 } run;
 
 static semcal_status dataset_of(run *r, const sc_dataset **dataset, const sc_config_dataset *config,
@@ -41,6 +42,14 @@ static semcal_status dataset_of(run *r, const sc_dataset **dataset, const sc_con
     }
     *dataset = &r->datasets[i];
     return status;
+}
+
+/* What the device has to say about itself, once each. */
+static void tell_notes(run *r)
+{
+    for (; r->sources.device != NULL && r->n_notes < sc_device_n_notes(r->sources.device); r->n_notes++) {
+        sc_log_write(r->log, SC_LOG_WARNING, "device_note", sc_device_note_at(r->sources.device, r->n_notes), NULL, 0);
+    }
 }
 
 /* Texts are not split over shards: the first one reads them. */
@@ -69,6 +78,7 @@ static semcal_status do_cell(run *r, const sc_cell *cell, semcal_error *error)
     semcal_status status = dataset_of(r, &dataset, cell->dataset, error);
     if (status == SEMCAL_OK) {
         status = sc_sources_get(&source, &r->sources, cell->model, error);
+        tell_notes(r);
     }
     const sc_run_cell job = {r->config,  cell,   dataset,      source,    r->sources.device,
                              r->options, r->log, &r->counters, r->summary};
@@ -106,6 +116,7 @@ static semcal_status do_cells(run *r)
         r->counters.cell_done = r->counters.cell_questions = 0;
         double began = sc_clock_now_s();
         semcal_status status = do_cell(r, cell, &error);
+        tell_notes(r);
         if (status == SEMCAL_OK) {
             r->summary->n_finished++;
             sc_log_event(r->log, SC_LOG_INFO, "cell_done", NULL, sc_log_text("cell", cell->name),

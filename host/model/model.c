@@ -267,7 +267,13 @@ static void choose_sizes(sc_model *model, const sc_model_options *options)
     model->max_outputs = at_most(model->max_outputs, model->max_rows);
 }
 
-static semcal_status lay_out_activations(sc_model *model, semcal_error *error)
+static uint64_t memory_left(const sc_model *model)
+{
+    const uint64_t budget = sc_device_memory_budget(model->device), used = sc_device_memory_used(model->device);
+    return budget > used ? budget - used : 0;
+}
+
+static semcal_status try_activations(sc_model *model, semcal_error *error)
 {
     const sc_model_config *c = &model->config;
     const size_t q = c->n_heads * c->head_size, kv = c->n_kv_heads * c->head_size, rows = model->max_rows;
@@ -285,52 +291,115 @@ static semcal_status lay_out_activations(sc_model *model, semcal_error *error)
                   {&model->position, rows, "positions"},
                   {&model->table, rows, "page tables"},
                   {&model->output, rows, "output rows"}};
-    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
-        semcal_status status = sc_buffer_create(wanted[i].buffer, model->device, wanted[i].elements * sizeof(float),
-                                                SC_BUFFER_DEVICE, wanted[i].what, error);
-        if (status != SEMCAL_OK) {
-            return status;
+    enum { N = sizeof wanted / sizeof *wanted };
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < N; i++) {
+        bytes += wanted[i].elements * sizeof(float);
+    }
+    /* what fits only to the last byte leaves nothing for keys and values */
+    const bool whole = rows == 1 && model->max_outputs == 1;
+    semcal_status status = SEMCAL_OK;
+    if (!whole && bytes > memory_left(model) / 2) {
+        status = sc_error_set(error, SEMCAL_E_DEVICE, "%.3f MB of activations", (double)bytes / 1e6);
+    }
+    for (size_t i = 0; i < N && status == SEMCAL_OK; i++) {
+        status = sc_buffer_create(wanted[i].buffer, model->device, wanted[i].elements * sizeof(float), SC_BUFFER_DEVICE,
+                                  wanted[i].what, error);
+    }
+    for (size_t i = 0; i < N && status != SEMCAL_OK; i++) {
+        sc_buffer_free(*wanted[i].buffer);
+        *wanted[i].buffer = NULL;
+    }
+    return status;
+}
+
+/* Fewer rows per call when there is little memory: more calls, the same bits. */
+static semcal_status lay_out_activations(sc_model *model, semcal_error *error)
+{
+    for (;;) {
+        semcal_error why = SEMCAL_ERROR_INIT;
+        semcal_status status = try_activations(model, &why);
+        if (status == SEMCAL_OK) {
+            return SEMCAL_OK;
+        }
+        if (status != SEMCAL_E_DEVICE || (model->max_rows == 1 && model->max_outputs == 1)) {
+            return sc_error_set(error, status, "%s", why.message);
+        }
+        (void)sc_device_ran_out(model->device); /* dealt with */
+        model->max_rows = at_least(model->max_rows / 2, 1);
+        model->max_outputs = at_least(at_most(model->max_outputs / 2, model->max_rows), 1);
+    }
+}
+
+/* Pages to begin with: what was asked for or a share of what is left, within what one buffer may hold. */
+static uint64_t wanted_pages(const sc_model *model, const sc_model_options *options)
+{
+    const sc_device_info *info = sc_device_facts(model->device);
+    const uint64_t page = sc_model_page_bytes(model), left = memory_left(model);
+    uint64_t bytes = options->kv_bytes;
+    if (bytes == 0) {
+        const uint64_t context = (model->config.n_context + SC_PAGE - 1) / SC_PAGE * page, most = left / 4 * 3;
+        bytes = left / 4 < (uint64_t)4 << 30 || !info->is_cpu ? left / 4 : (uint64_t)4 << 30;
+        /* where memory is short, one prefix of the whole context rather than room for other things */
+        bytes = bytes > context ? bytes : context < most ? context : most;
+    }
+    uint64_t n = bytes / page;
+    if (n * page > left / 10 * 9) {
+        n = left / 10 * 9 / page;
+        sc_device_note(model->device, "%s: %.3f MB are left for keys and values, less than the %.3f MB asked for",
+                       info->name, (double)(n * page) / 1e6, (double)bytes / 1e6);
+    }
+    const uint64_t most = info->max_allocation / model->value_page_bytes;
+    n = n < most ? n : most;
+    return n < INT32_MAX ? n : INT32_MAX;
+}
+
+static semcal_status try_pages(sc_model *model, uint64_t n, semcal_error *error)
+{
+    semcal_status status = SEMCAL_OK;
+    for (size_t i = 0; i < model->config.n_layers && status == SEMCAL_OK; i++) {
+        struct sc_model_layer *layer = &model->layers[i];
+        status = sc_buffer_create(&layer->keys, model->device, n * model->key_page_bytes, SC_BUFFER_DEVICE, "key pages",
+                                  error);
+        if (status == SEMCAL_OK) {
+            status = sc_buffer_create(&layer->values, model->device, n * model->value_page_bytes, SC_BUFFER_DEVICE,
+                                      "value pages", error);
         }
     }
-    return SEMCAL_OK;
+    for (size_t i = 0; i < model->config.n_layers && status != SEMCAL_OK; i++) {
+        struct sc_model_layer *layer = &model->layers[i];
+        sc_buffer_free(layer->keys);
+        sc_buffer_free(layer->values);
+        layer->keys = layer->values = NULL;
+    }
+    return status;
 }
 
 static semcal_status lay_out_pages(sc_model *model, const sc_model_options *options, semcal_error *error)
 {
     const sc_model_config *c = &model->config;
-    const sc_device_info *info = sc_device_facts(model->device);
     const size_t padded = (c->head_size + 15) / 16 * 16;
     model->key_page_bytes = c->n_kv_heads * c->head_size * SC_PAGE * sizeof(float);
     model->value_page_bytes = c->n_kv_heads * padded * SC_PAGE * sizeof(float);
-    const uint64_t page = c->n_layers * (model->key_page_bytes + model->value_page_bytes);
-    const uint64_t left = sc_device_memory_budget(model->device) - sc_device_memory_used(model->device);
-    uint64_t bytes = options->kv_bytes;
-    if (bytes == 0) {
-        bytes = left / 4 < (uint64_t)4 << 30 || !info->is_cpu ? left / 4 : (uint64_t)4 << 30;
-    }
-    uint64_t n = bytes / page;
-    const uint64_t most = info->max_allocation / model->value_page_bytes;
-    n = n < most ? n : most;
-    n = n < INT32_MAX ? n : INT32_MAX;
-    if (n < 2) {
-        return sc_error_set(error, SEMCAL_E_DEVICE,
-                            "%llu bytes for keys and values hold no two pages of %llu bytes (raise kv_memory)",
-                            (unsigned long long)bytes, (unsigned long long)page);
-    }
-    model->n_pages = (size_t)n;
-    for (size_t i = 0; i < c->n_layers; i++) {
-        struct sc_model_layer *layer = &model->layers[i];
-        semcal_status status = sc_buffer_create(&layer->keys, model->device, n * model->key_page_bytes,
-                                                SC_BUFFER_DEVICE, "key pages", error);
+    for (uint64_t n = wanted_pages(model, options); n >= 2; n /= 2) {
+        semcal_error why = SEMCAL_ERROR_INIT;
+        semcal_status status = try_pages(model, n, &why);
         if (status == SEMCAL_OK) {
-            status = sc_buffer_create(&layer->values, model->device, n * model->value_page_bytes, SC_BUFFER_DEVICE,
-                                      "value pages", error);
+            model->n_pages = (size_t)n;
+            return SEMCAL_OK;
         }
-        if (status != SEMCAL_OK) {
-            return status;
+        if (status != SEMCAL_E_DEVICE || !sc_device_ran_out(model->device)) {
+            return sc_error_set(error, status, "%s", why.message);
         }
+        sc_device_note(model->device, "%s: no memory for %llu pages of keys and values, trying half as many",
+                       sc_device_facts(model->device)->name, (unsigned long long)n);
     }
-    return SEMCAL_OK;
+    return sc_error_set(error, SEMCAL_E_DEVICE,
+                        "out of device memory: two pages of keys and values need %.3f MB, %.3f MB of %.3f MB are left "
+                        "after weights and activations%s",
+                        2e-6 * (double)sc_model_page_bytes(model), (double)memory_left(model) / 1e6,
+                        (double)sc_device_memory_budget(model->device) / 1e6,
+                        options->kv_bytes != 0 ? " (kv_memory is set: raise it)" : "");
 }
 
 /* ---- opening and closing ---- */
@@ -435,6 +504,11 @@ sc_device *sc_model_device(const sc_model *model)
 size_t sc_model_n_pages(const sc_model *model)
 {
     return model->n_pages;
+}
+
+uint64_t sc_model_page_bytes(const sc_model *model)
+{
+    return model->config.n_layers * (model->key_page_bytes + model->value_page_bytes);
 }
 
 size_t sc_model_max_rows(const sc_model *model)

@@ -38,8 +38,10 @@ void sc_model_close(sc_model *model);
 
 const sc_model_config *sc_model_shape(const sc_model *model);
 sc_device *sc_model_device(const sc_model *model);
-/* Pages of SC_PAGE positions there are; rows and outputs a forward takes. */
+/* Pages of SC_PAGE positions there are, bytes of one in all layers; rows and outputs a forward takes. With little device
+ * memory there are fewer of each than were asked for. */
 size_t sc_model_n_pages(const sc_model *model);
+uint64_t sc_model_page_bytes(const sc_model *model);
 size_t sc_model_max_rows(const sc_model *model);
 size_t sc_model_max_outputs(const sc_model *model);
 bool sc_model_is_invariant(const sc_model *model);

@@ -397,7 +397,8 @@ semcal_status sc_enumerate(sc_enumeration *out, sc_source *source, const sc_enum
     }
     search s = {.source = source, .options = options, .prompt = prompt, .n_prompt = n_prompt, .out = out};
     size_t live = 0, batch = 0;
-    source->functions->limits(source, n_prompt + options->ending.max_tokens, &live, &batch);
+    const sc_limits_plan plan = {n_prompt, options->ending.max_tokens, 0};
+    source->functions->limits(source, &plan, &live, &batch);
     s.live_nodes = options->live_nodes > 0 && (live == 0 || options->live_nodes < live) ? options->live_nodes : live;
     call c;
     status = call_alloc(&c, options->batch_nodes, options->n_top, error);

@@ -498,6 +498,29 @@ static semcal_status settle(generator *g, semcal_error *error)
     return status;
 }
 
+/* After a call for which the memory did not suffice: the batch goes back, and only half of the nodes stay alive; the
+ * others become paths, to be opened again when it is their turn. False when a single node was too much. */
+static bool shrink(generator *g)
+{
+    if (g->n_live <= 1 || sc_memory_grow(&g->frontier, &g->frontier_capacity, g->n_frontier + g->n_batch,
+                                         sizeof *g->frontier, NULL) != SEMCAL_OK) {
+        return false;
+    }
+    for (size_t i = g->n_batch; i-- > 0;) { /* the batch was taken from the end */
+        g->frontier[g->n_frontier++] = g->batch[i];
+    }
+    g->n_batch = 0;
+    g->live_nodes = g->n_live / 2;
+    for (size_t i = 0; i < g->n_frontier && g->n_live > g->live_nodes; i++) {
+        if (g->frontier[i].node >= 0) {
+            g->source->functions->release(g->source, 1, &g->frontier[i].node);
+            g->frontier[i].node = -1;
+            g->n_live--;
+        }
+    }
+    return true;
+}
+
 static semcal_status step(generator *g, semcal_error *error)
 {
     semcal_status status = take_batch(g, error);
@@ -509,8 +532,15 @@ static semcal_status step(generator *g, semcal_error *error)
         status = make_request(g, &request, error);
     }
     if (status == SEMCAL_OK) {
-        status = g->source->functions->laws(g->source, &request, &g->result, error);
+        semcal_error why = SEMCAL_ERROR_INIT;
+        status = g->source->functions->laws(g->source, &request, &g->result, &why);
         g->counters.n_calls++;
+        if (status != SEMCAL_OK && g->source->facts.out_of_memory && shrink(g)) {
+            return SEMCAL_OK; /* the next step tries with fewer */
+        }
+        if (status != SEMCAL_OK) {
+            return sc_error_set(error, status, "%s", why.message);
+        }
     }
     for (size_t i = 0; i < g->n_batch && status == SEMCAL_OK; i++) {
         status = take_laws(g, i, error);
@@ -593,7 +623,8 @@ semcal_status sc_generate(sc_source *source, const sc_generate_options *options,
     }
     generator g = {.source = source, .options = options, .callbacks = callbacks, .payload = payload};
     size_t live = 0, batch = 0;
-    source->functions->limits(source, options->max_prompt + options->ending.max_tokens, &live, &batch);
+    const sc_limits_plan plan = {options->max_prompt, options->ending.max_tokens, (size_t)options->n_draws + 1};
+    source->functions->limits(source, &plan, &live, &batch);
     g.live_nodes = options->live_nodes > 0 && (live == 0 || options->live_nodes < live) ? options->live_nodes : live;
     g.batch_nodes = options->batch_nodes > 0 ? options->batch_nodes : batch > 0 ? batch : DEFAULT_BATCH;
     status = allocate(&g, error);

@@ -123,6 +123,24 @@ static void release(sc_source *source, size_t n, const sc_node *nodes)
 
 /* ---- laws ---- */
 
+/* What a single node would need, where that is the matter. */
+static semcal_status explain(const sc_source_model *s, const sc_law_request *request, semcal_error *error)
+{
+    for (size_t i = 0; i < request->n_nodes; i++) {
+        const int32_t length = s->nodes[request->node[i]].length;
+        const size_t need = ((size_t)length + SC_PAGE - 1) / SC_PAGE, have = sc_pages_total(s->pages);
+        if (need > have) {
+            const double mb = (double)sc_model_page_bytes(s->model) / 1e6;
+            sc_error_clear(error);
+            return sc_error_set(error, SEMCAL_E_DEVICE,
+                                "out of device memory: one prefix of %d tokens needs %.3f MB of keys and values, there "
+                                "are %.3f MB for them; raise kv_memory or give the device more memory",
+                                (int)length, (double)need * mb, (double)have * mb);
+        }
+    }
+    return SEMCAL_E_DEVICE;
+}
+
 static semcal_status laws(sc_source *source, const sc_law_request *request, sc_law_result *result, semcal_error *error)
 {
     sc_source_model *s = self(source);
@@ -134,9 +152,13 @@ static semcal_status laws(sc_source *source, const sc_law_request *request, sc_l
         status = sc_model_build_run(s, request, result, error);
     }
     if (status != SEMCAL_OK) {
+        const bool no_pages = sc_pages_available(s->pages) == 0;
+        s->base.facts.out_of_memory =
+            status == SEMCAL_E_DEVICE && (sc_device_ran_out(sc_model_device(s->model)) || no_pages);
         sc_model_build_undo(s);
-        return status;
+        return s->base.facts.out_of_memory ? explain(s, request, error) : status;
     }
+    s->base.facts.out_of_memory = false;
     sc_model_build_commit(s);
     return SEMCAL_OK;
 }
@@ -204,13 +226,19 @@ static bool is_end(sc_source *source, int32_t token)
     return token >= 0 && s->tokenizer != NULL && token == sc_tokenizer_eos(s->tokenizer);
 }
 
-static void limits(sc_source *source, size_t n_positions, size_t *live_nodes, size_t *batch_nodes)
+/* Pages by what the nodes share: the full pages of a prompt are there once per question. A node owns the pages from the
+ * prompt's last, partly filled one on, and one more: a fork copies its last page while the original is still held. */
+static void limits(sc_source *source, const sc_limits_plan *plan, size_t *live_nodes, size_t *batch_nodes)
 {
     const sc_source_model *s = self(source);
-    /* one page more than the positions fill: a fork copies its last page while the original is still held */
-    const size_t each = (n_positions + SC_PAGE - 1) / SC_PAGE + 1;
-    *live_nodes = sc_pages_total(s->pages) / each;
-    *live_nodes = *live_nodes == 0 ? 1 : *live_nodes;
+    const size_t total = sc_pages_total(s->pages),
+                 common = s->sharing && plan->n_prompt > 0 ? (plan->n_prompt - 1) / SC_PAGE : 0;
+    /* prompts shorter than the longest one may end anywhere in a page */
+    const size_t loose = common > 0 ? SC_PAGE : plan->n_prompt;
+    const size_t each = (loose + plan->n_more + SC_PAGE - 1) / SC_PAGE + 1;
+    const size_t questions = plan->n_together == 0 ? 0 : total / (common + plan->n_together * each);
+    size_t live = questions > 0 ? questions * plan->n_together : total > common ? (total - common) / each : 0;
+    *live_nodes = live == 0 ? 1 : live;
     *batch_nodes = sc_model_max_outputs(s->model);
 }
 

@@ -188,9 +188,9 @@ static bool recorded_is_end(sc_source *source, int32_t token)
     return true;
 }
 
-static void recorded_limits(sc_source *source, size_t n_positions, size_t *live_nodes, size_t *batch_nodes)
+static void recorded_limits(sc_source *source, const sc_limits_plan *plan, size_t *live_nodes, size_t *batch_nodes)
 {
-    (void)source, (void)n_positions;
+    (void)source, (void)plan;
     *live_nodes = 0;
     *batch_nodes = ROWS_PER_CALL;
 }

@@ -44,6 +44,12 @@ typedef struct sc_law_result {
     double *logprob_raw;        /* [M] at temperature 1 */
 } sc_law_result;
 
+/* What a sampler intends to keep alive: nodes of at most n_prompt + n_more positions, the prompt's being common to the
+ * nodes of one question, of which there are up to n_together (0: all nodes belong to one question). */
+typedef struct sc_limits_plan {
+    size_t n_prompt, n_more, n_together;
+} sc_limits_plan;
+
 typedef struct sc_source sc_source;
 
 /* Every function returns SEMCAL_OK or sets the error. Handles that a failed call would have made do not exist. */
@@ -70,9 +76,9 @@ typedef struct sc_source_functions {
     void (*token_bytes)(sc_source *source, const char **bytes, size_t *length, int32_t token);
     /* True when the token ends a response by itself (an end-of-text token). */
     bool (*is_end)(sc_source *source, int32_t token);
-    /* How many nodes can be alive at once if each has up to `n_positions` positions (prompt included), and how many of
-     * them are worth evaluating per call; 0 means no limit. */
-    void (*limits)(sc_source *source, size_t n_positions, size_t *live_nodes, size_t *batch_nodes);
+    /* How many nodes can be alive at once under `plan`, and how many of them are worth evaluating per call; 0 means no
+     * limit. */
+    void (*limits)(sc_source *source, const sc_limits_plan *plan, size_t *live_nodes, size_t *batch_nodes);
     void (*close)(sc_source *source);
 } sc_source_functions;
 
@@ -84,6 +90,7 @@ typedef struct sc_source_facts {
     int32_t n_context;            /* longest prompt plus response, 0: no limit */
     bool deterministic;           /* laws are bit-invariant over batches (false only for gemm: clblast) */
     uint64_t n_forward_tokens;    /* tokens run through the model so far */
+    bool out_of_memory;           /* the last call failed for lack of memory: with fewer nodes alive it may work */
     double weight_bytes;          /* of the model on the device, 0: it has none */
     const char *model_sha256;     /* of the weights, "" when there are none */
     const char *tokenizer_sha256; /* "" when there is none */

@@ -336,10 +336,10 @@ static bool toy_is_end(sc_source *source, int32_t token)
     return token == SC_TOY_END;
 }
 
-static void toy_limits(sc_source *source, size_t n_positions, size_t *live_nodes, size_t *batch_nodes)
+static void toy_limits(sc_source *source, const sc_limits_plan *plan, size_t *live_nodes, size_t *batch_nodes)
 {
     (void)source;
-    (void)n_positions;
+    (void)plan;
     *live_nodes = 0;
     *batch_nodes = 0;
 }

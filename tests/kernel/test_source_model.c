@@ -241,8 +241,14 @@ static void refusals(void **state)
     check_error(source->functions->open(source, &root, 1, (const size_t[]){0, 9}, ids, &error), error, SEMCAL_E_DATA,
                 "token 93 is outside");
     size_t live, batch;
-    source->functions->limits(source, 33, &live, &batch);
-    assert_int_equal(live, 8 / (3 + 1));
+    /* prompts of at most 16 tokens have no full page before their last token */
+    source->functions->limits(source, &(sc_limits_plan){16, 17, 2}, &live, &batch);
+    assert_int_equal(live, 2); /* one question whose two nodes take 3 + 1 pages each */
+    /* of 33, the first two pages are common: the others own at most 2 and 1 */
+    source->functions->limits(source, &(sc_limits_plan){33, 16, 2}, &live, &batch);
+    assert_int_equal(live, 2);
+    source->functions->limits(source, &(sc_limits_plan){33, 16, 0}, &live, &batch);
+    assert_int_equal(live, (8 - 2) / (2 + 1));
     struct law laws[9];
     int32_t none[9];
     for (int32_t i = 0; i < 9; i++) {

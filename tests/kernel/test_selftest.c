@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Fast paths that fail their self-test: named, replaced, the same numbers. */
+#include "device/gemm.h"
+#include "device/rows.h"
+
+#include "check.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char cache[64];
+static semcal_error error = SEMCAL_ERROR_INIT;
+
+static sc_device *open_device(void)
+{
+    sc_device *device = NULL;
+    check_ok(sc_device_open(&device, NULL, &error), error);
+    return device;
+}
+
+static float value(uint32_t i, uint32_t salt)
+{
+    i = i * 2654435761u + salt * 40503u;
+    return (float)((int32_t)(i >> 24) - 128) / 64.0f;
+}
+
+enum { M = 31, W = 70, K = 513 };
+static float a[M * K], w[W * K], want[M * W], got[M * W];
+
+static void row_of(float *row, size_t i, void *payload)
+{
+    (void)payload;
+    memcpy(row, w + i * K, K * sizeof *row);
+}
+
+/* One product by whatever sc_gemm_open chose; bits of the reference. */
+static void product(sc_device *device, bool bf16)
+{
+    sc_gemm *gemm;
+    sc_matrix *matrix;
+    sc_buffer *ba, *bc;
+    check_ok(sc_gemm_open(&gemm, device, SC_GEMM_AUTO, &error), error);
+    check_ok(sc_matrix_pack(&matrix, gemm, W, K, bf16, false, row_of, NULL, "w", NULL, &error), error);
+    check_ok(sc_buffer_create(&ba, device, sizeof a, SC_BUFFER_DEVICE, "a", &error), error);
+    check_ok(sc_buffer_create(&bc, device, sizeof got, SC_BUFFER_DEVICE, "c", &error), error);
+    check_ok(sc_buffer_write(ba, 0, a, sizeof a, &error), error);
+    check_ok(sc_gemm_run(gemm, bc, W, SC_MODE_STORE, ba, matrix, M, &error), error);
+    check_ok(sc_buffer_read(bc, 0, got, sizeof got, &error), error);
+    assert_memory_equal(got, want, sizeof want);
+    sc_buffer_free(ba);
+    sc_buffer_free(bc);
+    sc_matrix_free(matrix);
+    sc_gemm_close(gemm);
+}
+
+static void check_note(const sc_device *device, size_t n, const char *text)
+{
+    assert_int_equal(sc_device_n_notes(device), n);
+    if (n > 0 && strstr(sc_device_note_at(device, n - 1), text) == NULL) {
+        fail_msg("note '%s' lacks '%s'", sc_device_note_at(device, n - 1), text);
+    }
+}
+
+static void products(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < M * K; i++) {
+        a[i] = value(i, 1) / 3;
+    }
+    for (uint32_t i = 0; i < W * K; i++) {
+        w[i] = value(i, 2);
+    }
+    sc_gemm_reference(want, a, w, NULL, M, W, K);
+    sc_device *device = open_device();
+    const bool cpu = sc_device_facts(device)->is_cpu;
+    product(device, true);
+    product(device, false);
+    check_note(device, 0, "");
+    sc_device_close(device);
+    /* the verdict is remembered, one that is damaged is found again */
+    device = open_device();
+    product(device, true);
+    check_note(device, 0, "");
+    sc_device_close(device);
+    setenv("SEMCAL_SELFTEST_FAIL", "other,gemm_packed,gemm_tiled", 1);
+    device = open_device();
+    product(device, true);
+    product(device, false);
+    check_note(device, 1,
+               cpu ? "the self-test of gemm_packed failed (SEMCAL_SELFTEST_FAIL names it); gemm_plain is used"
+                   : "the self-test of gemm_tiled failed");
+    sc_device_close(device);
+    unsetenv("SEMCAL_SELFTEST_FAIL");
+    device = open_device();
+    product(device, true);
+    check_note(device, 0, ""); /* a forced failure is not remembered */
+    sc_device_close(device);
+}
+
+enum { N = 5, V = 3001, DRAWS = 7, TOP = 4 };
+
+struct answers {
+    double log_normalizer[N], target_logprob[N], target_logprob_raw[N], top_logprob[N * TOP], logprob[N * DRAWS];
+    int32_t top_token[N * TOP], token[N * DRAWS], target_rank[N];
+};
+
+static semcal_status laws(struct answers *answers, double *entropy, sc_device *device, const float *logits,
+                          sc_rows_result *result)
+{
+    static size_t first_draw[N + 1];
+    static uint64_t uniform[N * DRAWS];
+    const int32_t target[N] = {3, -1, V - 1, 0, 1024};
+    for (size_t i = 0; i <= N; i++) {
+        first_draw[i] = i * DRAWS;
+    }
+    for (size_t i = 0; i < N * DRAWS; i++) {
+        uniform[i] = (uint64_t)i * UINT64_C(0x7351a9bd53e0f1c5);
+    }
+    sc_rows *rows;
+    sc_buffer *buffer;
+    check_ok(sc_rows_create(&rows, device, NULL, &error), error);
+    check_ok(sc_buffer_create(&buffer, device, N * V * sizeof(float), SC_BUFFER_DEVICE, "logits", &error), error);
+    check_ok(sc_buffer_write(buffer, 0, logits, N * V * sizeof(float), &error), error);
+    const sc_rows_input input = {buffer, SC_ROWS_F32, N, V, V, 0};
+    const sc_rows_request request = {0.8, first_draw, uniform, target, TOP};
+    *result = (sc_rows_result){.log_normalizer = answers->log_normalizer,
+                               .entropy = entropy,
+                               .target_logprob = answers->target_logprob,
+                               .target_logprob_raw = answers->target_logprob_raw,
+                               .target_rank = answers->target_rank,
+                               .top_token = answers->top_token,
+                               .top_logprob = answers->top_logprob,
+                               .token = answers->token,
+                               .logprob = answers->logprob};
+    semcal_status status = sc_rows_evaluate(rows, &input, &request, result, &error);
+    sc_buffer_free(buffer);
+    sc_rows_free(rows);
+    return status;
+}
+
+static void rows(void **state)
+{
+    (void)state;
+    static float logits[N * V];
+    static struct answers fast, slow;
+    double entropy[2][N];
+    sc_rows_result result;
+    for (uint32_t i = 0; i < N * V; i++) {
+        logits[i] = 3 * value(i, 4);
+    }
+    sc_device *device = open_device();
+    check_ok(laws(&fast, entropy[0], device, logits, &result), error);
+    check_note(device, 0, "");
+    sc_device_close(device);
+    setenv("SEMCAL_SELFTEST_FAIL", "rows", 1);
+    device = open_device();
+    check_ok(laws(&slow, entropy[1], device, logits, &result), error);
+    check_note(device, 1,
+               "the self-test of rows failed (SEMCAL_SELFTEST_FAIL names it); the reference on the host is used");
+    assert_memory_equal(&fast, &slow, sizeof fast);
+    for (size_t i = 0; i < N; i++) {
+        check_close(entropy[0][i], entropy[1][i], 1e-6);
+    }
+    logits[3 * V + 17] = NAN;
+    check_error(laws(&slow, entropy[1], device, logits, &result), error, SEMCAL_E_NUMERIC, "");
+    assert_int_equal(result.bad_row, 3);
+    assert_int_equal(result.bad_token, 17);
+    sc_device_close(device);
+    unsetenv("SEMCAL_SELFTEST_FAIL");
+}
+
+int main(void)
+{
+    sc_device *device;
+    strcpy(cache, "/tmp/semcal-selftest-XXXXXX");
+    assert_non_null(mkdtemp(cache));
+    setenv("SEMCAL_CACHE_DIR", cache, 1);
+    unsetenv("SEMCAL_SELFTEST_FAIL");
+    if (sc_device_open(&device, NULL, &error) != SEMCAL_OK) {
+        print_message("skipped: %s\n", error.message);
+        return 77;
+    }
+    sc_device_close(device);
+    const struct CMUnitTest tests[] = {cmocka_unit_test(products), cmocka_unit_test(rows)};
+    const int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    char command[128];
+    (void)snprintf(command, sizeof command, "rm -rf %s", cache);
+    return system(command) == 0 ? failed : 1;
+}
