@@ -67,14 +67,14 @@ typedef struct sc_rows_shape {
 #define SC_PERTURB_TEMPERED 4 /* temperatures taken in one walk over a block */
 #define SC_PERTURB_CUT (-900.0) /* a chunk this many octaves below the row's maximum has no class mass */
 
-/* Counts are padded to SC_PERTURB_PAD, except n_entries. */
+/* Counts are padded to SC_PERTURB_PAD, except n_tempered and n_entries. */
 typedef struct sc_perturb_shape {
     abi_u64 class_stride;         /* of the class map between rows; 0: one map for all */
     abi_u32 n_temperatures, n_biases, n_classes, n_tilts;
+    abi_u32 n_tempered;           /* temperatures, not padded */
     abi_u32 n_entries;            /* pairs of all sparse biases */
     abi_u32 n_chunks;             /* of a row */
     abi_u32 group_rows;           /* rows of one item; at most SC_PERTURB_ROWS */
-    abi_u32 n_copies;             /* tables of class masses beside each other: 1 or 4 (CPU), 2 (GPU: two scales) */
     abi_u32 with_moment, with_rank;
 } sc_perturb_shape;
 

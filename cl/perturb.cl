@@ -7,7 +7,8 @@
  *   tempered [R, n_blocks, n_temperatures]   sum_v e^{(l_v - m_b) / T}
  *   biased   [R, n_blocks, n_biases]         sum_v w_v bias_v, bias [n_biases, n_blocks * SC_ROWS_BLOCK] = e^{b - max b}
  * and per chunk of SC_PERTURB_CHUNK blocks the mass of each class relative to `anchor` and `octaves`:
- *   masses   [R, n_chunks, n_copies, n_classes], class_of [n_blocks * SC_ROWS_BLOCK], one map or one per row
+ *   masses   LSZ 1: [R / group_rows, n_chunks, n_classes, SC_PERTURB_ROWS]; else [R, n_chunks, 2, n_classes]
+ *            class_of [n_blocks * SC_ROWS_BLOCK], one map or one per row
  * Work-groups: LSZ 1: an item takes group_rows rows through a chunk, so that bias vectors are read once for all of them;
  * weights pass through an L1-sized tile. LSZ > 1: a group takes one row through a chunk in registers; masses are 64-bit
  * integers of two scales, added by atomics: exact, so of no order.
@@ -34,15 +35,16 @@ typedef double mass_t;
         __global const ushort *restrict class_of, __global mass_t *restrict masses, __global float *restrict anchor,  \
         __global int *restrict octaves
 
-/* Adds exp2(d c) to s. 2^n is made beside the polynomial: the magic number carries the exponent's offset. */
-#define ADD_TEMPERED(s, d, c, lowest)                                                                                 \
+/* Adds exp2(d c) to s: a polynomial of degree 4 with p(0) = 1, relative error below 2.9e-6; 2^n is made beside it, the
+ * magic number carrying the exponent's offset. */
+#define CUT(d, lowest) ((d) < (FLOATV)(lowest) ? (FLOATV)(lowest) : (d))
+#define ADD_TEMPERED(s, d, c)                                                                                         \
     {                                                                                                                 \
-        const FLOATV d_ = (d) < (FLOATV)(lowest) ? (FLOATV)(lowest) : (d), magic_ = (FLOATV)(0x1.8p23f + 127.0f);     \
+        const FLOATV d_ = (d), magic_ = (FLOATV)(0x1.8p23f + 127.0f);                                                 \
         const FLOATV n_ = fma(d_, (FLOATV)(c), magic_), f_ = fma(d_, (FLOATV)(c), magic_ - n_);                       \
-        FLOATV p_ = fma((FLOATV)(0x1.5bba14p-10f), f_, (FLOATV)(0x1.3cea88p-7f));                                     \
-        p_ = fma(p_, f_, (FLOATV)(0x1.c6b752p-5f));                                                                   \
-        p_ = fma(p_, f_, (FLOATV)(0x1.ebf9bcp-3f));                                                                   \
-        p_ = fma(p_, f_, (FLOATV)(0x1.62e42ap-1f));                                                                   \
+        FLOATV p_ = fma((FLOATV)(0x1.3a1786p-7f), f_, (FLOATV)(0x1.c9fcb2p-5f));                                      \
+        p_ = fma(p_, f_, (FLOATV)(0x1.ec0328p-3f));                                                                   \
+        p_ = fma(p_, f_, (FLOATV)(0x1.62e12cp-1f));                                                                   \
         p_ = fma(p_, f_, (FLOATV)(1.0f));                                                                             \
         s = fma(CAT(as_, FLOATV)(CAT(as_, INTV)(n_) << 23), p_, s);                                                   \
     }
@@ -56,6 +58,11 @@ inline FLOATV alive(FLOATV w, FLOATV d, float lowest)
 #if LSZ == 1
 
 SC_DEFINE_EXP2(double, exp2_reduced)
+
+/* Blocks of a row taken in one go before the next row: memory is read in longer runs, tiles still fit the L2 cache. */
+#ifndef STRETCH
+#define STRETCH 8
+#endif
 
 /* A block of the row whose maximum is known, its weights into `tile`; the maximum of the whole block at `next` beside
  * it. The same numbers as whole_block and short_block of rows.cl. */
@@ -91,31 +98,56 @@ inline void tile_short(__global const logit_t *p, uint n, float reference, float
     }
 }
 
+#define TEMPER_VECTOR(logits)                                                                                         \
+    {                                                                                                                 \
+        FLOATV d = (logits) - (FLOATV)(reference);                                                                    \
+        d = one_limit ? CUT(d, t0.y) : d;                                                                             \
+        ADD_TEMPERED(s0, one_limit ? d : CUT(d, t0.y), t0.x)                                                          \
+        if (count > 1) {                                                                                              \
+            ADD_TEMPERED(s1, one_limit ? d : CUT(d, t1.y), t1.x)                                                      \
+        }                                                                                                             \
+        if (count > 2) {                                                                                              \
+            ADD_TEMPERED(s2, one_limit ? d : CUT(d, t2.y), t2.x)                                                      \
+        }                                                                                                             \
+        if (count > 3) {                                                                                              \
+            ADD_TEMPERED(s3, one_limit ? d : CUT(d, t3.y), t3.x)                                                      \
+        }                                                                                                             \
+    }
+
+/* Sums of a block at `count` (1 to 4) temperatures. When one limit serves them all, a logit is cut once. */
+inline void temper_some(__global const logit_t *p, uint n, float reference, __global const float2 *temperature,
+                        const uint count, const int one_limit, __global float *out)
+{
+    const float2 t0 = temperature[0], t1 = temperature[1], t2 = temperature[2], t3 = temperature[3];
+    FLOATV s0 = (FLOATV)(0.0f), s1 = s0, s2 = s0, s3 = s0;
+    uint i = 0;
+    for (; i + VW <= n; i += VW) {
+        TEMPER_VECTOR(LOADV(p, i))
+    }
+    if (i < n) {
+        TEMPER_VECTOR(load_tail(p, i, n - i))
+    }
+    vstore4((float4)(fold_float(s0), fold_float(s1), fold_float(s2), fold_float(s3)), 0, out);
+}
+
 inline void temper_block(__global const logit_t *p, uint n, float reference, __global const float2 *temperature,
                          uint n_temperatures, __global float *out)
 {
     for (uint t = 0; t < n_temperatures; t += SC_PERTURB_TEMPERED) {
-        const float2 a = temperature[t], b = temperature[t + 1], c = temperature[t + 2], e = temperature[t + 3];
-        FLOATV sa = (FLOATV)(0.0f), sb = sa, sc = sa, se = sa;
-        uint i = 0;
-        for (; i + VW <= n; i += VW) {
-            const FLOATV d = LOADV(p, i) - (FLOATV)(reference);
-            ADD_TEMPERED(sa, d, a.x, a.y)
-            ADD_TEMPERED(sb, d, b.x, b.y)
-            ADD_TEMPERED(sc, d, c.x, c.y)
-            ADD_TEMPERED(se, d, e.x, e.y)
+        __global const float2 *at = temperature + t;
+        const uint count = min(n_temperatures - t, (uint)SC_PERTURB_TEMPERED);
+        const int one_limit = at[0].y == at[1].y && at[0].y == at[2].y && at[0].y == at[3].y;
+        if (!one_limit) {
+            temper_some(p, n, reference, at, 4, 0, out + t);
+        } else if (count == 4) {
+            temper_some(p, n, reference, at, 4, 1, out + t);
+        } else if (count == 3) {
+            temper_some(p, n, reference, at, 3, 1, out + t);
+        } else if (count == 2) {
+            temper_some(p, n, reference, at, 2, 1, out + t);
+        } else {
+            temper_some(p, n, reference, at, 1, 1, out + t);
         }
-        if (i < n) {
-            const FLOATV d = load_tail(p, i, n - i) - (FLOATV)(reference);
-            ADD_TEMPERED(sa, d, a.x, a.y)
-            ADD_TEMPERED(sb, d, b.x, b.y)
-            ADD_TEMPERED(sc, d, c.x, c.y)
-            ADD_TEMPERED(se, d, e.x, e.y)
-        }
-        out[t] = fold_float(sa);
-        out[t + 1] = fold_float(sb);
-        out[t + 2] = fold_float(sc);
-        out[t + 3] = fold_float(se);
     }
 }
 
@@ -129,16 +161,15 @@ inline void rank_block(__global const logit_t *q, uint n, uint first, float logi
 }
 
 /* Sums of four rows (tiles) with four biases. */
-inline void bias_four(const float *w0, const float *w1, const float *w2, const float *w3, __global const float *e,
-                      ulong stride, float *out)
+inline void bias_four(const float *w, __global const float *e, ulong stride, float *out)
 {
     FLOATV s[16];
     __attribute__((opencl_unroll_hint(16))) for (uint j = 0; j < 16; j++) {
         s[j] = (FLOATV)(0.0f);
     }
     for (uint i = 0; i < SC_ROWS_BLOCK; i += VW) {
-        const FLOATV a = CAT(vload, VW)(0, w0 + i), b = CAT(vload, VW)(0, w1 + i);
-        const FLOATV c = CAT(vload, VW)(0, w2 + i), d = CAT(vload, VW)(0, w3 + i);
+        const FLOATV a = CAT(vload, VW)(0, w + i), b = CAT(vload, VW)(0, w + SC_ROWS_BLOCK + i);
+        const FLOATV c = CAT(vload, VW)(0, w + 2 * SC_ROWS_BLOCK + i), d = CAT(vload, VW)(0, w + 3 * SC_ROWS_BLOCK + i);
         __attribute__((opencl_unroll_hint(4))) for (uint p = 0; p < 4; p++) {
             const FLOATV x = CAT(vload, VW)(0, e + p * stride + i);
             s[p] = fma(a, x, s[p]);
@@ -152,38 +183,74 @@ inline void bias_four(const float *w0, const float *w1, const float *w2, const f
     }
 }
 
-/* Weights of one block into the row's class masses, relative to *reference (-inf before the first). */
-inline void classify_block(const float *tile, uint n, float m, double scale, __global const ushort *class_of,
-                           uint n_classes, uint n_copies, __global double *sums, float *reference)
+/* What turns weights of a block into the units of the row's masses; *reference is -inf before the first block. A
+ * reference that cannot hold the block is replaced, and the masses (every SC_PERTURB_ROWS-th of `sums`) are scaled. */
+inline double mass_factor(float m, double scale, uint n_classes, __global double *sums, float *reference)
 {
     if (m == -INFINITY) {
-        return;
+        return 0.0;
     }
     if (*reference == -INFINITY) {
         *reference = m;
     }
     double x = ((double)m - (double)*reference) * scale;
-    if (x > 500.0) { /* a reference that cannot hold this block */
+    if (x > 500.0) {
         const double shrink = x < 1000.0 ? exp2(-x) : 0.0;
-        for (uint k = 0; k < n_copies * n_classes; k++) {
-            sums[k] *= shrink;
+        for (uint k = 0; k < n_classes; k++) {
+            sums[k * SC_PERTURB_ROWS] *= shrink;
         }
         *reference = m;
         x = 0.0;
     }
     const double whole = rint(x);
-    const double factor = x < SC_PERTURB_CUT ? 0.0 : exp2_reduced(x - whole) * as_double(((long)whole + 1023) << 52);
-    __global double *s0 = sums, *s1 = sums + (n_copies == 1 ? 0 : n_classes);
-    __global double *s2 = sums + (n_copies == 1 ? 0 : 2 * n_classes), *s3 = sums + (n_copies == 1 ? 0 : 3 * n_classes);
-    double scaled[SC_ROWS_BLOCK];
-    for (uint i = 0; i < n; i += 8) {
-        vstore8(convert_double8(vload8(0, tile + i)) * factor, 0, scaled + i);
+    return x < SC_PERTURB_CUT ? 0.0 : exp2_reduced(x - whole) * as_double(((long)whole + 1023) << 52);
+}
+
+/* One row: the same sums in the same order as sixteen at once. */
+inline void classify_one(const float *tile, uint n, double factor, __global const ushort *class_of,
+                         __global double *sums)
+{
+    for (uint i = 0; i < n; i++) {
+        __global double *sum = sums + (uint)class_of[i] * SC_PERTURB_ROWS;
+        *sum = fma((double)tile[i], factor, *sum);
     }
-    for (uint i = 0; i < n; i += 4) {
-        s0[class_of[i]] += scaled[i];
-        s1[class_of[i + 1]] += scaled[i + 1];
-        s2[class_of[i + 2]] += scaled[i + 2];
-        s3[class_of[i + 3]] += scaled[i + 3];
+}
+
+#define LOW(a, b) (float16)(a.s0, b.s0, a.s1, b.s1, a.s2, b.s2, a.s3, b.s3, a.s4, b.s4, a.s5, b.s5, a.s6, b.s6, a.s7, b.s7)
+#define HIGH(a, b) (float16)(a.s8, b.s8, a.s9, b.s9, a.sa, b.sa, a.sb, b.sb, a.sc, b.sc, a.sd, b.sd, a.se, b.se, a.sf, b.sf)
+
+/* Tokens i .. i + 15 of sixteen rows: 16 x 16 transposed by interleaving the halves four times. */
+inline void transpose(const float *tiles, uint i, float16 *x)
+{
+    float16 y[16];
+    __attribute__((opencl_unroll_hint(16))) for (uint r = 0; r < 16; r++) {
+        x[r] = vload16(0, tiles + r * SC_ROWS_BLOCK + i);
+    }
+    __attribute__((opencl_unroll_hint(2))) for (uint round = 0; round < 2; round++) {
+        __attribute__((opencl_unroll_hint(8))) for (uint r = 0; r < 8; r++) {
+            y[2 * r] = LOW(x[r], x[r + 8]);
+            y[2 * r + 1] = HIGH(x[r], x[r + 8]);
+        }
+        __attribute__((opencl_unroll_hint(8))) for (uint r = 0; r < 8; r++) {
+            x[2 * r] = LOW(y[r], y[r + 8]);
+            x[2 * r + 1] = HIGH(y[r], y[r + 8]);
+        }
+    }
+}
+
+/* Sixteen rows side by side: one vector of sums per class. */
+inline void classify_rows(const float *tiles, uint n, const double *factors, __global const ushort *class_of,
+                          __global double *sums)
+{
+    const double8 f0 = vload8(0, factors), f1 = vload8(1, factors);
+    for (uint i = 0; i < n; i += 16) {
+        float16 x[16];
+        transpose(tiles, i, x);
+        __attribute__((opencl_unroll_hint(16))) for (uint v = 0; v < 16; v++) {
+            __global double *sum = sums + (uint)class_of[i + v] * SC_PERTURB_ROWS;
+            vstore8(fma(convert_double8(x[v].lo), f0, vload8(0, sum)), 0, sum);
+            vstore8(fma(convert_double8(x[v].hi), f1, vload8(1, sum)), 1, sum);
+        }
     }
 }
 
@@ -194,33 +261,40 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void perturb_blocks(PERT
     const uint b0 = chunk * SC_PERTURB_CHUNK, b1 = min(b0 + SC_PERTURB_CHUNK, shape.n_blocks);
     const uint n_whole = shape.n_vocabulary / SC_ROWS_BLOCK;
     __global const logit_t *rows = logits + shape.offset + first * shape.stride;
-    const ulong table = (ulong)extra.n_copies * extra.n_classes, stride = (ulong)shape.n_blocks * SC_ROWS_BLOCK;
+    const ulong stride = (ulong)shape.n_blocks * SC_ROWS_BLOCK;
     const int with_tile = extra.n_biases > 0 || extra.n_classes > 0;
-    float tiles[SC_PERTURB_ROWS * SC_ROWS_BLOCK], reference[SC_PERTURB_ROWS];
+    float tiles[STRETCH * SC_PERTURB_ROWS * SC_ROWS_BLOCK], maxima[STRETCH * SC_PERTURB_ROWS];
+    float reference[SC_PERTURB_ROWS];
+    __global double *sums_of = masses + (ulong)get_global_id(0) * extra.n_classes * SC_PERTURB_ROWS;
+    for (ulong k = 0; k < extra.n_classes * SC_PERTURB_ROWS; k++) {
+        sums_of[k] = 0.0;
+    }
+    for (uint r = 0; with_tile && r < STRETCH * SC_PERTURB_ROWS * SC_ROWS_BLOCK; r += VW) {
+        CAT(vstore, VW)((FLOATV)(0.0f), 0, tiles + r); /* rows that do not exist */
+    }
     for (uint r = 0; r < n_rows; r++) {
-        const ulong cell = (ulong)(first + r) * extra.n_chunks + chunk;
         reference[r] = -INFINITY;
-        for (ulong k = 0; k < table; k++) {
-            masses[cell * table + k] = 0.0;
-        }
         if (b1 == shape.n_blocks) {
             pad_blocks(shape, (ulong)(first + r) * shape.n_padded, out_max, out_part, out_moment);
         }
     }
     float next_max = b0 < n_whole ? block_max(rows + b0 * SC_ROWS_BLOCK, SC_ROWS_BLOCK) : 0.0f;
-    for (uint b = b0; b < b1; b++) {
-        const uint n = min(shape.n_vocabulary - b * SC_ROWS_BLOCK, (uint)SC_ROWS_BLOCK);
-        for (uint r = 0; r < n_rows; r++) {
-            const uint row = first + r;
+    for (uint stretch = b0; stretch < b1; stretch += STRETCH) {
+        const uint stretch_end = min(stretch + STRETCH, b1);
+        for (uint i = 0; i < n_rows * (stretch_end - stretch); i++) {
+            const uint r = i / (stretch_end - stretch), b = stretch + i % (stretch_end - stretch), row = first + r;
+            const uint n = min(shape.n_vocabulary - b * SC_ROWS_BLOCK, (uint)SC_ROWS_BLOCK);
             const ulong base = (ulong)row * shape.n_padded;
             __global const logit_t *p = rows + r * shape.stride, *q = p + b * SC_ROWS_BLOCK;
-            float *tile = tiles + (extra.n_biases > 0 ? r * SC_ROWS_BLOCK : 0);
+            float *tile = tiles + ((b - stretch) * SC_PERTURB_ROWS + r) * SC_ROWS_BLOCK;
             ulong sums[SC_ROWS_PARTS];
             float m, moment, relative;
             if (b < n_whole) {
-                __global const logit_t *next = r + 1 < n_rows ? q + shape.stride
-                                               : b + 1 < min(b1, n_whole) ? rows + (b + 1) * SC_ROWS_BLOCK
-                                                                          : q;
+                const uint whole_end = min(stretch_end, n_whole);
+                __global const logit_t *next = b + 1 < whole_end ? q + SC_ROWS_BLOCK
+                                               : r + 1 < n_rows  ? p + shape.stride + stretch * SC_ROWS_BLOCK
+                                               : stretch_end < min(b1, n_whole) ? rows + stretch_end * SC_ROWS_BLOCK
+                                                                                : q;
                 m = next_max;
                 relative = m == -INFINITY ? 0.0f : m;
                 if (with_tile) {
@@ -250,26 +324,39 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void perturb_blocks(PERT
                 rank_block(q, n, b * SC_ROWS_BLOCK, t >= 0 ? LOAD(p, t) : 0.0f, t, out_rank + base + b);
             }
             if (extra.n_temperatures > 0) {
-                temper_block(q, n, relative, temperature, extra.n_temperatures,
+                temper_block(q, n, relative, temperature, extra.n_tempered,
                              tempered + ((ulong)row * shape.n_blocks + b) * extra.n_temperatures);
             }
-            if (extra.n_classes > 0) {
-                const ulong cell = (ulong)row * extra.n_chunks + chunk;
-                classify_block(tile, (n + 7) & ~7u, m, shape.scale,
-                               class_of + (first_row + row) * extra.class_stride + b * SC_ROWS_BLOCK, extra.n_classes,
-                               extra.n_copies, masses + cell * table, &reference[r]);
-            }
+            maxima[(b - stretch) * SC_PERTURB_ROWS + r] = m;
         }
-        for (uint p = 0; p < extra.n_biases; p += 4) {
-            for (uint r = 0; r < n_rows; r += 4) {
-                const uint last = n_rows - 1;
-                float s[16];
-                bias_four(tiles + r * SC_ROWS_BLOCK, tiles + min(r + 1, last) * SC_ROWS_BLOCK,
-                          tiles + min(r + 2, last) * SC_ROWS_BLOCK, tiles + min(r + 3, last) * SC_ROWS_BLOCK,
-                          bias + p * stride + b * SC_ROWS_BLOCK, stride, s);
-                for (uint j = 0; j < 4 && r + j < n_rows; j++) {
-                    __global float *out = biased + ((ulong)(first + r + j) * shape.n_blocks + b) * extra.n_biases + p;
-                    vstore4(vload4(j, s), 0, out);
+        for (uint b = stretch; b < stretch_end; b++) {
+            const float *tile = tiles + (b - stretch) * SC_PERTURB_ROWS * SC_ROWS_BLOCK;
+            if (extra.n_classes > 0) {
+                double factor[SC_PERTURB_ROWS] = {0.0};
+                const uint n = min(shape.n_vocabulary - b * SC_ROWS_BLOCK, (uint)SC_ROWS_BLOCK);
+                __global const ushort *map = class_of + b * SC_ROWS_BLOCK;
+                for (uint r = 0; r < n_rows; r++) {
+                    factor[r] = mass_factor(maxima[(b - stretch) * SC_PERTURB_ROWS + r], shape.scale, extra.n_classes,
+                                            sums_of + r, &reference[r]);
+                }
+                if (n_rows > 2 && extra.class_stride == 0) {
+                    classify_rows(tile, (n + 15) & ~15u, factor, map, sums_of);
+                } else {
+                    for (uint r = 0; r < n_rows; r++) {
+                        classify_one(tile + r * SC_ROWS_BLOCK, n, factor[r],
+                                     map + (first_row + first + r) * extra.class_stride, sums_of + r);
+                    }
+                }
+            }
+            for (uint p = 0; p < extra.n_biases; p += 4) {
+                for (uint r = 0; r < n_rows; r += 4) {
+                    float s[16];
+                    bias_four(tile + r * SC_ROWS_BLOCK, bias + p * stride + b * SC_ROWS_BLOCK, stride, s);
+                    for (uint j = 0; j < 4 && r + j < n_rows; j++) {
+                        __global float *out =
+                            biased + ((ulong)(first + r + j) * shape.n_blocks + b) * extra.n_biases + p;
+                        vstore4(vload4(j, s), 0, out);
+                    }
                 }
             }
         }
@@ -303,7 +390,7 @@ inline float tempered_sum(const FLOATV *x, float reference, float2 t)
 {
     FLOATV s = (FLOATV)(0.0f);
     for (uint j = 0; j < N_VECTORS / LSZ; j++) {
-        ADD_TEMPERED(s, x[j] - (FLOATV)(reference), t.x, t.y)
+        ADD_TEMPERED(s, CUT(x[j] - (FLOATV)(reference), t.y), t.x)
     }
     return fold_float(s);
 }
@@ -366,7 +453,7 @@ __kernel __attribute__((reqd_work_group_size(LSZ, 1, 1))) void perturb_blocks(PE
     const uint chunk = (uint)get_group_id(0) % extra.n_chunks;
     const uint b0 = chunk * SC_PERTURB_CHUNK, b1 = min(b0 + SC_PERTURB_CHUNK, shape.n_blocks);
     const ulong base = (ulong)row * shape.n_padded, cell = (ulong)row * extra.n_chunks + chunk;
-    const ulong table = (ulong)extra.n_copies * extra.n_classes, stride = (ulong)shape.n_blocks * SC_ROWS_BLOCK;
+    const ulong table = 2 * (ulong)extra.n_classes, stride = (ulong)shape.n_blocks * SC_ROWS_BLOCK;
     __global const logit_t *p = logits + shape.offset + row * shape.stride;
     float reference = -INFINITY;
     int raised = 0;

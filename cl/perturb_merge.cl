@@ -93,14 +93,19 @@ perturb_masses(const sc_rows_shape shape, const sc_perturb_shape extra, __global
     double8 total = (double8)(0.0);
     for (uint c = 0; c < extra.n_chunks; c++) {
         const ulong cell = (ulong)row * extra.n_chunks + c;
-        __global const mass_t *from = masses + cell * extra.n_copies * extra.n_classes + k;
-        double8 sum = (double8)(0.0);
 #if LSZ == 1
-        for (uint copy = 0; copy < extra.n_copies; copy++) {
-            sum += vload8(0, from + copy * extra.n_classes);
+        const ulong group = (ulong)(row / extra.group_rows) * extra.n_chunks + c;
+        __global const double *from =
+            masses + (group * extra.n_classes + k) * SC_PERTURB_ROWS + row % extra.group_rows;
+        double lane[8];
+        for (uint j = 0; j < 8; j++) {
+            lane[j] = from[j * SC_PERTURB_ROWS];
         }
+        const double8 sum = vload8(0, lane);
 #else
-        sum = convert_double8(vload8(0, from)) * 0x1p-48 + convert_double8(vload8(0, from + extra.n_classes)) * 0x1p-72;
+        __global const ulong *from = masses + cell * 2 * extra.n_classes + k;
+        const double8 sum =
+            convert_double8(vload8(0, from)) * 0x1p-48 + convert_double8(vload8(0, from + extra.n_classes)) * 0x1p-72;
 #endif
         double x = ((double)anchor[cell] - m) * shape.scale + octaves[cell];
         /* A chunk's masses may stand far above its reference, and its reference a little above the row's maximum. */

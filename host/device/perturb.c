@@ -41,6 +41,16 @@ static semcal_status send_temperatures(sc_perturb *p, semcal_error *error)
         pair[2 * t] = (float)scale[t];
         pair[2 * t + 1] = (float)(-100.0 / (double)pair[2 * t]);
     }
+    /* Temperatures that stand side by side and are alike share the point below which a logit counts no more: nowhere
+     * above 2^-50 of the best, nowhere so low that an exponent would not do. They are sorted, the first has the largest
+     * factor. */
+    for (size_t t = 0; status == SEMCAL_OK && t < n; t += SC_PERTURB_TEMPERED) {
+        size_t last = t + SC_PERTURB_TEMPERED < p->n_tempered ? t + SC_PERTURB_TEMPERED : p->n_tempered;
+        bool alike = last > t && scale[t] <= 2.3 * scale[last - 1];
+        for (size_t k = t; alike && k < t + SC_PERTURB_TEMPERED; k++) {
+            pair[2 * k + 1] = (float)(-118.0 / scale[t]);
+        }
+    }
     if (status == SEMCAL_OK) {
         status = ensure(p, ROOM_TEMPERATURE, 8 * n, "temperatures", error);
     }
@@ -180,16 +190,23 @@ semcal_status sc_perturb_create(sc_perturb **out, sc_rows *rows, const sc_pertur
             p->tempered[p->n_tempered++] = t;
         }
     }
+    for (size_t i = 1; status == SEMCAL_OK && i < p->n_tempered; i++) { /* rising */
+        size_t which = p->tempered[i], k = i;
+        for (; k > 0 && spec->temperature[p->tempered[k - 1]] > spec->temperature[which]; k--) {
+            p->tempered[k] = p->tempered[k - 1];
+        }
+        p->tempered[k] = which;
+    }
     size_t n_blocks = (spec->n_vocabulary + SC_ROWS_BLOCK - 1) / SC_ROWS_BLOCK;
     p->stride = n_blocks * SC_ROWS_BLOCK;
     p->shape.n_temperatures = (uint32_t)padded(p->n_tempered);
+    p->shape.n_tempered = (uint32_t)p->n_tempered;
     p->shape.n_biases = (uint32_t)padded(spec->n_dense);
     p->shape.n_classes = (uint32_t)padded(spec->n_classes);
     p->shape.n_tilts = spec->n_classes == 0 ? 0 : (uint32_t)padded(spec->n_tilts + 1);
     p->shape.n_entries = spec->n_sparse == 0 ? 0 : (uint32_t)spec->sparse_first[spec->n_sparse];
     p->shape.n_chunks = (uint32_t)((n_blocks + SC_PERTURB_CHUNK - 1) / SC_PERTURB_CHUNK);
-    p->shape.n_copies = p->group > 1 ? 2 : spec->n_classes <= 512 ? 4 : 1;
-    p->shape.group_rows = p->group > 1 ? 1 : spec->n_dense > 0 ? SC_PERTURB_ROWS : spec->n_classes > 0 ? 4 : 1;
+    p->shape.group_rows = p->group == 1 && spec->n_dense + spec->n_classes > 0 ? SC_PERTURB_ROWS : 1;
     p->shape.class_stride = spec->class_of == NULL ? p->stride : 0;
     if (status == SEMCAL_OK) {
         status = send_all(p, error);
@@ -322,11 +339,18 @@ static semcal_status get_kernels(sc_perturb *p, sc_rows_type type, semcal_error 
     return status;
 }
 
+/* Class masses of one group of rows in one chunk. */
+static uint64_t table_bytes(const sc_perturb *p)
+{
+    return 8 * (uint64_t)p->shape.n_classes * (p->group == 1 ? SC_PERTURB_ROWS : 2);
+}
+
 /* Room for `n` rows, of which `pass` at once. */
 static semcal_status prepare(sc_perturb *p, size_t n, size_t pass, semcal_error *error)
 {
     const sc_perturb_shape *s = &p->shape;
     uint64_t blocks = (uint64_t)pass * (p->stride / SC_ROWS_BLOCK), chunks = (uint64_t)pass * s->n_chunks;
+    uint64_t tables = (pass + s->group_rows - 1) / s->group_rows * s->n_chunks * table_bytes(p);
     size_t n_columns = s->n_temperatures + s->n_biases;
     const struct {
         int which;
@@ -334,7 +358,7 @@ static semcal_status prepare(sc_perturb *p, size_t n, size_t pass, semcal_error 
         const char *what;
     } wanted[] = {{ROOM_TEMPERED, 4 * blocks * s->n_temperatures, "tempered block sums"},
                   {ROOM_BIASED, 4 * blocks * s->n_biases, "biased block sums"},
-                  {ROOM_TABLES, 8 * chunks * s->n_copies * s->n_classes, "class masses of chunks"},
+                  {ROOM_TABLES, tables, "class masses of chunks"},
                   {ROOM_ANCHOR, 4 * chunks, "references of class masses"},
                   {ROOM_OCTAVES, 4 * chunks, "octaves of class masses"},
                   {ROOM_MASS, 8 * (uint64_t)pass * s->n_classes, "class masses"},
@@ -384,7 +408,7 @@ static size_t rows_of_pass(const sc_perturb *p)
 {
     const sc_perturb_shape *s = &p->shape;
     uint64_t per_row = 4 * (p->stride / SC_ROWS_BLOCK) * (uint64_t)(s->n_temperatures + s->n_biases) +
-                       8 * (uint64_t)s->n_chunks * s->n_copies * s->n_classes + 8 * (uint64_t)s->n_classes + 1;
+                       s->n_chunks * table_bytes(p) / s->group_rows + 8 * (uint64_t)s->n_classes + 1;
     uint64_t most = SCRATCH_BYTES / per_row / SC_PERTURB_ROWS * SC_PERTURB_ROWS;
     return most < SC_PERTURB_ROWS ? SC_PERTURB_ROWS : most > 8192 ? 8192 : (size_t)most;
 }
@@ -420,7 +444,7 @@ semcal_status sc_perturb_evaluate(sc_perturb *p, const sc_perturb_batch *batch, 
                            .top_token = result->top_token,
                            .top_logprob = result->top_logprob,
                            .first_row = batch->first_row};
-    const sc_rows_hook hook = {launch_pass, most, p};
+    const sc_rows_hook hook = {launch_pass, most, p->shape.group_rows, p};
     bool plain = p->shape.n_temperatures + p->shape.n_biases + p->shape.n_classes + p->shape.n_entries == 0;
     status = sc_rows_evaluate_with(p->rows, &batch->input, &request, &rows, plain ? NULL : &hook, error);
     result->bad_row = rows.bad_row;

@@ -255,8 +255,12 @@ static size_t rows_per_pass(const sc_rows *rows, const sc_rows_input *input)
     size_t n = ((size_t)40 << 20) / (4 * input->n_vocabulary), least = 32 * (size_t)facts->compute_units;
     n = !facts->is_cpu ? 8192 : n < least ? least : n > 4096 ? 4096 : n;
     n = rows->options.rows_per_pass != 0 ? rows->options.rows_per_pass : n;
-    size_t most = rows->hook == NULL ? 0 : rows->hook->rows_per_pass;
-    return most != 0 && n > most ? most : n;
+    if (rows->hook == NULL) {
+        return n;
+    }
+    size_t most = rows->hook->rows_per_pass, step = rows->hook->step;
+    n = most != 0 && n > most ? most : n;
+    return n < step ? step : n / step * step;
 }
 
 /* Many small pieces: a CPU shared with other programs finishes its last piece late, however fast the others are. */

@@ -44,6 +44,7 @@ typedef struct sc_rows_pass {
 typedef struct sc_rows_hook {
     semcal_status (*launch)(void *payload, const sc_rows_pass *pass, semcal_error *error);
     size_t rows_per_pass; /* at most; 0: no limit of its own */
+    size_t step;          /* passes are multiples of this many rows, at least 1 */
     void *payload;
 } sc_rows_hook;
 

@@ -6,7 +6,7 @@
 
 #include <math.h>
 
-enum { N = 19, TEMPERATURES = 6, CLASSES = 7, TILTS = 11, DENSE = 5, SPARSE = 4, TOP = 3, PAIRS = 64 };
+enum { N = 19, TEMPERATURES = 9, CLASSES = 7, TILTS = 11, DENSE = 5, SPARSE = 4, TOP = 3, PAIRS = 64 };
 
 typedef struct outputs {
     double log_normalizer[N], entropy[N], loss[N], top[N * TOP], logmass[N * 4096], temperature[N * TEMPERATURES];
@@ -88,7 +88,7 @@ static void make_problem(problem *q, size_t n, kind which, size_t n_classes, dou
     for (size_t i = 0; i < N; i++) {
         q->target[i] = (int32_t)(i % (n < 8 ? n : 8));
     }
-    static const double temperature[TEMPERATURES] = {0.5, 1, 2, 1e-3, 1e3, 0.9};
+    static const double temperature[TEMPERATURES] = {0.5, 1, 2, 1e-3, 1e3, 0.9, 0.8, 0.7, 1.1};
     memcpy(q->temperature, temperature, sizeof temperature);
     for (size_t p = 0; p < SPARSE; p++) {
         size_t pairs = p == 0 ? 0 : n < 12 ? (n + 1) / 2 : 12, j = q->first[p];
