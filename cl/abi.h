@@ -64,7 +64,6 @@ typedef struct sc_rows_shape {
 #define SC_PERTURB_CHUNK 32   /* blocks with one table of class masses: the unit of work of a row */
 #define SC_PERTURB_ROWS 16    /* rows whose weights lie side by side for dense biases */
 #define SC_PERTURB_PAD 8      /* perturbations and classes are padded to multiples of this */
-#define SC_PERTURB_TEMPERED 4 /* temperatures taken in one walk over a block */
 #define SC_PERTURB_CUT (-900.0) /* a chunk this many octaves below the row's maximum has no class mass */
 
 /* Counts are padded to SC_PERTURB_PAD, except n_tempered and n_entries. */

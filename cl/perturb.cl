@@ -5,19 +5,19 @@
  *
  * Per row r and block b of the pass, weights w_v = e^{l_v - m_b}, 0 where l_v = -inf (logits below 2^-100 as well):
  *   tempered [R, n_blocks, n_temperatures]   sum_v e^{(l_v - m_b) / T}
- *   biased   [R, n_blocks, n_biases]         sum_v w_v bias_v, bias [n_biases, n_blocks * SC_ROWS_BLOCK] = e^{b - max b}
- * and per chunk of SC_PERTURB_CHUNK blocks the mass of each class relative to `anchor` and `octaves`:
- *   masses   LSZ 1: [R / group_rows, n_chunks, n_classes, SC_PERTURB_ROWS]; else [R, n_chunks, 2, n_classes]
- *            class_of [n_blocks * SC_ROWS_BLOCK], one map or one per row
- * Work-groups: LSZ 1: an item takes group_rows rows through a chunk, so that bias vectors are read once for all of them;
- * weights pass through an L1-sized tile. LSZ > 1: a group takes one row through a chunk in registers; masses are 64-bit
- * integers of two scales, added by atomics: exact, so of no order.
+ *   biased   [R, n_blocks, n_biases]         sum_v w_v bias_v, bias [n_biases, n_blocks * SC_ROWS_BLOCK] = e^{b - max
+ * b} and per chunk of SC_PERTURB_CHUNK blocks the mass of each class relative to `anchor` and `octaves`: masses   LSZ
+ * 1: [R / group_rows, n_chunks, n_classes, SC_PERTURB_ROWS]; else [R, n_chunks, 2, n_classes] class_of [n_blocks *
+ * SC_ROWS_BLOCK], one map or one per row Work-groups: LSZ 1: an item takes group_rows rows through a chunk, so that
+ * bias vectors are read once for all of them; weights pass through an L1-sized tile. LSZ > 1: a group takes one row
+ * through a chunk in registers; masses are 64-bit integers of two scales, added by atomics: exact, so of no order.
  * Chunks and blocks are cut the same way whatever the batch is: no result depends on it.
  * Precision: fp32 within a block (sums of at most 64 per lane), masses in double. C reference:
  * host/device/perturb_reference.c. perturb_merge.cl makes rows of this.
  */
 #include "exp2.h"
 #include "rows_block.h"
+#include "tempered.h"
 
 #if LSZ > 1
 #pragma OPENCL EXTENSION cl_khr_int64_base_atomics : enable
@@ -26,28 +26,14 @@ typedef ulong mass_t;
 typedef double mass_t;
 #endif
 
-#define PERTURB_ARGS                                                                                                  \
-    __global const logit_t *restrict logits, const sc_rows_shape shape, const sc_perturb_shape extra,                 \
-        __global const int *restrict target, __global float *restrict out_max, __global ulong *restrict out_part,     \
-        __global float *restrict out_moment, __global int *restrict out_rank, const uint first_row,                   \
-        __global const float2 *restrict temperature, __global float *restrict tempered,                               \
-        __global const float *restrict bias, __global float *restrict biased,                                         \
-        __global const ushort *restrict class_of, __global mass_t *restrict masses, __global float *restrict anchor,  \
+#define PERTURB_ARGS                                                                                                   \
+    __global const logit_t *restrict logits, const sc_rows_shape shape, const sc_perturb_shape extra,                  \
+        __global const int *restrict target, __global float *restrict out_max, __global ulong *restrict out_part,      \
+        __global float *restrict out_moment, __global int *restrict out_rank, const uint first_row,                    \
+        __global const float2 *restrict temperature, __global float *restrict tempered,                                \
+        __global const float *restrict bias, __global float *restrict biased,                                          \
+        __global const ushort *restrict class_of, __global mass_t *restrict masses, __global float *restrict anchor,   \
         __global int *restrict octaves
-
-/* Adds exp2(d c) to s: a polynomial of degree 4 with p(0) = 1, relative error below 2.9e-6; 2^n is made beside it, the
- * magic number carrying the exponent's offset. */
-#define CUT(d, lowest) ((d) < (FLOATV)(lowest) ? (FLOATV)(lowest) : (d))
-#define ADD_TEMPERED(s, d, c)                                                                                         \
-    {                                                                                                                 \
-        const FLOATV d_ = (d), magic_ = (FLOATV)(0x1.8p23f + 127.0f);                                                 \
-        const FLOATV n_ = fma(d_, (FLOATV)(c), magic_), f_ = fma(d_, (FLOATV)(c), magic_ - n_);                       \
-        FLOATV p_ = fma((FLOATV)(0x1.3a1786p-7f), f_, (FLOATV)(0x1.c9fcb2p-5f));                                      \
-        p_ = fma(p_, f_, (FLOATV)(0x1.ec0328p-3f));                                                                   \
-        p_ = fma(p_, f_, (FLOATV)(0x1.62e12cp-1f));                                                                   \
-        p_ = fma(p_, f_, (FLOATV)(1.0f));                                                                             \
-        s = fma(CAT(as_, FLOATV)(CAT(as_, INTV)(n_) << 23), p_, s);                                                   \
-    }
 
 /* The weight as it enters sums that a bias may favour: nothing is left of what was cut. */
 inline FLOATV alive(FLOATV w, FLOATV d, float lowest)
@@ -64,19 +50,29 @@ SC_DEFINE_EXP2(double, exp2_reduced)
 #define STRETCH 8
 #endif
 
+/* Tiles come between one block and the next, and hardware does not see the next one coming. */
+#ifdef __clang__
+#define AHEAD(p) __builtin_prefetch((const void *)(size_t)(p))
+#else
+#define AHEAD(p) prefetch(p, VW)
+#endif
+
 /* A block of the row whose maximum is known, its weights into `tile`; the maximum of the whole block at `next` beside
  * it. The same numbers as whole_block and short_block of rows.cl. */
 inline float take_block(__global const logit_t *p, uint n, __global const logit_t *next, float *next_max,
-                        float reference, float c, float lowest, const int with_moment, const int with_tile, ulong *sums,
-                        float *tile)
+                        float reference, float c, float lowest, const int with_moment, const int with_tile,
+                        const int with_next, ulong *sums, float *tile)
 {
     FLOATV moment = (FLOATV)(0.0f), m = (FLOATV)(-INFINITY);
     for (uint part = 0; part < SC_ROWS_PARTS; part++) {
         INTV coarse = (INTV)(0), fine = (INTV)(0);
         for (uint k = 0; k < PART_VECTORS; k++) {
             const uint i = part * SC_ROWS_PART + k * VW;
-            const FLOATV y = LOADV(next, i);
-            m = y > m ? y : m;
+            AHEAD(next + i + 2 * SC_ROWS_PART);
+            if (with_next) {
+                const FLOATV y = LOADV(next, i);
+                m = y > m ? y : m;
+            }
             const FLOATV d = below(LOADV(p, i), reference, lowest), w = weight_v(d, c);
             quantize(w, &coarse, &fine);
             moment = with_moment ? fma(w, d, moment) : moment + w;
@@ -86,7 +82,9 @@ inline float take_block(__global const logit_t *p, uint n, __global const logit_
         }
         sums[part] = part_sum(coarse, fine);
     }
-    *next_max = greatest(m);
+    if (with_next) {
+        *next_max = greatest(m);
+    }
     return fold_float(moment);
 }
 
@@ -98,55 +96,76 @@ inline void tile_short(__global const logit_t *p, uint n, float reference, float
     }
 }
 
-#define TEMPER_VECTOR(logits)                                                                                         \
-    {                                                                                                                 \
-        FLOATV d = (logits) - (FLOATV)(reference);                                                                    \
-        d = one_limit ? CUT(d, t0.y) : d;                                                                             \
-        ADD_TEMPERED(s0, one_limit ? d : CUT(d, t0.y), t0.x)                                                          \
-        if (count > 1) {                                                                                              \
-            ADD_TEMPERED(s1, one_limit ? d : CUT(d, t1.y), t1.x)                                                      \
-        }                                                                                                             \
-        if (count > 2) {                                                                                              \
-            ADD_TEMPERED(s2, one_limit ? d : CUT(d, t2.y), t2.x)                                                      \
-        }                                                                                                             \
-        if (count > 3) {                                                                                              \
-            ADD_TEMPERED(s3, one_limit ? d : CUT(d, t3.y), t3.x)                                                      \
-        }                                                                                                             \
+/* Sums of a block at 8, 4, 2 or 1 temperatures with one limit below which a logit is cut. Beside it the maximum of the
+ * whole block at `next` (NULL: none), so that it comes from memory while there is work. */
+#define TEMPER_VECTOR(logits, count)                                                                                   \
+    {                                                                                                                  \
+        FLOATV d = (logits) - (FLOATV)(reference);                                                                     \
+        d = d < (FLOATV)(lowest) ? (FLOATV)(lowest) : d;                                                               \
+        __attribute__((opencl_unroll_hint(count))) for (uint k = 0; k < count; k++)                                    \
+        {                                                                                                              \
+            ADD_TEMPERED(s[k], d, c[k])                                                                                \
+        }                                                                                                              \
     }
+#define DEFINE_TEMPER(name, count)                                                                                     \
+    inline void name(__global const logit_t *p, uint n, __global const logit_t *next, float *next_max,                 \
+                     float reference, __global const float2 *temperature, __global float *out)                         \
+    {                                                                                                                  \
+        const float lowest = temperature[0].y;                                                                         \
+        float c[count];                                                                                                \
+        FLOATV s[count];                                                                                               \
+        __attribute__((opencl_unroll_hint(count))) for (uint k = 0; k < count; k++)                                    \
+        {                                                                                                              \
+            c[k] = temperature[k].x;                                                                                   \
+            s[k] = (FLOATV)(0.0f);                                                                                     \
+        }                                                                                                              \
+        uint i = 0;                                                                                                    \
+        if (next) {                                                                                                    \
+            FLOATV m = (FLOATV)(-INFINITY);                                                                            \
+            for (; i < SC_ROWS_BLOCK; i += VW) {                                                                       \
+                const FLOATV y = LOADV(next, i);                                                                       \
+                m = y > m ? y : m;                                                                                     \
+                TEMPER_VECTOR(LOADV(p, i), count)                                                                      \
+            }                                                                                                          \
+            *next_max = greatest(m);                                                                                   \
+        } else {                                                                                                       \
+            for (; i + VW <= n; i += VW) {                                                                             \
+                TEMPER_VECTOR(LOADV(p, i), count)                                                                      \
+            }                                                                                                          \
+            if (i < n) {                                                                                               \
+                TEMPER_VECTOR(load_tail(p, i, n - i), count)                                                           \
+            }                                                                                                          \
+        }                                                                                                              \
+        __attribute__((opencl_unroll_hint(count))) for (uint k = 0; k < count; k++)                                    \
+        {                                                                                                              \
+            out[k] = fold_float(s[k]);                                                                                 \
+        }                                                                                                              \
+    }
+DEFINE_TEMPER(temper_one, 1)
+DEFINE_TEMPER(temper_two, 2)
+DEFINE_TEMPER(temper_four, 4)
+DEFINE_TEMPER(temper_eight, 8)
 
-/* Sums of a block at `count` (1 to 4) temperatures. When one limit serves them all, a logit is cut once. */
-inline void temper_some(__global const logit_t *p, uint n, float reference, __global const float2 *temperature,
-                        const uint count, const int one_limit, __global float *out)
+/* Temperatures rise; those that share a limit stand together. */
+inline void temper_block(__global const logit_t *p, uint n, __global const logit_t *next, float *next_max,
+                         float reference, __global const float2 *temperature, uint n_temperatures, __global float *out)
 {
-    const float2 t0 = temperature[0], t1 = temperature[1], t2 = temperature[2], t3 = temperature[3];
-    FLOATV s0 = (FLOATV)(0.0f), s1 = s0, s2 = s0, s3 = s0;
-    uint i = 0;
-    for (; i + VW <= n; i += VW) {
-        TEMPER_VECTOR(LOADV(p, i))
-    }
-    if (i < n) {
-        TEMPER_VECTOR(load_tail(p, i, n - i))
-    }
-    vstore4((float4)(fold_float(s0), fold_float(s1), fold_float(s2), fold_float(s3)), 0, out);
-}
-
-inline void temper_block(__global const logit_t *p, uint n, float reference, __global const float2 *temperature,
-                         uint n_temperatures, __global float *out)
-{
-    for (uint t = 0; t < n_temperatures; t += SC_PERTURB_TEMPERED) {
+    for (uint t = 0, step; t < n_temperatures; t += step) {
         __global const float2 *at = temperature + t;
-        const uint count = min(n_temperatures - t, (uint)SC_PERTURB_TEMPERED);
-        const int one_limit = at[0].y == at[1].y && at[0].y == at[2].y && at[0].y == at[3].y;
-        if (!one_limit) {
-            temper_some(p, n, reference, at, 4, 0, out + t);
-        } else if (count == 4) {
-            temper_some(p, n, reference, at, 4, 1, out + t);
-        } else if (count == 3) {
-            temper_some(p, n, reference, at, 3, 1, out + t);
-        } else if (count == 2) {
-            temper_some(p, n, reference, at, 2, 1, out + t);
+        __global const logit_t *beside = t == 0 ? next : 0;
+        const uint left = n_temperatures - t;
+        if (left >= 8 && at[0].y == at[7].y) {
+            step = 8;
+            temper_eight(p, n, beside, next_max, reference, at, out + t);
+        } else if (left >= 4 && at[0].y == at[3].y) {
+            step = 4;
+            temper_four(p, n, beside, next_max, reference, at, out + t);
+        } else if (left >= 2 && at[0].y == at[1].y) {
+            step = 2;
+            temper_two(p, n, beside, next_max, reference, at, out + t);
         } else {
-            temper_some(p, n, reference, at, 1, 1, out + t);
+            step = 1;
+            temper_one(p, n, beside, next_max, reference, at, out + t);
         }
     }
 }
@@ -164,13 +183,15 @@ inline void rank_block(__global const logit_t *q, uint n, uint first, float logi
 inline void bias_four(const float *w, __global const float *e, ulong stride, float *out)
 {
     FLOATV s[16];
-    __attribute__((opencl_unroll_hint(16))) for (uint j = 0; j < 16; j++) {
+    __attribute__((opencl_unroll_hint(16))) for (uint j = 0; j < 16; j++)
+    {
         s[j] = (FLOATV)(0.0f);
     }
     for (uint i = 0; i < SC_ROWS_BLOCK; i += VW) {
         const FLOATV a = CAT(vload, VW)(0, w + i), b = CAT(vload, VW)(0, w + SC_ROWS_BLOCK + i);
         const FLOATV c = CAT(vload, VW)(0, w + 2 * SC_ROWS_BLOCK + i), d = CAT(vload, VW)(0, w + 3 * SC_ROWS_BLOCK + i);
-        __attribute__((opencl_unroll_hint(4))) for (uint p = 0; p < 4; p++) {
+        __attribute__((opencl_unroll_hint(4))) for (uint p = 0; p < 4; p++)
+        {
             const FLOATV x = CAT(vload, VW)(0, e + p * stride + i);
             s[p] = fma(a, x, s[p]);
             s[4 + p] = fma(b, x, s[4 + p]);
@@ -178,7 +199,8 @@ inline void bias_four(const float *w, __global const float *e, ulong stride, flo
             s[12 + p] = fma(d, x, s[12 + p]);
         }
     }
-    __attribute__((opencl_unroll_hint(16))) for (uint j = 0; j < 16; j++) {
+    __attribute__((opencl_unroll_hint(16))) for (uint j = 0; j < 16; j++)
+    {
         out[j] = fold_float(s[j]);
     }
 }
@@ -216,22 +238,28 @@ inline void classify_one(const float *tile, uint n, double factor, __global cons
     }
 }
 
-#define LOW(a, b) (float16)(a.s0, b.s0, a.s1, b.s1, a.s2, b.s2, a.s3, b.s3, a.s4, b.s4, a.s5, b.s5, a.s6, b.s6, a.s7, b.s7)
-#define HIGH(a, b) (float16)(a.s8, b.s8, a.s9, b.s9, a.sa, b.sa, a.sb, b.sb, a.sc, b.sc, a.sd, b.sd, a.se, b.se, a.sf, b.sf)
+#define LOW(a, b)                                                                                                      \
+    (float16)(a.s0, b.s0, a.s1, b.s1, a.s2, b.s2, a.s3, b.s3, a.s4, b.s4, a.s5, b.s5, a.s6, b.s6, a.s7, b.s7)
+#define HIGH(a, b)                                                                                                     \
+    (float16)(a.s8, b.s8, a.s9, b.s9, a.sa, b.sa, a.sb, b.sb, a.sc, b.sc, a.sd, b.sd, a.se, b.se, a.sf, b.sf)
 
 /* Tokens i .. i + 15 of sixteen rows: 16 x 16 transposed by interleaving the halves four times. */
 inline void transpose(const float *tiles, uint i, float16 *x)
 {
     float16 y[16];
-    __attribute__((opencl_unroll_hint(16))) for (uint r = 0; r < 16; r++) {
+    __attribute__((opencl_unroll_hint(16))) for (uint r = 0; r < 16; r++)
+    {
         x[r] = vload16(0, tiles + r * SC_ROWS_BLOCK + i);
     }
-    __attribute__((opencl_unroll_hint(2))) for (uint round = 0; round < 2; round++) {
-        __attribute__((opencl_unroll_hint(8))) for (uint r = 0; r < 8; r++) {
+    __attribute__((opencl_unroll_hint(2))) for (uint round = 0; round < 2; round++)
+    {
+        __attribute__((opencl_unroll_hint(8))) for (uint r = 0; r < 8; r++)
+        {
             y[2 * r] = LOW(x[r], x[r + 8]);
             y[2 * r + 1] = HIGH(x[r], x[r + 8]);
         }
-        __attribute__((opencl_unroll_hint(8))) for (uint r = 0; r < 8; r++) {
+        __attribute__((opencl_unroll_hint(8))) for (uint r = 0; r < 8; r++)
+        {
             x[2 * r] = LOW(y[r], y[r + 8]);
             x[2 * r + 1] = HIGH(y[r], y[r + 8]);
         }
@@ -246,13 +274,19 @@ inline void classify_rows(const float *tiles, uint n, const double *factors, __g
     for (uint i = 0; i < n; i += 16) {
         float16 x[16];
         transpose(tiles, i, x);
-        __attribute__((opencl_unroll_hint(16))) for (uint v = 0; v < 16; v++) {
+        __attribute__((opencl_unroll_hint(16))) for (uint v = 0; v < 16; v++)
+        {
             __global double *sum = sums + (uint)class_of[i + v] * SC_PERTURB_ROWS;
             vstore8(fma(convert_double8(x[v].lo), f0, vload8(0, sum)), 0, sum);
             vstore8(fma(convert_double8(x[v].hi), f1, vload8(1, sum)), 1, sum);
         }
     }
 }
+
+#define TAKE(with_tile, with_next)                                                                                     \
+    (extra.with_moment                                                                                                 \
+         ? take_block(q, n, next, &next_max, relative, shape.c, shape.lowest, 1, with_tile, with_next, sums, tile)     \
+         : take_block(q, n, next, &next_max, relative, shape.c, shape.lowest, 0, with_tile, with_next, sums, tile))
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void perturb_blocks(PERTURB_ARGS)
 {
@@ -289,22 +323,21 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void perturb_blocks(PERT
             float *tile = tiles + ((b - stretch) * SC_PERTURB_ROWS + r) * SC_ROWS_BLOCK;
             ulong sums[SC_ROWS_PARTS];
             float m, moment, relative;
+            __global const logit_t *next = q;
             if (b < n_whole) {
                 const uint whole_end = min(stretch_end, n_whole);
-                __global const logit_t *next = b + 1 < whole_end ? q + SC_ROWS_BLOCK
-                                               : r + 1 < n_rows  ? p + shape.stride + stretch * SC_ROWS_BLOCK
-                                               : stretch_end < min(b1, n_whole) ? rows + stretch_end * SC_ROWS_BLOCK
-                                                                                : q;
+                next = b + 1 < whole_end                ? q + SC_ROWS_BLOCK
+                       : r + 1 < n_rows                 ? p + shape.stride + stretch * SC_ROWS_BLOCK
+                       : stretch_end < min(b1, n_whole) ? rows + stretch_end * SC_ROWS_BLOCK
+                                                        : q;
                 m = next_max;
                 relative = m == -INFINITY ? 0.0f : m;
                 if (with_tile) {
-                    moment = extra.with_moment
-                                 ? take_block(q, n, next, &next_max, relative, shape.c, shape.lowest, 1, 1, sums, tile)
-                                 : take_block(q, n, next, &next_max, relative, shape.c, shape.lowest, 0, 1, sums, tile);
+                    moment = TAKE(1, 1);
+                } else if (extra.n_tempered == 0) {
+                    moment = TAKE(0, 1);
                 } else {
-                    moment = extra.with_moment
-                                 ? take_block(q, n, next, &next_max, relative, shape.c, shape.lowest, 1, 0, sums, tile)
-                                 : take_block(q, n, next, &next_max, relative, shape.c, shape.lowest, 0, 0, sums, tile);
+                    moment = TAKE(0, 0);
                 }
             } else {
                 m = block_max(q, n);
@@ -323,9 +356,9 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void perturb_blocks(PERT
                 const int t = target[first_row + row];
                 rank_block(q, n, b * SC_ROWS_BLOCK, t >= 0 ? LOAD(p, t) : 0.0f, t, out_rank + base + b);
             }
-            if (extra.n_temperatures > 0) {
-                temper_block(q, n, relative, temperature, extra.n_tempered,
-                             tempered + ((ulong)row * shape.n_blocks + b) * extra.n_temperatures);
+            if (extra.n_tempered > 0) {
+                temper_block(q, n, !with_tile && b < n_whole ? next : 0, &next_max, relative, temperature,
+                             extra.n_tempered, tempered + ((ulong)row * shape.n_blocks + b) * extra.n_temperatures);
             }
             maxima[(b - stretch) * SC_PERTURB_ROWS + r] = m;
         }
@@ -390,7 +423,8 @@ inline float tempered_sum(const FLOATV *x, float reference, float2 t)
 {
     FLOATV s = (FLOATV)(0.0f);
     for (uint j = 0; j < N_VECTORS / LSZ; j++) {
-        ADD_TEMPERED(s, CUT(x[j] - (FLOATV)(reference), t.y), t.x)
+        const FLOATV d = x[j] - (FLOATV)(reference);
+        ADD_TEMPERED(s, d < (FLOATV)(t.y) ? (FLOATV)(t.y) : d, t.x)
     }
     return fold_float(s);
 }
@@ -471,11 +505,10 @@ __kernel __attribute__((reqd_work_group_size(LSZ, 1, 1))) void perturb_blocks(PE
                                     out_part, out_moment, out_rank, extra.with_moment, extra.with_rank, x, lanes, sums);
         const float relative = m == -INFINITY ? 0.0f : m;
         for (uint t = 0; t < extra.n_temperatures; t += 4) {
-            const float4 s = group_sum((float4)(tempered_sum(x, relative, temperature[t]),
-                                                tempered_sum(x, relative, temperature[t + 1]),
-                                                tempered_sum(x, relative, temperature[t + 2]),
-                                                tempered_sum(x, relative, temperature[t + 3])),
-                                       fours);
+            const float4 s = group_sum(
+                (float4)(tempered_sum(x, relative, temperature[t]), tempered_sum(x, relative, temperature[t + 1]),
+                         tempered_sum(x, relative, temperature[t + 2]), tempered_sum(x, relative, temperature[t + 3])),
+                fours);
             if (lid == 0) {
                 vstore4(s, 0, tempered + ((ulong)row * shape.n_blocks + b) * extra.n_temperatures + t);
             }
@@ -489,17 +522,17 @@ __kernel __attribute__((reqd_work_group_size(LSZ, 1, 1))) void perturb_blocks(PE
         }
         __global const float *e = bias + b * SC_ROWS_BLOCK;
         for (uint k = 0; k < extra.n_biases; k += 4) {
-            const float4 s = group_sum((float4)(biased_sum(x, e + k * stride), biased_sum(x, e + (k + 1) * stride),
-                                                biased_sum(x, e + (k + 2) * stride), biased_sum(x, e + (k + 3) * stride)),
-                                       fours);
+            const float4 s =
+                group_sum((float4)(biased_sum(x, e + k * stride), biased_sum(x, e + (k + 1) * stride),
+                                   biased_sum(x, e + (k + 2) * stride), biased_sum(x, e + (k + 3) * stride)),
+                          fours);
             if (lid == 0) {
                 vstore4(s, 0, biased + ((ulong)row * shape.n_blocks + b) * extra.n_biases + k);
             }
         }
         if (extra.n_classes > 0) {
-            classify_block(x, n, m, shape.scale,
-                           class_of + (first_row + row) * extra.class_stride + b * SC_ROWS_BLOCK, extra.n_classes,
-                           masses + cell * table, &reference, &raised);
+            classify_block(x, n, m, shape.scale, class_of + (first_row + row) * extra.class_stride + b * SC_ROWS_BLOCK,
+                           extra.n_classes, masses + cell * table, &reference, &raised);
         }
     }
     if (lid == 0) {

@@ -13,6 +13,7 @@
  */
 #include "exp2.h"
 #include "rows_weight.h"
+#include "tempered.h"
 
 #if LSZ > 1
 typedef ulong mass_t;
@@ -64,6 +65,7 @@ perturb_merge(const sc_rows_shape shape, const sc_perturb_shape extra, __global 
             const double8 factor = powers(((double8)((double)max[b]) - m) * s, SC_ROWS_CUT);
             sum = fma(convert_double8(vload8(0, from + b * extra.n_temperatures)), factor, sum);
         }
+        sum *= 1.0 / (double)TEMPERED_UNIT;
     } else {
         __global const float *from =
             biased + (ulong)row * shape.n_blocks * extra.n_biases + (column - extra.n_temperatures);

@@ -107,7 +107,7 @@ static semcal_status make(workplace *w, semcal_error *error)
 
 semcal_status sc_bench_perturb(sc_bench *bench, semcal_error *error)
 {
-    static const double temperature[N_TEMPERATURES] = {0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.25, 1.5};
+    static const double temperature[N_TEMPERATURES] = {0.5, 0.6, 0.7, 0.8, 0.9, 1.1, 1.25, 1.5};
     workplace w = {.bench = bench};
     family temperatures = {&w, NULL}, biases = {&w, NULL}, tilts = {&w, NULL};
     semcal_status status = make(&w, error);

@@ -39,17 +39,12 @@ static semcal_status send_temperatures(sc_perturb *p, semcal_error *error)
     for (size_t t = 0; status == SEMCAL_OK && t < n; t++) {
         scale[t] = LOG2E / (t < p->n_tempered ? p->spec.temperature[p->tempered[t]] : 1);
         pair[2 * t] = (float)scale[t];
-        pair[2 * t + 1] = (float)(-100.0 / (double)pair[2 * t]);
     }
-    /* Temperatures that stand side by side and are alike share the point below which a logit counts no more: nowhere
-     * above 2^-50 of the best, nowhere so low that an exponent would not do. They are sorted, the first has the largest
-     * factor. */
-    for (size_t t = 0; status == SEMCAL_OK && t < n; t += SC_PERTURB_TEMPERED) {
-        size_t last = t + SC_PERTURB_TEMPERED < p->n_tempered ? t + SC_PERTURB_TEMPERED : p->n_tempered;
-        bool alike = last > t && scale[t] <= 2.3 * scale[last - 1];
-        for (size_t k = t; alike && k < t + SC_PERTURB_TEMPERED; k++) {
-            pair[2 * k + 1] = (float)(-118.0 / scale[t]);
-        }
+    /* A logit counts no more below 2^-118 of its block's largest at the first, lowest temperature of those that share
+     * the limit: below 2^-33 at the last, so that all of a block together stay below 2^-23. */
+    for (size_t t = 0, first = 0; status == SEMCAL_OK && t < n; t++) {
+        first = scale[first] > 3.5 * scale[t] ? t : first;
+        pair[2 * t + 1] = (float)(-118.0 / scale[first]);
     }
     if (status == SEMCAL_OK) {
         status = ensure(p, ROOM_TEMPERATURE, 8 * n, "temperatures", error);
