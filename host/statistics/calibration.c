@@ -95,7 +95,7 @@ static semcal_status smooth_scores(sc_calibration *out, const double *c, const d
     }
     out->smece = options->relplot ? out->smece_relplot : exact;
     out->smece_sigma = options->relplot ? out->smece_relplot_sigma : exact;
-    if (options->n_bootstrap > 0) {
+    if (options->n_bootstrap > 0 && n > 1) { /* one question says nothing about spread */
         status = intervals(out, exact, c, a, n, options, error);
     }
     if (status == SEMCAL_OK && options->n_floor > 0) {

@@ -512,7 +512,7 @@ static semcal_status spread(sc_family_gap *out, sample *s, const sc_family_optio
         status = sc_bootstrap_run(values, 1, NULL, s->n, &how, resampled, s, error);
     }
     if (status == SEMCAL_OK) {
-        sc_bootstrap_basic(out->interval, out->gap, values, b, 0, INFINITY);
+        sc_bootstrap_basic(out->interval, s->n > 1 ? out->gap : (double)NAN, values, b, 0, INFINITY);
         redraws r = {s, sc_random_key(options->seed, "family floor", options->name), options->n_draws, values};
         status = sc_parallel_for(b, options->n_threads, redrawn, &r, error);
     }

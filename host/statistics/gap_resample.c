@@ -93,8 +93,14 @@ static semcal_status redrawn(size_t i, unsigned thread, void *payload, semcal_er
     return status;
 }
 
+/* What a value can be at most: a tilt of 4 saves 4 nats, squared errors and residuals are at most 1. */
+static double most_of(size_t v)
+{
+    return v < SC_GAP_FAMILIES && v != SC_GAP_SQUARE ? SC_GAP_MOST_TILT : 1;
+}
+
 static semcal_status intervals(double (*ends[N_VALUES])[2], double *values, const double *whole, sc_groups *groups,
-                               const sc_bootstrap_options *options, semcal_error *error)
+                               size_t n, const sc_bootstrap_options *options, semcal_error *error)
 {
     double thinned[N_VALUES];
     size_t b = options->n_replicates;
@@ -104,9 +110,13 @@ static semcal_status intervals(double (*ends[N_VALUES])[2], double *values, cons
     }
     for (size_t v = 0; status == SEMCAL_OK && v < N_VALUES; v++) {
         double *interval = *ends[v];
+        if (n < 2) { /* one question says nothing about spread */
+            interval[0] = interval[1] = NAN;
+            continue;
+        }
         sc_bootstrap_basic(interval, thinned[v], values + v * b, b, -INFINITY, INFINITY);
         for (int end = 0; end < 2; end++) {
-            interval[end] = fmax(0, interval[end] + whole[v] - thinned[v]);
+            interval[end] = fmin(most_of(v), fmax(0, interval[end] + whole[v] - thinned[v]));
         }
     }
     return status;
@@ -133,7 +143,7 @@ semcal_status sc_gap_resample(sc_gap_spread *out, const double gap[SC_GAP_FAMILI
         status = sc_error_set(error, SEMCAL_E_CONFIG, "intervals of gaps need at least one replicate");
     }
     if (status == SEMCAL_OK) {
-        status = intervals(interval, values, whole, &groups, options, error);
+        status = intervals(interval, values, whole, &groups, n, options, error);
     }
     sc_group_free(&groups);
     if (status == SEMCAL_OK) {

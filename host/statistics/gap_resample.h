@@ -18,7 +18,7 @@
 enum { SC_GAP_SMCE, SC_GAP_DSMCE, SC_GAP_SMOOTH };
 
 typedef struct sc_gap_spread {
-    double interval[SC_GAP_FAMILIES][2]; /* basic bootstrap interval at 95 %, clipped at 0 */
+    double interval[SC_GAP_FAMILIES][2]; /* basic bootstrap interval at 95 %, in [0, 4] nats or [0, 1] */
     double floor[SC_GAP_FAMILIES];       /* mean over redraws */
     double floor_95[SC_GAP_FAMILIES];    /* their 95 % point */
     double smooth_interval[SC_GAP_SMOOTH][2], smooth_floor[SC_GAP_SMOOTH], smooth_floor_95[SC_GAP_SMOOTH];

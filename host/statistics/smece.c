@@ -11,6 +11,8 @@
 /* Resolutions tried in turn: 512 cells serve widths down to 1/32, each next one a width four times smaller. */
 #define FIRST_CELLS ((size_t)512)
 #define LEVELS 7
+/* From the next one on, a level costs more than to sort the sample. */
+#define CHEAP_LEVELS 3
 #define TOLERANCE 1e-9
 /* From this tolerance on, integrals need not be better than it either. */
 #define FAST 1e-5
@@ -96,6 +98,41 @@ static double solve(sc_smooth *smooth, double low, double excess_low, double hig
     return s + excess;
 }
 
+/* Places this close are one to the narrowest kernel, up to 1e-9 of the mass. */
+#define ONE_PLACE 1e-15
+
+typedef struct mass_at {
+    double c, m;
+} mass_at;
+
+static int compare_places(const void *x, const void *y)
+{
+    return sc_compare_doubles(&((const mass_at *)x)->c, &((const mass_at *)y)->c);
+}
+
+/* What no kernel can find more of than: all mass, that at one place together. */
+static semcal_status most_to_find(double *most, const double *c, const double *m, size_t n, semcal_error *error)
+{
+    mass_at *sorted = sc_memory_alloc(n, sizeof *sorted, error);
+    if (sorted == NULL) {
+        return SEMCAL_E_MEMORY;
+    }
+    for (size_t i = 0; i < n; i++) {
+        sorted[i] = (mass_at){c[i], m[i]};
+    }
+    qsort(sorted, n, sizeof *sorted, compare_places);
+    *most = 0;
+    for (size_t i = 0, j; i < n; i = j) {
+        double here = 0;
+        for (j = i; j < n && sorted[j].c - sorted[i].c <= ONE_PLACE; j++) {
+            here += sorted[j].m;
+        }
+        *most += fabs(here);
+    }
+    free(sorted);
+    return SEMCAL_OK;
+}
+
 semcal_status sc_smece_of_masses(double *smece, sc_smece_work *work, const double *c, const double *m, size_t n,
                                  double tolerance, semcal_error *error)
 {
@@ -119,6 +156,12 @@ semcal_status sc_smece_of_masses(double *smece, sc_smece_work *work, const doubl
             /* The root lies between this width and the value there. */
             *smece = solve(smooth, narrow, value - narrow, value, tolerance);
             return SEMCAL_OK;
+        }
+        if (i + 1 == CHEAP_LEVELS) {
+            semcal_status status = most_to_find(&most, c, m, n, error);
+            if (status != SEMCAL_OK) {
+                return status;
+            }
         }
         /* Narrower kernels find at least this and at most all mass: no need to look when that is the same. */
         if (most - value <= tolerance) {

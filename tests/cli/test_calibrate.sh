@@ -50,6 +50,19 @@ printf 'correct,confidence\nTRUE,.5\nfalse,.5\n' > words.csv
 "$SEMCAL" calibrate words.csv --json | grep -q '"accuracy": 0.5' || complain "true and false"
 "$SEMCAL" calibrate --help | grep -q 'PAIRS.csv' || complain "--help"
 
+printf 'confidence,correct\n.7,1\n' | tee one.csv >/dev/null
+"$SEMCAL" calibrate one.csv --json | python3 -c '
+import json,sys
+r = json.load(sys.stdin)
+assert all(v is None or v == [None, None] for k, v in r.items() if k.endswith("_ci")), "an interval from one pair"
+assert abs(r["smece"] - .3) < 1e-9 and r["smece_floor"] > 0' || complain "one pair"
+{ printf 'confidence,correct\n'; printf '1e-300,1\n%.0s' 1 2 3; printf '.5,0\n'; } >far.csv
+"$SEMCAL" calibrate far.csv --json | python3 -c '
+import json,sys
+r = json.load(sys.stdin)
+ends = {k: v[1] for k, v in r.items() if k.endswith("_ci")}
+assert all(v <= (4 if k.startswith("pgap") and "_sq" not in k else 1) for k, v in ends.items()), ends' || complain "impossible intervals"
+
 # bad CONTENT EXIT TEXT [options]: exit code, one line on stderr that contains TEXT, nothing on stdout.
 bad() {
   local content=$1 want=$2 text=$3; shift 3
