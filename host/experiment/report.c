@@ -60,7 +60,7 @@ static semcal_status write_report(sc_report_summary *summary, const sc_report_da
         tell(options, figures.complaints.data);
     }
     summary->n_figures = figures.n_drawn;
-    summary->n_tables = 3;
+    summary->n_tables = 3 + (data->analysis.n_texts > 0);
     sc_report_text_free(&page);
     sc_report_comparisons_free(&comparisons);
     sc_report_figures_free(&figures);

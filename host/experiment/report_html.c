@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "experiment/report_html.h"
 
+#include "experiment/report_texts.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -379,6 +381,7 @@ semcal_status sc_report_html(sc_report_text *p, const sc_report_data *data, cons
     put_status(p, data, figures);
     put_summary(p, data);
     put_cells(p, data);
+    sc_report_texts_html(p, data);
     sc_report_put(p, "<h2>Figures</h2>\n");
     put_figures(p, figures, false);
     put_comparisons(p, comparisons);

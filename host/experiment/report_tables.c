@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "experiment/report_text.h"
+#include "experiment/report_texts.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -127,5 +128,14 @@ semcal_status sc_report_tables(const char *folder, const sc_report_data *data, c
     if (status == SEMCAL_OK) {
         status = write_comparisons(folder, comparisons, error);
     }
-    return status == SEMCAL_OK ? write_questions(folder, data, error) : status;
+    if (status == SEMCAL_OK) {
+        status = write_questions(folder, data, error);
+    }
+    if (status == SEMCAL_OK && data->analysis.n_texts > 0) {
+        sc_report_text t;
+        sc_report_text_init(&t, error);
+        sc_report_texts_csv(&t, data);
+        status = write_table(folder, "texts.csv", &t, error);
+    }
+    return status;
 }

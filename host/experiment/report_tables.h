@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The tables of a report as CSV files: cells.csv, comparisons.csv, questions.csv. */
+/* The tables of a report as CSV files: cells.csv, comparisons.csv, questions.csv; texts.csv when there
+ * are text cells. */
 #ifndef SC_EXPERIMENT_REPORT_TABLES_H
 #define SC_EXPERIMENT_REPORT_TABLES_H
 

@@ -167,6 +167,38 @@ touch hostile-run/cells/m.w.concise.T1.h5
 expect 0 "" "$semcal" show hostile-run
 [ hostile-run/analysis.h5 -nt before ] || complain "a cell that changed was not analysed again"
 
+# ---- next-token calibration beside the questions ----
+cat >mixed.yaml <<YAML
+name: mixed
+models: [{name: m, path: $SEMCAL_SOURCE/configs/quickstart/models/base}]
+datasets:
+  - {name: w, path: $SEMCAL_SOURCE/configs/quickstart/data/world.jsonl, id: id, question: question, answers: answers,
+     collapse: exact, limit: 20}
+  - {name: tokens, path: $SEMCAL_SOURCE/configs/quickstart/data/documents.jsonl, format: text-jsonl, question: document,
+     limit: 600}
+styles: [concise]
+style: {concise: {prompt: "Q: {question}\nShort answer:", max_tokens: 10, stop: ["\n"], shots: 0}}
+sampling: {draws: 10}
+analyze: {bootstrap: 40, floor_redraws: 40}
+YAML
+expect 0 "2 of 2 cells done" "$semcal" run mixed.yaml -o mixed
+expect 0 "" "$semcal" report mixed
+grep -q "1 cells" out.txt && grep -q "4 tables" out.txt || complain "the report does not count its tables: $(cat out.txt)"
+"$semcal" analyze mixed --json | "$python" -c '
+import csv, json, sys
+want = json.load(sys.stdin)["text_cells"]
+rows = list(csv.DictReader(open("mixed/report/texts.csv", newline="")))
+page = open("mixed/report/index.html", encoding="utf-8").read()
+assert [r["cell"] for r in rows] == [t["name"] for t in want] == ["m.tokens.tokens.T1"], rows
+for key, number in want[0].items():
+    if isinstance(number, float):
+        assert abs(float(rows[0][key]) - number) <= 1e-9 * abs(number), key
+for key in ("smece", "smece_floor", "smece_classwise", "log_loss", "gap_temperature_crossfit", "gap_shift_crossfit"):
+    assert ">%.4f<" % want[0][key] in page, key
+assert "<bdi>m.tokens.tokens.T1</bdi>" in page and page.count("<h2 id=\"tokens\">") == 1' ||
+  complain "next tokens are not in the report"
+grep -q 'id="tokens"' hostile-run/report/index.html && complain "a run without texts has a section on them"
+
 # ---- without gnuplot, and with one that fails ----
 mkdir bin
 expect 0 "gnuplot is not installed" env PATH="$work/bin" "$semcal" report hostile-run -o bare
