@@ -113,6 +113,12 @@ static void print_exact(const sc_analysis *analysis, size_t width)
                share(t[6], cell->smece_certified[0]), share(t[7], cell->smece_certified[1]),
                cell->mode_certain < 1 ? "  ! budget too small for some questions" : "");
     }
+    if (begun) {
+        printf("\nexact: only questions whose mode is certain and whose responses found carry enough mass, hybrid: all "
+               "of\n"
+               "them where tails were drawn. certified: what smECE at width .05 lies between for sure, over all\n"
+               "questions; those whose mode is open count as worst case.\n");
+    }
 }
 
 static void print_mechanism(const sc_analysis *analysis, size_t width)

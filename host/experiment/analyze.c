@@ -121,7 +121,8 @@ static semcal_status read_column(reading *r, double **column, const char *name, 
                         r->products.collapse, name);
 }
 
-/* Pairs of an estimator: those it has, and for mass only where enough was found. */
+/* Pairs of an estimator: those it has, and for mass and exact only where enough was found: the middle of wide bounds is
+ * no confidence. */
 static void choose_pairs(reading *r, int estimator)
 {
     static const enum column confidence[] = {CONFIDENCE_FREQUENCY, CONFIDENCE_SPLIT, CONFIDENCE_MASS, CONFIDENCE_EXACT,
@@ -130,7 +131,10 @@ static void choose_pairs(reading *r, int estimator)
     const double *c = r->columns[confidence[estimator]], *a = r->columns[correct[estimator]];
     r->n_pairs = 0;
     for (size_t i = 0; i < r->n; i++) {
-        bool reliable = estimator != SC_ANALYSIS_MASS || r->columns[MASS_FOUND][i] >= r->config->analyze.reliable_mass;
+        double found = estimator == SC_ANALYSIS_MASS    ? r->columns[MASS_FOUND][i]
+                       : estimator == SC_ANALYSIS_EXACT ? 1 - r->columns[EXACT_UNEXPLORED][i]
+                                                        : 1;
+        bool reliable = found >= r->config->analyze.reliable_mass;
         if (reliable && isfinite(c[i]) && isfinite(a[i])) {
             r->c[r->n_pairs] = c[i] > 1 ? 1 : c[i];
             r->a[r->n_pairs++] = a[i];

@@ -151,7 +151,7 @@ typedef struct sc_config_analyze {
     int64_t splits;       /* random halves of the split estimator */
     int64_t folds;        /* of cross-fitted gaps */
     double flag_share;    /* a row is flagged when truncated or unparsed passes this share */
-    double reliable_mass; /* mass found below which the mass estimator is left out */
+    double reliable_mass; /* mass found below which mass and exact leave a question out */
 } sc_config_analyze;
 
 /* How early responses decide what they mean; see experiment/mechanism.h. */

@@ -182,7 +182,7 @@ static const sc_config_key analyze_keys[] = {
     {"flag_share", SC_KEY_REAL, AT(sc_config_analyze, flag_share), .standard = "0.05", RANGE(0, 1),
      .help = "a row is flagged when more than this share of its draws is truncated or unparsed"},
     {"reliable_mass", SC_KEY_REAL, AT(sc_config_analyze, reliable_mass), .standard = "0.9", RANGE(0, 1),
-     .help = "questions with less mass found are left out of the mass estimator"},
+     .help = "questions with less mass found are left out of the estimators mass and exact"},
 };
 static const sc_config_section analyze_section = {sizeof(sc_config_analyze), analyze_keys, COUNT(analyze_keys)};
 

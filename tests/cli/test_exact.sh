@@ -36,6 +36,12 @@ toy_data 40 9 # so many strings that neither twenty draws nor four prefixes tell
 run poor --set sampling.estimator=exact --set sampling.max_forward_tokens=4
 grep -q 'leaves the mode of 40 of 40' poor.err || complain "a budget too small is not said: $(cat poor.err)"
 "$semcal" analyze poor --json >poor.json 2>err.txt || complain "analyze poor: $(cat err.txt)"
+toy_data 40 2
+for mass in 0 0.9; do # half of the modes become certain, with bounds some tenths apart
+  folder=$([ "$mass" = 0 ] && echo wide || echo strict)
+  run "$folder" --set sampling.estimator=exact --set sampling.max_forward_tokens=45 --set analyze.reliable_mass=$mass
+  "$semcal" analyze "$folder" --json >"$folder.json" 2>err.txt || complain "analyze $folder: $(cat err.txt)"
+done
 toy_data 40 1
 
 "$python" - <<'PY' || complain "numbers of exact and hybrid"
@@ -48,12 +54,17 @@ def check(condition, text):
     if not condition:
         print("FAILED:", text, file=sys.stderr)
         bad = 1
-cell = {f: json.load(open(f + ".json"))["cells"][0] for f in ("exact", "hybrid", "poor")}
+cell = {f: json.load(open(f + ".json"))["cells"][0] for f in ("exact", "hybrid", "poor", "wide", "strict")}
 exact = cell["exact"]["estimators"]["exact"]
 check(exact["n"] == 40 and cell["exact"]["mode_certain"] == 1, "every mode is certain")
 check(abs(exact["mean_confidence"] - c) < 1e-6, f"mean confidence {exact['mean_confidence']}, the laws say {c}")
 low, high = cell["exact"]["smece_certified_lower"], cell["exact"]["smece_certified_upper"]
 check(low <= exact["smece_005"] <= high and high - low < 1e-3, f"certified [{low}, {high}], {exact['smece_005']}")
+# the middle of wide bounds is no confidence: a certain mode is not enough
+wide, narrow = cell["wide"], cell["strict"]
+check(wide["mode_certain"] == narrow["mode_certain"] and wide["estimators"]["exact"]["n"] ==
+      round(40 * wide["mode_certain"]) > narrow["estimators"]["exact"]["n"], "unreliable bounds are left out")
+check(wide["smece_certified_upper"] == narrow["smece_certified_upper"], "certified bounds are over all questions")
 check(cell["exact"]["estimators"]["hybrid"]["n"] == 40, "a finished enumeration is its own hybrid")
 hybrid = cell["hybrid"]["estimators"]["hybrid"]
 check(hybrid["n"] == 40, "hybrid has every question")
