@@ -2,11 +2,11 @@
 /*
  * What the stored cells of a run say about calibration: every number of a cell's row, for each estimator of confidence.
  *
- * The first three estimators are those of statistics/estimators.h: `frequency` (the paper's), `split` (without selection
- * bias) and `mass` (only questions whose responses found carry enough probability). Where responses were enumerated,
- * `exact` (only questions whose mode is certain and whose responses carry enough) and `hybrid` of statistics/exact.h
- * stand beside them. Two floors stand beside every smECE: the noise floor, and the model floor, which carries the
- * estimator's own bias.
+ * The first three estimators are those of statistics/estimators.h: `frequency` (the paper's), `split` (without
+ * selection bias) and `mass` (only questions whose responses found carry enough probability). Where responses were
+ * enumerated, `exact` (only questions whose mode is certain and whose responses carry enough) and `hybrid` of
+ * statistics/exact.h stand beside them. Two floors stand beside every smECE: the noise floor, and the model floor,
+ * which carries the estimator's own bias.
  */
 #ifndef SC_EXPERIMENT_ANALYZE_H
 #define SC_EXPERIMENT_ANALYZE_H
