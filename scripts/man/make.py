@@ -87,7 +87,7 @@ datasets:
 styles: [plain]
 style: {plain: {prompt: "{question}\\n", max_tokens: 12, stop: ["\\n"]}}
 sampling: {draws: 6, temperature: [1.0, 0.5], estimator: [tree, hybrid]}
-mechanism: {questions: 2, draws: 2, positions: 2, forks: 4}
+mechanism: {questions: 2, draws: 2, positions: 2, forks: 32}
 """
 # A text cell needs a model.
 MODEL = os.path.abspath(os.path.join(HERE, "..", "..", "configs", "quickstart", "models", "base"))

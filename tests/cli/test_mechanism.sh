@@ -20,6 +20,9 @@ run last last.yaml "${wanted[@]}"
 run forked last.yaml "${wanted[@]}" --set mechanism.max_forward_tokens=0
 run without first.yaml
 
+# fewer continuations than that say next to nothing about one prefix
+expect 2 "mechanism.forks" "$semcal" run first.yaml -o few "${wanted[@]}" --set mechanism.forks=31
+
 cell=$(basename first/cells/*.h5 .h5)
 [ ! -e without/mechanism ] || complain "a run without mechanism has a folder of it"
 before=$(digest without "$cell")
