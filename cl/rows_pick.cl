@@ -84,19 +84,33 @@ inline place locate(const sc_rows_shape shape, __global const float *restrict bl
     return result;
 }
 
-/* Walks from the place to the token; x is the vector at `first`, loaded ahead. */
-inline sc_rows_token walk(const place at, FLOATV x, __global const logit_t *q, const sc_rows_shape shape)
+/* How far the last walk came: the weights of its part before token `i`. */
+typedef struct trail {
+    ulong before;
+    uint row, first, i;
+} trail;
+
+/* Walks from the place to the token; x is the vector at `first`, loaded ahead. A draw that falls behind the last one
+ * of the same part goes on from there: sums of integers, so nothing changes but the time. */
+inline sc_rows_token walk(const place at, FLOATV x, trail *last, __global const logit_t *q, const sc_rows_shape shape)
 {
-    ulong rest = at.rest;
     sc_rows_token result;
     result.token = -1;
     result.logit = 0.0f;
-    for (uint i = at.first; at.found && i < shape.n_vocabulary; i += VW) {
+    if (last->row != at.row || last->first != at.first || at.rest < last->before) {
+        last->row = at.row;
+        last->first = last->i = at.first;
+        last->before = 0;
+    }
+    ulong rest = at.rest - last->before;
+    for (uint i = last->i; at.found && i < shape.n_vocabulary; i += VW) {
         INTV coarse = (INTV)(0), fine = (INTV)(0);
         x = i == at.first ? x : load_any(q, i, shape.n_vocabulary);
         quantize(weight_v(below(x, at.reference, shape.lowest), shape.c), &coarse, &fine);
         const ulong here = part_sum(coarse, fine);
         if (rest < here) {
+            last->i = i;
+            last->before = at.rest - rest;
             int a[VW], c[VW];
             CAT(vstore, VW)(coarse, 0, a);
             CAT(vstore, VW)(fine, 0, c);
@@ -117,7 +131,8 @@ inline sc_rows_token walk(const place at, FLOATV x, __global const logit_t *q, c
 }
 
 /* Work: one item per SC_ROWS_DRAWS(LSZ) draws: a CPU finds the places of several draws first, so that it waits for their
- * logits, scattered over memory, together. draw_row: row of the request. */
+ * logits, scattered over memory, together. draw_row: row of the request. Any order of draws is right; sorted by row and
+ * uniform they walk the row once. */
 __kernel void rows_draw(__global const logit_t *restrict logits, const sc_rows_shape shape,
                         __global const float *restrict block_max, __global const ulong *restrict part,
                         __global const ulong *restrict cumulative, __global const uint *restrict draw_row,
@@ -133,9 +148,12 @@ __kernel void rows_draw(__global const logit_t *restrict logits, const sc_rows_s
         places[j] = locate(shape, block_max, part, cumulative, row, uniform[first_draw + first + j]);
         x[j] = load_any(logits + shape.offset + row * shape.stride, places[j].first, shape.n_vocabulary);
     }
+    trail last;
+    last.row = last.first = last.i = 0xffffffffu;
+    last.before = 0;
     for (uint j = 0; j < n; j++) {
         out[first_draw + first + j] =
-            walk(places[j], x[j], logits + shape.offset + places[j].row * shape.stride, shape);
+            walk(places[j], x[j], &last, logits + shape.offset + places[j].row * shape.stride, shape);
     }
 }
 

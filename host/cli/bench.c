@@ -21,10 +21,11 @@ semcal_status sc_cli_bench(int argc, char **argv, semcal_error *error);
 static const struct {
     const char *what, *name;
     semcal_status (*suite)(sc_bench *bench, semcal_error *error);
+    long n_rounds; /* when none are asked for */
 } suites[] = {
-    {"kernels", "rows", sc_bench_rows}, {"kernels", "perturb", sc_bench_perturb},
-    {"kernels", "gemm", sc_bench_gemm}, {"decode", "decode", sc_bench_decode},
-    {"io", "io", sc_bench_io},
+    {"kernels", "rows", sc_bench_rows, 15}, {"kernels", "perturb", sc_bench_perturb, 15},
+    {"kernels", "gemm", sc_bench_gemm, 15}, {"decode", "decode", sc_bench_decode, 15},
+    {"job", "job", sc_bench_job_run, 3},    {"io", "io", sc_bench_io, 15},
 };
 
 static double now(const sc_bench *bench)
@@ -165,24 +166,36 @@ semcal_status sc_cli_bench(int argc, char **argv, semcal_error *error)
 {
     static const sc_cli_usage usage = {
         "bench",
-        "kernels|decode|io",
+        "kernels|decode|job|io",
         "achieved rates, and the ratio to the device's measured ceiling",
         1,
         1,
         "Ceilings are measured on the same device in the same process: reading and copying the same\nmemory, the "
-        "products of OpenBLAS where it is installed, the matrix products of a decoding step alone."};
+        "products of OpenBLAS where it is installed, the matrix products of a decoding step alone.\n`job` is the whole "
+        "sampling of many questions on random weights of the Qwen2.5-0.5B shape (or --model), all\nresponses of one "
+        "length; --head-scale sets how peaked the laws are and so how much draws share."};
     bool json = false, profile = false, help;
     const char *selector = NULL, *only = NULL, *clock_name = "wall";
-    long n_rounds = 15, n_rows = 256, n_vocabulary = 151936;
+    long n_rounds = 0, n_rows = 256, n_vocabulary = 151936, n_questions = 16, n_draws = 50, n_prompt = 256,
+         n_tokens = 16, n_layers = 24;
+    double head_scale = 1;
+    const char *model = NULL;
     const sc_cli_option options[] = {
         {"json", 0, SC_CLI_FLAG, &json, NULL, "print JSON"},
         {"profile", 0, SC_CLI_FLAG, &profile, NULL, "and the device time of every kernel against its floor"},
         {"device", 'd', SC_CLI_TEXT, &selector, "P:D|NAME", "OpenCL device (default: the best one)"},
-        {"only", 0, SC_CLI_TEXT, &only, "SUITE", "only this suite: rows, perturb, gemm, decode, io"},
-        {"rounds", 0, SC_CLI_INT, &n_rounds, "N", "rounds to take medians over (15)"},
+        {"only", 0, SC_CLI_TEXT, &only, "SUITE", "only this suite: rows, perturb, gemm, decode, job, io"},
+        {"rounds", 0, SC_CLI_INT, &n_rounds, "N", "rounds to take medians over (15; job 3)"},
         {"clock", 0, SC_CLI_TEXT, &clock_name, "wall|cpu", "cpu: processor time, steadier on a busy machine (wall)"},
         {"rows", 0, SC_CLI_INT, &n_rows, "N", "rows of logits (256)"},
         {"vocabulary", 0, SC_CLI_INT, &n_vocabulary, "V", "logits per row (151936)"},
+        {"model", 0, SC_CLI_TEXT, &model, "DIR", "job: a model folder (default: random weights)"},
+        {"questions", 0, SC_CLI_INT, &n_questions, "N", "job: questions per round (16)"},
+        {"draws", 0, SC_CLI_INT, &n_draws, "M", "job, rows: draws per question or row (50)"},
+        {"prompt", 0, SC_CLI_INT, &n_prompt, "N", "job: tokens of a prompt (256)"},
+        {"tokens", 0, SC_CLI_INT, &n_tokens, "N", "job: tokens of a response (16)"},
+        {"layers", 0, SC_CLI_INT, &n_layers, "N", "job: layers of the random model (24)"},
+        {"head-scale", 0, SC_CLI_REAL, &head_scale, "S", "job: factor on all logits (1)"},
     };
     const char **operands = sc_memory_alloc((size_t)argc, sizeof *operands, error);
     if (operands == NULL) {
@@ -195,10 +208,18 @@ semcal_status sc_cli_bench(int argc, char **argv, semcal_error *error)
     if (status != SEMCAL_OK || help) {
         goto done;
     }
-    if (n_rounds < 1 || n_rounds > 10000 || n_rows < 1 || n_rows > 1000000 || n_vocabulary < 1024 ||
+    if (n_rounds < 0 || n_rounds > 10000 || n_rows < 1 || n_rows > 1000000 || n_vocabulary < 1024 ||
         n_vocabulary > 524288) {
-        status =
-            sc_error_set(error, SEMCAL_E_CONFIG, "rounds 1 to 10000, rows 1 to 1000000, vocabulary 1024 to 524288");
+        status = sc_error_set(error, SEMCAL_E_CONFIG,
+                              "rounds 1 to 10000 (0: the default), rows 1 to 1000000, vocabulary 1024 to 524288");
+        goto done;
+    }
+    if (n_questions < 1 || n_questions > 100000 || n_draws < 1 || n_draws > 1000000 || n_prompt < 1 ||
+        n_prompt > 16384 || n_tokens < 1 || n_tokens > 16384 || n_layers < 1 || n_layers > 256 || !(head_scale > 0) ||
+        !(head_scale <= 1e6)) {
+        status = sc_error_set(error, SEMCAL_E_CONFIG,
+                              "questions 1 to 100000, draws 1 to 1000000, prompt and tokens 1 to 16384, layers 1 to "
+                              "256, head-scale above 0 and at most 1e6");
         goto done;
     }
     if (strcmp(clock_name, "wall") != 0 && strcmp(clock_name, "cpu") != 0) {
@@ -210,7 +231,8 @@ semcal_status sc_cli_bench(int argc, char **argv, semcal_error *error)
     device_options.profile = profile;
     double began_s = 0;
     bench.cpu_clock = strcmp(clock_name, "cpu") == 0;
-    bench.n_rounds = (size_t)n_rounds;
+    bench.job = (sc_bench_job){
+        model, (size_t)n_questions, (size_t)n_draws, (size_t)n_prompt, (size_t)n_tokens, (size_t)n_layers, head_scale};
     bench.n_rows = (size_t)n_rows;
     bench.n_vocabulary = (size_t)n_vocabulary;
     bool found = false;
@@ -226,6 +248,7 @@ semcal_status sc_cli_bench(int argc, char **argv, semcal_error *error)
             status = sc_device_open(&bench.device, &device_options, error);
             began_s = sc_clock_now_s();
         }
+        bench.n_rounds = (size_t)(n_rounds > 0 ? n_rounds : suites[i].n_rounds);
         if (status == SEMCAL_OK) {
             status = suites[i].suite(&bench, error);
         }

@@ -32,11 +32,19 @@ typedef struct sc_bench_entry {
     double rate, ratio; /* medians; NaN where they mean nothing */
 } sc_bench_entry;
 
+/* Sizes of the job (bench_job.c). */
+typedef struct sc_bench_job {
+    const char *model; /* folder; NULL: random weights */
+    size_t n_questions, n_draws, n_prompt, n_tokens, n_layers;
+    double head_scale;
+} sc_bench_job;
+
 typedef struct sc_bench {
     sc_device *device;
     size_t n_rounds;
     bool cpu_clock;              /* processor time of all threads instead of wall time */
     size_t n_rows, n_vocabulary; /* of the row kernels */
+    sc_bench_job job;
     sc_bench_entry *entries;
     size_t n, capacity;
 } sc_bench;
@@ -49,6 +57,7 @@ semcal_status sc_bench_rows(sc_bench *bench, semcal_error *error);
 semcal_status sc_bench_perturb(sc_bench *bench, semcal_error *error);
 semcal_status sc_bench_gemm(sc_bench *bench, semcal_error *error);
 semcal_status sc_bench_decode(sc_bench *bench, semcal_error *error);
+semcal_status sc_bench_job_run(sc_bench *bench, semcal_error *error);
 semcal_status sc_bench_io(sc_bench *bench, semcal_error *error);
 
 #endif

@@ -7,10 +7,11 @@
 #include "base/random.h"
 #include "device/rows.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { N_TOP = 20, N_DRAWS = 50, SLICE = 1 << 16 };
+enum { N_TOP = 20, SLICE = 1 << 16 };
 
 /* Everything the cases share. */
 typedef struct workplace {
@@ -169,7 +170,7 @@ static semcal_status fill_slice(size_t i, unsigned thread, void *payload, semcal
 
 static semcal_status make_host(workplace *w, semcal_error *error)
 {
-    size_t n = w->bench->n_rows, m = n * N_DRAWS;
+    size_t n = w->bench->n_rows, m = n * w->bench->job.n_draws;
     w->first_draw = sc_memory_alloc(n + 1, sizeof *w->first_draw, error);
     w->uniform = sc_memory_alloc(m, sizeof *w->uniform, error);
     w->target = sc_memory_alloc(n, sizeof *w->target, error);
@@ -182,7 +183,7 @@ static semcal_status make_host(workplace *w, semcal_error *error)
         return SEMCAL_E_MEMORY;
     }
     for (size_t i = 0; i < n; i++) {
-        w->first_draw[i + 1] = (i + 1) * N_DRAWS;
+        w->first_draw[i + 1] = (i + 1) * w->bench->job.n_draws;
         w->target[i] = (int32_t)(i * 97 % w->bench->n_vocabulary);
     }
     for (size_t j = 0; j < m; j++) {
@@ -240,6 +241,8 @@ static semcal_status measure(workplace *w, semcal_error *error)
         cases[i] = (sc_bench_case)SC_BENCH_CASE_INIT;
     }
     size_t n = 0;
+    char draws[80];
+    (void)snprintf(draws, sizeof draws, "rows: %zu draws, time on top", w->bench->job.n_draws);
     if (cpu) {
         cases[n++] = (sc_bench_case){"read, plain C", host_read, w, bytes, "GB/s", -1, -1, -1};
         cases[n++] = (sc_bench_case){"copy, plain C", host_copy, w, 2 * bytes, "GB/s", -1, -1, -1};
@@ -255,7 +258,7 @@ static semcal_status measure(workplace *w, semcal_error *error)
     int with_entropy = (int)n;
     cases[n++] = (sc_bench_case){"rows: law with entropy", law, w, bytes, "GB/s", 0, -1, -1};
     cases[n++] = (sc_bench_case){"rows: law at T=0.7 (two readings)", tempered, w, 2 * bytes, "GB/s", 0, -1, -1};
-    cases[n++] = (sc_bench_case){"rows: 50 draws, time on top", loss_draws, w, bytes, "GB/s", -1, loss, loss};
+    cases[n++] = (sc_bench_case){draws, loss_draws, w, bytes, "GB/s", -1, loss, loss};
     cases[n++] = (sc_bench_case){"rows: top 20, time on top", law_top, w, bytes, "GB/s", -1, with_entropy, loss};
     cases[n++] = (sc_bench_case){"rows: rank, time on top", law_rank, w, bytes, "GB/s", -1, with_entropy, loss};
     cases[n++] = (sc_bench_case){"rows: everything", everything, w, bytes, "GB/s", 0, -1, -1};

@@ -3,6 +3,7 @@
 
 #include "base/memory.h"
 #include "device/rows_law.h"
+#include "device/rows_sort.h"
 #include "device/selftest.h"
 
 #include <stdio.h>
@@ -64,6 +65,7 @@ struct sc_rows {
     sc_rows_token *top, *draws;
     uint32_t *draw_row;
     size_t law_capacity, raw_capacity, top_capacity, draws_capacity, draw_row_capacity;
+    sc_rows_sort sort; /* draws of rows with many */
 };
 
 /* ---- making ---- */
@@ -119,6 +121,7 @@ void sc_rows_free(sc_rows *rows)
     free(rows->top);
     free(rows->draws);
     free(rows->draw_row);
+    sc_rows_sort_free(&rows->sort);
     free(rows->build_options);
     free(rows);
 }
@@ -337,9 +340,13 @@ static semcal_status upload(sc_rows *rows, size_t n_draws, semcal_error *error)
         }
     }
     status = sc_buffer_enqueue_write(rows->rooms[ROOM_DRAW_ROW].buffer, 0, rows->draw_row, 4 * n_draws, error);
+    const uint64_t *uniform = request->uniform;
+    if (status == SEMCAL_OK) {
+        status = sc_rows_sort_draws(&uniform, &rows->sort, request, rows->input.n_rows, error);
+    }
     return status != SEMCAL_OK
                ? status
-               : sc_buffer_enqueue_write(rows->rooms[ROOM_UNIFORM].buffer, 0, request->uniform, 8 * n_draws, error);
+               : sc_buffer_enqueue_write(rows->rooms[ROOM_UNIFORM].buffer, 0, uniform, 8 * n_draws, error);
 }
 
 /* The part of a per-row output that belongs to a pass, by offset arguments rather than sub-buffers (alignment). */
@@ -569,6 +576,9 @@ semcal_status sc_rows_collect(sc_rows *rows, sc_rows_result *result, semcal_erro
     if (status == SEMCAL_OK && on_host) {
         status = sc_rows_on_host(&rows->input, request, &rows->result, error);
     }
+    const bool has_draws = !on_host && rows->input.n_rows > 0 && request->first_draw != NULL;
+    const sc_rows_token *draws =
+        has_draws ? sc_rows_sort_back(&rows->sort, rows->draws, request->first_draw[rows->input.n_rows]) : rows->draws;
     for (size_t i = 0; status == SEMCAL_OK && !on_host && i < rows->input.n_rows; i++) {
         const sc_rows_row *raw = request->temperature == 1 ? &rows->law[i] : &rows->raw[i];
         if (rows->law[i].bad || raw->bad) {
@@ -577,7 +587,7 @@ semcal_status sc_rows_collect(sc_rows *rows, sc_rows_result *result, semcal_erro
         }
         size_t first = request->first_draw == NULL ? 0 : request->first_draw[i];
         sc_rows_finish_row(&rows->result, i, request, &rows->law[i], raw, rows->top + i * request->n_top,
-                           rows->draws + first);
+                           draws + first);
     }
     if (result != NULL) {
         result->bad_row = rows->result.bad_row;

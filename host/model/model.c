@@ -222,6 +222,25 @@ done:
     return status;
 }
 
+/* The head reads the normed states, so its scale is that of their gain. */
+static semcal_status scale_head(sc_model *model, double scale, semcal_error *error)
+{
+    const size_t n = model->config.width;
+    float *gain = sc_memory_alloc(n, sizeof *gain, error);
+    semcal_status status = gain == NULL ? SEMCAL_E_MEMORY : SEMCAL_OK;
+    if (status == SEMCAL_OK) {
+        status = sc_buffer_read(model->final_norm, 0, gain, n * sizeof *gain, error);
+    }
+    for (size_t i = 0; status == SEMCAL_OK && i < n; i++) {
+        gain[i] *= (float)scale;
+    }
+    if (status == SEMCAL_OK) {
+        status = sc_buffer_write(model->final_norm, 0, gain, n * sizeof *gain, error);
+    }
+    free(gain);
+    return status;
+}
+
 /* ---- kernels and memory ---- */
 
 static semcal_status build_kernels(sc_model *model, semcal_error *error)
@@ -427,6 +446,7 @@ static semcal_status open_model(sc_model **model, const sc_model_config *config,
         (status = build_kernels(made, error)) != SEMCAL_OK ||
         (status = folder != NULL ? load_weights(made, folder, error) : random_weights(made, bf16, error)) !=
             SEMCAL_OK ||
+        (options->head_scale != 1 && (status = scale_head(made, options->head_scale, error)) != SEMCAL_OK) ||
         (status = lay_out_activations(made, error)) != SEMCAL_OK) {
         goto done;
     }

@@ -22,10 +22,11 @@ typedef struct sc_model_options {
     size_t max_rows;    /* rows per forward; 0: chosen */
     size_t max_outputs; /* rows with logits per forward; 0: chosen */
     size_t group_size;  /* local size of the kernels around the products, for tests; 0: by device */
+    double head_scale;  /* all logits times this, by way of the last norm's gain, for benchmarks; 1: as they are */
 } sc_model_options;
 #define SC_MODEL_OPTIONS_INIT                                                                                          \
     {                                                                                                                  \
-        SC_GEMM_AUTO, 0, 0, 0, 0                                                                                       \
+        SC_GEMM_AUTO, 0, 0, 0, 0, 1                                                                                    \
     }
 
 /* Opens the model folder. E_DATA / E_NUMERIC for defects of the files, E_DEVICE when it does not fit. */

@@ -342,8 +342,9 @@ static void fill_facts(sc_source_model *s)
                                       .build_options = s->build_options};
 }
 
-semcal_status sc_source_model_open(sc_source **source, const char *folder, sc_device *device,
-                                   const sc_source_model_options *options, semcal_error *error)
+/* `folder`, or random weights of the shape `config`. */
+static semcal_status open_source(sc_source **source, const char *folder, const sc_model_config *config,
+                                 sc_device *device, const sc_source_model_options *options, semcal_error *error)
 {
     static const sc_source_model_options defaults = SC_SOURCE_MODEL_OPTIONS_INIT;
     *source = NULL;
@@ -355,12 +356,14 @@ semcal_status sc_source_model_open(sc_source **source, const char *folder, sc_de
     s->base.functions = &functions;
     s->sharing = !options->no_prefix_sharing;
     semcal_status status = SEMCAL_OK;
-    if (!options->no_tokenizer) {
+    if (folder != NULL && !options->no_tokenizer) {
         status = sc_tokenizer_open(&s->tokenizer, folder, error);
     }
-    if (status != SEMCAL_OK ||
-        (status = sc_model_open(&s->model, folder, device, &options->model, error)) != SEMCAL_OK ||
-        (status = sc_rows_create(&s->rows, device, NULL, error)) != SEMCAL_OK ||
+    if (status == SEMCAL_OK) {
+        status = folder != NULL ? sc_model_open(&s->model, folder, device, &options->model, error)
+                                : sc_model_open_random(&s->model, config, true, device, &options->model, error);
+    }
+    if (status != SEMCAL_OK || (status = sc_rows_create(&s->rows, device, NULL, error)) != SEMCAL_OK ||
         (status = allocate(s, error)) != SEMCAL_OK || (status = try_rows(s, error)) != SEMCAL_OK) {
         close_source(&s->base);
         return status;
@@ -368,4 +371,16 @@ semcal_status sc_source_model_open(sc_source **source, const char *folder, sc_de
     fill_facts(s);
     *source = &s->base;
     return SEMCAL_OK;
+}
+
+semcal_status sc_source_model_open(sc_source **source, const char *folder, sc_device *device,
+                                   const sc_source_model_options *options, semcal_error *error)
+{
+    return open_source(source, folder, NULL, device, options, error);
+}
+
+semcal_status sc_source_model_open_random(sc_source **source, const sc_model_config *config, sc_device *device,
+                                          const sc_source_model_options *options, semcal_error *error)
+{
+    return open_source(source, NULL, config, device, options, error);
 }

@@ -26,4 +26,8 @@ typedef struct sc_source_model_options {
 semcal_status sc_source_model_open(sc_source **source, const char *folder, sc_device *device,
                                    const sc_source_model_options *options, semcal_error *error);
 
+/* The same with random bf16 weights of a given shape and no tokenizer, for benchmarks. */
+semcal_status sc_source_model_open_random(sc_source **source, const sc_model_config *config, sc_device *device,
+                                          const sc_source_model_options *options, semcal_error *error);
+
 #endif
