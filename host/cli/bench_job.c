@@ -91,9 +91,9 @@ static bool never_ends(sc_source *source, int32_t token)
     return false;
 }
 
-static void timed_limits(sc_source *source, size_t n_positions, size_t *live_nodes, size_t *batch_nodes)
+static void timed_limits(sc_source *source, const sc_limits_plan *plan, size_t *live_nodes, size_t *batch_nodes)
 {
-    inner_of(source)->functions->limits(inner_of(source), n_positions, live_nodes, batch_nodes);
+    inner_of(source)->functions->limits(inner_of(source), plan, live_nodes, batch_nodes);
 }
 
 static const sc_source_functions timed_functions = {.open = timed_open,
