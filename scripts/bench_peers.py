@@ -174,14 +174,28 @@ class Llama:
             self.c.llama_memory_seq_cp(self.memory, 0, s, -1, -1)
 
 
-def draw(torch, logits, n, generator):
-    """n tokens per row by inverse CDF and their log-probabilities, vectorized; faster than llama.cpp's own sampler."""
-    lse = torch.logsumexp(logits, -1, keepdim=True)
-    cdf = torch.exp(logits - lse).cumsum(-1)
-    u = torch.rand(logits.shape[0], n, generator=generator) * cdf[:, -1:]
-    token = torch.searchsorted(cdf, u, right=True).clamp_(max=VOCABULARY - 1)
-    return token, logits.gather(-1, token) - lse
+BLOCK = 128  # divides the vocabulary
 
+
+def draw(torch, logits, n, generator):
+    """n tokens per row and their log-probabilities by two-level inverse CDF, vectorized over rows: one exp per logit,
+    a cumulative sum over 1187 blocks, one inside the block found; many times faster than llama.cpp's own sampler."""
+    top = logits.amax(-1, keepdim=True)
+    if draw.room is None or draw.room.shape != logits.shape:
+        draw.room = torch.empty_like(logits)
+    weight = torch.sub(logits, top, out=draw.room).exp_().view(logits.shape[0], -1, BLOCK)
+    cdf = weight.sum(-1).double().cumsum(-1)
+    total = cdf[:, -1:]
+    u = torch.rand(logits.shape[0], n, generator=generator, dtype=torch.float64) * total
+    block = torch.searchsorted(cdf, u, right=True).clamp_(max=cdf.shape[1] - 1)
+    rest = u - torch.where(block > 0, cdf.gather(-1, (block - 1).clamp_(min=0)), 0.0)
+    rows = torch.arange(logits.shape[0])[:, None]
+    inside = weight[rows, block].double().cumsum(-1)
+    token = block * BLOCK + torch.searchsorted(inside, rest[..., None], right=True)[..., 0].clamp_(max=BLOCK - 1)
+    return token, logits.gather(-1, token).double() - top - torch.log(total)
+
+
+draw.room = None  # pages already touched
 
 def llama_job(args):
     import torch

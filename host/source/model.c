@@ -259,6 +259,7 @@ static void close_source(sc_source *source)
     free(s->build.output);
     free(s->build.pages);
     free(s->written_in);
+    free(s->written_from);
     free(s->placed);
     free(s->path);
     free(s->first_draw);
@@ -293,9 +294,10 @@ static semcal_status allocate(sc_source_model *s, semcal_error *error)
     s->build.table = sc_memory_alloc(rows, sizeof(int32_t), error);
     s->build.output = sc_memory_alloc(rows, sizeof(int32_t), error);
     s->written_in = sc_memory_alloc(n_pages, sizeof *s->written_in, error);
+    s->written_from = sc_memory_alloc(n_pages, sizeof *s->written_from, error);
     s->first_draw = sc_memory_alloc(sc_model_max_outputs(s->model) + 1, sizeof *s->first_draw, error);
     return s->build.token != NULL && s->build.position != NULL && s->build.table != NULL && s->build.output != NULL &&
-                   s->written_in != NULL && s->first_draw != NULL
+                   s->written_in != NULL && s->written_from != NULL && s->first_draw != NULL
                ? SEMCAL_OK
                : SEMCAL_E_MEMORY;
 }

@@ -51,6 +51,14 @@ static semcal_status list_pages(sc_source_model *s, const sc_model_node *node, i
     return status;
 }
 
+static void note_write(sc_source_model *s, int32_t page, uint8_t slot)
+{
+    if (s->written_in[page] != s->build.number || slot < s->written_from[page]) {
+        s->written_from[page] = slot;
+    }
+    s->written_in[page] = s->build.number;
+}
+
 /* Rows for positions `first` .. length - 1 of a placed node; builds that get full are run. */
 static semcal_status add_rows(sc_source_model *s, const sc_model_node *node, int32_t first,
                               const sc_law_request *request, sc_law_result *result, semcal_error *error)
@@ -73,7 +81,7 @@ static semcal_status add_rows(sc_source_model *s, const sc_model_node *node, int
         b->position[b->n_rows] = t;
         b->table[b->n_rows] = table;
         b->n_rows++;
-        s->written_in[node->pages[t / SC_PAGE]] = b->number;
+        note_write(s, node->pages[t / SC_PAGE], (uint8_t)(t % SC_PAGE));
     }
     return SEMCAL_OK;
 }
@@ -147,8 +155,8 @@ static semcal_status place_child(sc_source_model *s, sc_model_node *node, const 
     if (*last >= 0 && sc_pages_claim(s->pages, *last, slot)) {
         return SEMCAL_OK;
     }
-    if (*last >= 0 && s->written_in[*last] == s->build.number && s->build.n_rows > 0) {
-        /* What is to be copied is not computed yet. */
+    if (*last >= 0 && s->build.n_rows > 0 && s->written_in[*last] == s->build.number && s->written_from[*last] < slot) {
+        /* What is to be copied is not computed yet. A sibling's own slot does not count: it is written over. */
         status = sc_model_build_run(s, request, result, error);
     }
     if (status != SEMCAL_OK || (status = sc_pages_take(s->pages, &fresh, error)) != SEMCAL_OK) {

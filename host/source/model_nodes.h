@@ -41,8 +41,9 @@ typedef struct sc_source_model {
     int32_t *free_nodes;
     size_t n_free, free_capacity;
     sc_model_build build;
-    uint64_t *written_in; /* [n_pages] number of the build that last wrote the page */
-    int32_t *placed;      /* nodes placed by the call under way, to be undone when it fails */
+    uint64_t *written_in;  /* [n_pages] number of the build that last wrote the page */
+    uint8_t *written_from; /* [n_pages] first slot of the page that this build writes */
+    int32_t *placed;       /* nodes placed by the call under way, to be undone when it fails */
     size_t n_placed, placed_capacity;
     int32_t *path; /* scratch: unplaced ancestors */
     size_t path_capacity;
