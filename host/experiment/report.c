@@ -19,9 +19,7 @@ static void tell(const sc_report_options *options, const char *line)
 static semcal_status draw(sc_report_figures *figures, const sc_report_data *data, semcal_error *error)
 {
     static semcal_status (*const charts[])(sc_report_figures *, const sc_report_data *, semcal_error *) = {
-        sc_report_reliability_grids,
-        sc_report_charts,
-        sc_report_panels,
+        sc_report_reliability_grids, sc_report_charts, sc_report_tokens_panels, sc_report_panels,
         sc_report_reliability_cells,
     };
     semcal_status status = SEMCAL_OK;
@@ -60,7 +58,7 @@ static semcal_status write_report(sc_report_summary *summary, const sc_report_da
         tell(options, figures.complaints.data);
     }
     summary->n_figures = figures.n_drawn;
-    summary->n_tables = 3 + (data->analysis.n_texts > 0);
+    summary->n_tables = data->tokens != NULL ? 5 : 3;
     sc_report_text_free(&page);
     sc_report_comparisons_free(&comparisons);
     sc_report_figures_free(&figures);
@@ -77,7 +75,7 @@ semcal_status sc_report_make(sc_report_summary *summary, const char *run, const 
     if (status != SEMCAL_OK) {
         return status;
     }
-    summary->n_cells = data.n_cells;
+    summary->n_cells = data.analysis.n_cells + data.analysis.n_texts;
     summary->n_missing = data.analysis.n_missing;
     summary->n_failed = data.analysis.n_failed;
     if (options->folder == NULL) {

@@ -3,6 +3,7 @@
 #include "experiment/report_charts.h"
 
 #include "base/memory.h"
+#include "experiment/report_rows.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -19,104 +20,29 @@ static bool has_pairs(const sc_report_cell *cell)
     return row_of(cell)->calibration.n > 0;
 }
 
-/* A step of 1, 2 or 5 times a power of ten that gives at most `most` ticks. */
-static double tick_step(double range, double most)
-{
-    double step = pow(10, floor(log10(range / most)));
-    static const double factors[] = {1, 2, 5, 10};
-    for (size_t i = 0; i < 4; i++) {
-        if (range / (step * factors[i]) <= most) {
-            return step * factors[i];
-        }
-    }
-    return step * 10;
-}
-
-/* About the width of a text of 12 points. */
-static double text_width(const char *text)
-{
-    return 7.3 * (double)strlen(text);
-}
-
-/* ---- rows: a heading per dataset, a line per cell ---- */
-
-typedef struct rows {
-    const sc_report_data *data;
-    double top, step; /* pixels */
-    double *y;        /* [n_cells] of the cell, NaN: not shown */
-    double label;     /* width of the longest name */
-    double height;    /* of all rows */
-} rows;
-
-static void row_name(char name[128], const sc_report_cell *cell)
-{
-    (void)snprintf(name, 128, "%s, %s", cell->variant, cell->numbers->style);
-}
-
-static semcal_status make_rows(rows *r, const sc_report_data *data, bool (*has)(const sc_report_cell *),
-                               semcal_error *error)
-{
-    *r = (rows){.data = data, .top = 34, .step = 24};
-    r->y = sc_memory_alloc(data->n_cells, sizeof *r->y, error);
-    if (r->y == NULL) {
-        return SEMCAL_E_MEMORY;
-    }
-    double y = r->top;
-    for (size_t d = 0; d < data->n_datasets; d++) {
-        y += d > 0 ? 12 : 0;
-        y += r->step;
-        for (size_t i = 0; i < data->n_cells; i++) {
-            char name[128];
-            if (strcmp(data->cells[i].numbers->dataset, data->datasets[d]) != 0) {
-                continue;
-            }
-            r->y[i] = has(&data->cells[i]) ? y : (double)NAN;
-            y += has(&data->cells[i]) ? r->step : 0;
-            row_name(name, &data->cells[i]);
-            r->label = fmax(r->label, text_width(name));
-        }
-    }
-    r->height = y - r->top;
-    return SEMCAL_OK;
-}
-
-static void put_row_names(sc_report_figure *figure, const rows *r, double x)
-{
-    for (size_t d = 0; d < r->data->n_datasets; d++) {
-        for (size_t i = 0; i < r->data->n_cells; i++) {
-            if (strcmp(r->data->cells[i].numbers->dataset, r->data->datasets[d]) == 0 && isfinite(r->y[i])) {
-                sc_report_label(figure, x, r->y[i] - r->step, "right", "ink", -12, r->data->datasets[d]);
-                break;
-            }
-        }
-    }
-    for (size_t i = 0; i < r->data->n_cells; i++) {
-        if (isfinite(r->y[i])) {
-            char name[128];
-            row_name(name, &r->data->cells[i]);
-            sc_report_label(figure, x, r->y[i], "right", "ink", 12, name);
-        }
-    }
-}
-
 /* ---- smECE of every cell with its floors ---- */
+
+#define READING                                                                                                        \
+    "The dot is smECE by frequency with its 95 % interval, the ring the split estimator, which has no selection "      \
+    "bias. "                                                                                                           \
+    "The grey bar ends at what a calibrated model with as many questions and draws stays below in 95 % of cases, the " \
+    "mark in it is its mean: a dot inside the bar shows no miscalibration, a blue one. On the right the "              \
+    "overconfidence."
 
 static semcal_status chart_smece(sc_report_figures *figures, const sc_report_data *data, semcal_error *error)
 {
-    rows r;
-    semcal_status status = make_rows(&r, data, has_pairs, error);
+    static const char reading[] = READING;
+    static const char reading_tokens[] = READING
+        " Rows of tokens are the same for the next token of a plain text: the most probable one for the answer, "
+        "its probability for the confidence; with so many tokens the bar is short.";
+    sc_report_rows r;
+    semcal_status status = sc_report_rows_make(&r, data, has_pairs, error);
     sc_report_figure *f = NULL;
     const double left = r.label + 24, width = 460;
     if (status == SEMCAL_OK) {
-        f = sc_report_figure_begin(
-            figures, "smece", (int)(left + width + 84), (int)(r.top + r.height + 48), "SmoothECE of every cell",
-            "The dot is smECE by frequency with its 95 % interval, the ring the split estimator, which has no "
-            "selection "
-            "bias. The grey bar ends at what a calibrated model with as many questions and draws stays below in 95 % "
-            "of "
-            "cases, the mark in it is its mean: a dot inside the bar shows no miscalibration, a blue one. On the right "
-            "the overconfidence.",
-            error);
+        f = sc_report_figure_begin(figures, "smece", (int)(left + width + 84), (int)(r.top + r.height + 48),
+                                   "SmoothECE of every cell",
+                                   data->cells[data->n_cells - 1].text == NULL ? reading : reading_tokens, error);
         status = f == NULL ? SEMCAL_E_MEMORY : SEMCAL_OK;
     }
     if (status == SEMCAL_OK) {
@@ -147,7 +73,7 @@ static semcal_status chart_smece(sc_report_figures *figures, const sc_report_dat
             sc_report_label(f, left + width + 60, r.y[i], "right", colour, 12, line);
         }
         (void)sc_report_block_end(f);
-        put_row_names(f, &r, left - 12);
+        sc_report_rows_names(f, &r, left - 12);
         sc_report_label(
             f, left, r.top - 10, "left", "mute", 11,
             "\xe2\x97\x8f by frequency, with interval   \xe2\x97\x8b split   \xe2\x96\xae 95 % of calibrated "
@@ -160,12 +86,12 @@ static semcal_status chart_smece(sc_report_figures *figures, const sc_report_dat
             "set yrange [%g:%g]; set xrange [0:%g]\n"
             "unset ytics; set border 1; set xtics %g\nset xlabel 'smECE' textcolor rgb mute offset 0,0.3\n"
             "plot data using ($6/2):1:($6/2):(5) with boxxyerror fillcolor rgb faint fillstyle solid noborder, "
-            "\\\n     data using 5:1:(0):(5) with boxxyerror linecolor rgb mute linewidth 1.5, \\\n"
+            "\\\n     data using 5:($1-5):(0):(10) with vectors nohead linecolor rgb mute linewidth 1.5, \\\n"
             "     for [k=0:1] data using 2:($8 == k ? $1 : NaN):3:4 with xerrorbars pointtype 7 pointsize 0.9 "
             "linewidth 1.6 linecolor rgb (k ? orange : blue), \\\n"
             "     for [k=0:1] data using 7:($8 == k ? $1 : NaN) with points pointtype 6 pointsize 0.9 linewidth "
             "1.4 linecolor rgb (k ? orange : blue)\n",
-            r.top + r.height, r.top, most * 1.04, tick_step(most, 6));
+            r.top + r.height, r.top, most * 1.04, sc_report_tick_step(most, 6));
         sc_report_panel_end(f);
         status = sc_report_figure_end(figures, error);
     }
@@ -188,7 +114,7 @@ static bool overlap(const box *a, const box *b)
 static void place_text(sc_report_figure *figure, box *taken, size_t *n_taken, double x, double y, const char *colour,
                        const char *text, const box *frame)
 {
-    const double width = .9 * text_width(text), height = 13;
+    const double width = .9 * sc_report_text_width(text), height = 13;
     static const double dx[] = {8, -8, 8, -8, 8, -8, 8, -8}, dy[] = {0, 0, -13, -13, 13, 13, -26, -26};
     size_t best = 0, fewest = SIZE_MAX;
     box at = {0};
@@ -279,7 +205,7 @@ static void put_accuracy(sc_report_figure *f, const sc_report_data *data, const 
                           c->accuracy_ci[1], c->smece, c->smece_ci[0], c->smece_ci[1], floor_of(row),
                           cell->numbers->name);
             char name[128];
-            row_name(name, cell);
+            sc_report_row_name(name, cell);
             place_text(f, taken, &n_taken, axes_x(a, c->accuracy), axes_y(a, c->smece), sc_report_colour_of(d), name,
                        frame);
         }
@@ -313,7 +239,7 @@ static semcal_status chart_accuracy(sc_report_figures *figures, const sc_report_
                       "set xrange [%g:%g]; set yrange [0:%g]; set xtics 0.1; set ytics %g\n"
                       "set xlabel 'accuracy' textcolor rgb mute offset 0,0.3\n"
                       "set ylabel 'smECE' textcolor rgb mute offset 0.5,0\nplot ",
-                      a.least, a.least + a.width, a.most, tick_step(a.most, 6));
+                      a.least, a.least + a.width, a.most, sc_report_tick_step(a.most, 6));
         for (size_t d = 0; d < data->n_datasets; d++) {
             const char *colour = sc_report_colour_of(d);
             sc_report_put(
@@ -429,8 +355,8 @@ static void put_overconfidence_panels(sc_report_figure *f, const sc_report_data 
                       "set xrange [%g:%g]; set yrange [%g:%g]; set ytics %g; set format y '%s'\n"
                       "set arrow from graph 0,first 0 to graph 1,first 0 nohead back linecolor rgb mute linewidth 0.8\n"
                       "set ylabel '%s' textcolor rgb mute offset 0.5,0\nset xtics (",
-                      least_place - .6, most_place + .6, -most, most, tick_step(2 * most, 6), d == 0 ? "%g" : "",
-                      d == 0 ? "overconfidence" : "");
+                      least_place - .6, most_place + .6, -most, most, sc_report_tick_step(2 * most, 6),
+                      d == 0 ? "%g" : "", d == 0 ? "overconfidence" : "");
         for (size_t v = 0; v < data->n_variants; v++) {
             sc_report_put(&f->script, v > 0 ? ", " : "");
             sc_report_put_gnuplot(&f->script, data->variants[v]);
@@ -480,8 +406,8 @@ static bool has_draws(const sc_report_cell *cell)
 
 static semcal_status chart_draws(sc_report_figures *figures, const sc_report_data *data, semcal_error *error)
 {
-    rows r;
-    semcal_status status = make_rows(&r, data, has_draws, error);
+    sc_report_rows r;
+    semcal_status status = sc_report_rows_make(&r, data, has_draws, error);
     double most = 0, least = 1;
     for (size_t i = 0; i < data->n_cells; i++) {
         most = has_draws(&data->cells[i]) ? fmax(most, data->cells[i].numbers->draws_per_forward) : most;
@@ -497,7 +423,8 @@ static semcal_status chart_draws(sc_report_figures *figures, const sc_report_dat
     sc_report_figure *f = sc_report_figure_begin(
         figures, "draws_per_forward", (int)(left + width + 60), (int)(r.top + r.height + 48), "Draws per forward",
         "Tokens drawn for each token run through the model, on a logarithmic scale. At 1, nothing is shared; above it, "
-        "draws that begin alike share the work, so that fifty draws cost as much as a few. The more certain a model, "
+        "draws that begin alike share the work, so that at 5 fifty draws cost as much as ten alone. The more certain a "
+        "model, "
         "the more is shared.",
         error);
     status = f == NULL ? SEMCAL_E_MEMORY : SEMCAL_OK;
@@ -511,7 +438,7 @@ static semcal_status chart_draws(sc_report_figures *figures, const sc_report_dat
             }
         }
         (void)sc_report_block_end(f);
-        put_row_names(f, &r, left - 12);
+        sc_report_rows_names(f, &r, left - 12);
         sc_report_panel(f, left, r.top, width, r.height);
         sc_report_put(&f->script,
                       "set logscale x 2; set xrange [%g:%g]; set yrange [%g:%g]\n"
@@ -531,17 +458,23 @@ static semcal_status chart_draws(sc_report_figures *figures, const sc_report_dat
 
 semcal_status sc_report_charts(sc_report_figures *figures, const sc_report_data *data, semcal_error *error)
 {
-    semcal_status status = SEMCAL_OK;
-    for (size_t i = 0; i < data->n_cells; i++) {
-        if (has_pairs(&data->cells[i])) {
-            status = chart_smece(figures, data, error);
-            break;
-        }
+    sc_report_data all;
+    bool any = false;
+    semcal_status status = sc_report_data_join(&all, data, error);
+    for (size_t i = 0; i < all.n_cells; i++) {
+        any = any || has_pairs(&all.cells[i]);
     }
+    if (status == SEMCAL_OK && any) {
+        status = chart_smece(figures, &all, error);
+    }
+    if (status == SEMCAL_OK) {
+        status = sc_report_loss_gaps(figures, &all, error);
+    }
+    sc_report_data_join_free(&all);
     if (status == SEMCAL_OK) {
         status = chart_overconfidence(figures, data, error);
     }
-    if (status == SEMCAL_OK) {
+    if (status == SEMCAL_OK && data->n_cells > 0) {
         status = chart_accuracy(figures, data, error);
     }
     return status == SEMCAL_OK ? chart_draws(figures, data, error) : status;

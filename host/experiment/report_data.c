@@ -228,7 +228,7 @@ static void add_name(const char **names, size_t *n, const char *name)
     names[(*n)++] = name;
 }
 
-static semcal_status list_axes(sc_report_data *data, semcal_error *error)
+semcal_status sc_report_data_list(sc_report_data *data, semcal_error *error)
 {
     data->datasets = sc_memory_alloc(data->n_cells, sizeof *data->datasets, error);
     data->styles = sc_memory_alloc(data->n_cells, sizeof *data->styles, error);
@@ -257,6 +257,36 @@ const sc_report_cell *sc_report_data_find(const sc_report_data *data, const char
     return NULL;
 }
 
+semcal_status sc_report_data_join(sc_report_data *all, const sc_report_data *data, semcal_error *error)
+{
+    const sc_report_data *tokens = data->tokens != NULL ? &data->tokens->cells : NULL;
+    *all = (sc_report_data){.run = data->run};
+    all->n_cells = data->n_cells + (tokens != NULL ? tokens->n_cells : 0);
+    all->cells = sc_memory_alloc(all->n_cells, sizeof *all->cells, error);
+    if (all->cells == NULL) {
+        return SEMCAL_E_MEMORY;
+    }
+    for (size_t i = 0; i < all->n_cells; i++) {
+        all->cells[i] = i < data->n_cells ? data->cells[i] : tokens->cells[i - data->n_cells];
+    }
+    return sc_report_data_list(all, error);
+}
+
+void sc_report_data_join_free(sc_report_data *all)
+{
+    free(all->cells);
+    free(all->datasets);
+    free(all->styles);
+    free(all->variants);
+    *all = (sc_report_data){0};
+}
+
+double sc_report_cell_floor(const sc_analysis_cell *cell)
+{
+    const sc_analysis_row *row = &cell->rows[SC_ANALYSIS_FREQUENCY];
+    return isfinite(row->model_floor.mean) ? row->model_floor.mean : row->calibration.smece_floor;
+}
+
 sc_report_verdict sc_report_cell_verdict(const sc_analysis_cell *cell)
 {
     const sc_analysis_row *row = &cell->rows[SC_ANALYSIS_FREQUENCY];
@@ -276,11 +306,6 @@ semcal_status sc_report_data_read(sc_report_data *data, const char *run, const s
         const sc_analyze_options analyze = {.sink = options->sink, .payload = options->payload};
         status = sc_analysis_get(&data->analysis, run, false, &analyze, error);
     }
-    if (status == SEMCAL_OK && data->analysis.n_cells == 0) {
-        status = sc_error_set(
-            error, SEMCAL_E_DATA,
-            "%s: it has text cells alone, and a report is about questions; 'semcal analyze' shows them", run);
-    }
     if (status == SEMCAL_OK) {
         data->cells = sc_memory_alloc(data->analysis.n_cells, sizeof *data->cells, error);
         status = data->cells == NULL ? SEMCAL_E_MEMORY : SEMCAL_OK;
@@ -293,7 +318,10 @@ semcal_status sc_report_data_read(sc_report_data *data, const char *run, const s
         }
     }
     if (status == SEMCAL_OK) {
-        status = list_axes(data, error);
+        status = sc_report_data_list(data, error);
+    }
+    if (status == SEMCAL_OK && data->analysis.n_texts > 0) {
+        status = sc_report_tokens_read(data, options, error);
     }
     if (status != SEMCAL_OK) {
         sc_report_data_free(data);
@@ -319,6 +347,7 @@ void sc_report_data_free(sc_report_data *data)
     free(data->datasets);
     free(data->styles);
     free(data->variants);
+    sc_report_tokens_free(data);
     sc_analysis_free(&data->analysis);
     sc_run_state_free(&data->state);
     *data = (sc_report_data){0};

@@ -28,6 +28,7 @@ enum { SC_REPORT_WORST = 5 }; /* questions shown per cell */
 
 typedef struct sc_report_cell {
     const sc_analysis_cell *numbers; /* borrowed */
+    const sc_analysis_text *text;    /* borrowed; NULL: not a cell of text */
     const sc_cell *plan;
     char *variant; /* the row of a grid: model, and what else tells cells of one dataset and style apart */
     size_t n;
@@ -52,7 +53,15 @@ typedef struct sc_report_data {
     size_t n_cells;
     const char **datasets, **styles, **variants; /* those of the cells, in order of appearance; borrowed */
     size_t n_datasets, n_styles, n_variants;
+    struct sc_report_tokens *tokens; /* next-token calibration, NULL: there are no text cells */
 } sc_report_data;
+
+/* The text cells of a run in the shape of the others, so that the same figures show them: tokens for questions, the
+ * most probable token for the mode. There are no questions (n = 0) and no model floor. */
+typedef struct sc_report_tokens {
+    sc_report_data cells;     /* of text alone */
+    sc_analysis_cell *shapes; /* what cells.cells[i].numbers points at */
+} sc_report_tokens;
 
 semcal_status sc_report_data_read(sc_report_data *data, const char *run, const sc_report_options *options,
                                   semcal_error *error);
@@ -61,6 +70,20 @@ void sc_report_data_free(sc_report_data *data);
 /* The cell of a place in a grid, or NULL. */
 const sc_report_cell *sc_report_data_find(const sc_report_data *data, const char *dataset, const char *style,
                                           const char *variant);
+
+/* All cells of both kinds, borrowed from `data`: free `all->cells` and its lists with sc_report_data_join_free. */
+semcal_status sc_report_data_join(sc_report_data *all, const sc_report_data *data, semcal_error *error);
+void sc_report_data_join_free(sc_report_data *all);
+
+/* Fills data->tokens (report_tokens_data.c). */
+semcal_status sc_report_tokens_read(sc_report_data *data, const sc_report_options *options, semcal_error *error);
+void sc_report_tokens_free(sc_report_data *data);
+
+/* datasets, styles, variants of data->cells. */
+semcal_status sc_report_data_list(sc_report_data *data, semcal_error *error);
+
+/* The floor that a cell's smECE is read against: the model floor, where there is none the noise floor. */
+double sc_report_cell_floor(const sc_analysis_cell *cell);
 
 /* How a cell's smECE stands against the floors. */
 typedef enum sc_report_verdict {

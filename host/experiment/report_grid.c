@@ -122,7 +122,7 @@ static semcal_status draw(sc_report_figures *figures, layout *l, const char *nam
     find_rows(l);
     l->left = 84;
     l->top = 58;
-    l->gap = 14;
+    l->gap = l->grid->gap > 0 ? l->grid->gap : 14;
     l->width = l->n_columns > 4 ? 154 : 196;
     l->height = l->width * l->grid->aspect;
     int width = (int)(l->left + (double)l->n_columns * (l->width + l->gap) + 4);

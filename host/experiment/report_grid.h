@@ -14,6 +14,7 @@ typedef struct sc_report_place {
 typedef struct sc_report_grid {
     const char *name, *title, *reading, *x_label, *y_label;
     double aspect;                               /* height of a panel over its width */
+    double gap;                                  /* pixels between panels, 0: little; for axes of their own */
     double (*range)(const sc_report_cell *cell); /* what the cell needs of a common axis; NULL: nothing */
     bool (*has)(const sc_report_cell *cell);     /* whether the cell has something to show */
     void (*panel)(sc_report_figure *figure, const sc_report_cell *cell, const sc_report_place *place);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "experiment/report_html.h"
 
-#include "experiment/report_texts.h"
+#include "experiment/report_html_parts.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -38,22 +38,23 @@ static const char STYLE[] =
     "--page:#0f1114;--blue:#5ab4ea;--orange:#ff8f3f;--note:#2a2118}}\n"
     "@media print{:root{--ink:#000;--mute:#444;--faint:#ccc;--paper:#fff;--page:#fff;--blue:#0072b2;--orange:#c25500;"
     "--note:#fff}body{font-size:11px}main{max-width:none;padding:0}.scroll{overflow:visible}table{font-size:9px}"
-    "th,td{padding:2px 4px}figure,.scroll,.question{border-color:#ccc}}\n";
+    "th,td{padding:2px 4px}td small{font-size:8px}h2,h3,summary{break-after:avoid}figure "
+    "svg{max-height:42vh}figure,.scroll,.question{border-color:#ccc}}\n";
 
-static void put_name(sc_report_text *p, const char *text)
+void sc_report_html_name(sc_report_text *p, const char *text)
 {
     sc_report_put(p, "<bdi>");
     sc_report_put_html(p, text, 0);
     sc_report_put(p, "</bdi>");
 }
 
-static void put_share(sc_report_text *p, double value)
+void sc_report_html_share(sc_report_text *p, double value)
 {
     char t[16];
     sc_report_put(p, "<td>%s</td>", sc_report_share(t, value));
 }
 
-static void put_interval(sc_report_text *p, double value, const double ci[2], const char *class)
+void sc_report_html_interval(sc_report_text *p, double value, const double ci[2], const char *class)
 {
     char t[3][16];
     sc_report_put(p, "<td><span class=\"%s\">%s</span>", class, sc_report_share(t[0], value));
@@ -82,7 +83,7 @@ static void put_status(sc_report_text *p, const sc_report_data *data, const sc_r
             for (size_t k = 0; k < data->analysis.n_missing; k++) {
                 if (strcmp(data->analysis.missing[k], cell->cell->name) == 0) {
                     sc_report_put(p, "<li>");
-                    put_name(p, cell->cell->name);
+                    sc_report_html_name(p, cell->cell->name);
                     if (cell->committed > 0) {
                         sc_report_put(p, ", %llu", (unsigned long long)cell->committed);
                         sc_report_put(p, cell->questions > 0 ? " of %llu questions" : " questions",
@@ -90,7 +91,7 @@ static void put_status(sc_report_text *p, const sc_report_data *data, const sc_r
                     }
                     if (cell->failure != NULL) {
                         sc_report_put(p, ": ");
-                        put_name(p, cell->failure);
+                        sc_report_html_name(p, cell->failure);
                     }
                     sc_report_put(p, "</li>");
                 }
@@ -102,7 +103,7 @@ static void put_status(sc_report_text *p, const sc_report_data *data, const sc_r
         sc_report_put(p, "<div class=\"note\"><p><b>Cells that could not be analysed:</b></p><ul>");
         for (size_t i = 0; i < data->analysis.n_failed; i++) {
             sc_report_put(p, "<li>");
-            put_name(p, data->analysis.failed[i]);
+            sc_report_html_name(p, data->analysis.failed[i]);
             sc_report_put(p, "</li>");
         }
         sc_report_put(p, "</ul></div>\n");
@@ -114,7 +115,7 @@ static void put_status(sc_report_text *p, const sc_report_data *data, const sc_r
     }
     if (figures->complaints.length > 0) {
         sc_report_put(p, "<div class=\"note\"><p><b>Figures that gnuplot did not draw:</b> ");
-        put_name(p, figures->complaints.data);
+        sc_report_html_name(p, figures->complaints.data);
         sc_report_put(p, "</p></div>\n");
     }
     for (size_t i = 0; i < data->n_cells; i++) {
@@ -122,7 +123,7 @@ static void put_status(sc_report_text *p, const sc_report_data *data, const sc_r
         if (cell->flagged) {
             char t[2][16];
             sc_report_put(p, "<div class=\"note\"><p><b>Not to be trusted: ");
-            put_name(p, cell->name);
+            sc_report_html_name(p, cell->name);
             sc_report_put(p, "</b> %s of its responses were cut at max_tokens, in %s no answer was found.</p></div>\n",
                           sc_report_share(t[0], cell->truncated), sc_report_share(t[1], cell->unparsed));
         }
@@ -133,6 +134,9 @@ static void put_status(sc_report_text *p, const sc_report_data *data, const sc_r
 
 static void put_summary(sc_report_text *p, const sc_report_data *data)
 {
+    if (data->n_cells == 0) {
+        return;
+    }
     size_t above = 0, within = 0, over = 0, under = 0;
     double drawn = 0, forward = 0;
     for (size_t i = 0; i < data->n_cells; i++) {
@@ -165,6 +169,9 @@ static void put_summary(sc_report_text *p, const sc_report_data *data)
 
 static void put_cells(sc_report_text *p, const sc_report_data *data)
 {
+    if (data->n_cells == 0) {
+        return;
+    }
     sc_report_put(p,
                   "<h2>Cells</h2>\n<p class=\"mute\">A cell is one model on one dataset in one style. The floors are "
                   "the smECE of a perfectly calibrated model: with these confidences (noise), and with this many "
@@ -181,28 +188,28 @@ static void put_cells(sc_report_text *p, const sc_report_data *data)
         const sc_analysis_row *f = &n->rows[SC_ANALYSIS_FREQUENCY], *s = &n->rows[SC_ANALYSIS_SPLIT];
         sc_report_verdict verdict = sc_report_cell_verdict(n);
         sc_report_put(p, "<tr><td class=\"t\">");
-        put_name(p, cell->variant);
+        sc_report_html_name(p, cell->variant);
         sc_report_put(p, "</td><td class=\"t\">");
-        put_name(p, n->dataset);
+        sc_report_html_name(p, n->dataset);
         sc_report_put(p, "</td><td class=\"t\">");
-        put_name(p, n->style);
+        sc_report_html_name(p, n->style);
         sc_report_put(p, "</td><td>%zu</td><td>%lld</td>", n->n_questions, (long long)n->draws);
         if (f->calibration.n == 0) {
             sc_report_put(p, "<td colspan=\"7\">no pairs for the frequency estimator</td>");
         } else {
-            put_share(p, f->calibration.accuracy);
-            put_share(p, f->calibration.mean_confidence);
-            put_interval(p, f->calibration.overconfidence, f->calibration.overconfidence_ci, "");
-            put_interval(p, f->calibration.smece, f->calibration.smece_ci,
-                         verdict == SC_REPORT_ABOVE ? "above" : "within");
-            put_share(p, f->calibration.smece_floor);
-            put_share(p, f->model_floor.mean);
-            put_share(p, s->calibration.n > 0 ? s->calibration.smece : NAN);
+            sc_report_html_share(p, f->calibration.accuracy);
+            sc_report_html_share(p, f->calibration.mean_confidence);
+            sc_report_html_interval(p, f->calibration.overconfidence, f->calibration.overconfidence_ci, "");
+            sc_report_html_interval(p, f->calibration.smece, f->calibration.smece_ci,
+                                    verdict == SC_REPORT_ABOVE ? "above" : "within");
+            sc_report_html_share(p, f->calibration.smece_floor);
+            sc_report_html_share(p, f->model_floor.mean);
+            sc_report_html_share(p, s->calibration.n > 0 ? s->calibration.smece : NAN);
         }
-        put_share(p, n->smece_known);
-        put_share(p, f->calibration.n > 0 ? f->calibration.auroc : NAN);
-        put_share(p, n->truncated);
-        put_share(p, n->unparsed);
+        sc_report_html_share(p, n->smece_known);
+        sc_report_html_share(p, f->calibration.n > 0 ? f->calibration.auroc : NAN);
+        sc_report_html_share(p, n->truncated);
+        sc_report_html_share(p, n->unparsed);
         sc_report_put(p, isfinite(n->draws_per_forward) ? "<td>%.2f</td></tr>\n" : "<td></td></tr>\n",
                       n->draws_per_forward);
     }
@@ -227,7 +234,7 @@ static void put_figures(sc_report_text *p, const sc_report_figures *figures, boo
             sc_report_put(p, "<p class=\"mute\">(not drawn)</p>");
         }
         sc_report_put(p, "\n<figcaption><b>");
-        put_name(p, f->title);
+        sc_report_html_name(p, f->title);
         sc_report_put(p, ".</b> ");
         sc_report_put_html(p, f->reading, 0);
         sc_report_put(p, " <small>");
@@ -266,13 +273,13 @@ static void put_comparisons(sc_report_text *p, const sc_report_comparisons *comp
     for (size_t i = 0; i < comparisons->n; i++) {
         const sc_report_comparison *c = &comparisons->at[i];
         sc_report_put(p, "<tr><td class=\"t\">%s</td><td class=\"t\">", c->axis);
-        put_name(p, c->a->numbers->name);
+        sc_report_html_name(p, c->a->numbers->name);
         sc_report_put(p, "</td><td class=\"t\">");
-        put_name(p, c->b->numbers->name);
+        sc_report_html_name(p, c->b->numbers->name);
         sc_report_put(p, "</td><td>%zu</td>", c->n);
-        put_share(p, c->accuracy);
-        put_interval(p, c->overconfidence, c->overconfidence_ci, interval_class(c->overconfidence_ci));
-        put_interval(p, c->smece, c->smece_ci, interval_class(c->smece_ci));
+        sc_report_html_share(p, c->accuracy);
+        sc_report_html_interval(p, c->overconfidence, c->overconfidence_ci, interval_class(c->overconfidence_ci));
+        sc_report_html_interval(p, c->smece, c->smece_ci, interval_class(c->smece_ci));
         sc_report_put(p, "</tr>\n");
     }
     sc_report_put(p, "</tbody></table></div>\n");
@@ -285,7 +292,7 @@ static void put_question(sc_report_text *p, const sc_report_question *q, int64_t
     sc_report_put(p, "<div class=\"question\"><p><b><bdi>");
     sc_report_put_html(p, q->question, QUESTION);
     sc_report_put(p, "</bdi></b></p><p class=\"mute\">");
-    put_name(p, q->id);
+    sc_report_html_name(p, q->id);
     sc_report_put(p, ": confidence %s, deserved %s; reference: ", sc_report_share(t[0], q->confidence),
                   sc_report_share(t[1], q->deserved));
     sc_report_put(p, "<bdi>");
@@ -312,6 +319,9 @@ static void put_question(sc_report_text *p, const sc_report_question *q, int64_t
 
 static void put_questions(sc_report_text *p, const sc_report_data *data)
 {
+    if (data->n_cells == 0) {
+        return;
+    }
     sc_report_put(p,
                   "<h2>The most overconfident questions</h2>\n<p class=\"mute\">Where confidence exceeds what it "
                   "deserves most: the known probability that the answer is right, or 0 and 1 when only one answer is "
@@ -322,7 +332,7 @@ static void put_questions(sc_report_text *p, const sc_report_data *data)
         const sc_report_cell *cell = &data->cells[i];
         if (cell->n_worst > 0) {
             sc_report_put(p, "<details open><summary><b>");
-            put_name(p, cell->numbers->name);
+            sc_report_html_name(p, cell->numbers->name);
             sc_report_put(p, "</b></summary>\n");
             for (size_t w = 0; w < cell->n_worst; w++) {
                 put_question(p, &cell->worst[w], cell->numbers->draws);
@@ -334,23 +344,25 @@ static void put_questions(sc_report_text *p, const sc_report_data *data)
 
 static void put_origin(sc_report_text *p, const sc_report_data *data)
 {
-    const sc_report_cell *first = &data->cells[0];
+    const sc_report_cell *first = data->n_cells > 0 ? &data->cells[0] : &data->tokens->cells.cells[0];
     sc_report_put(p, "<h2>Where this comes from</h2>\n<p>Seed %lld; drawn by semcal ",
                   (long long)data->state.config->seed);
-    put_name(p, first->version);
+    sc_report_html_name(p, first->version);
     sc_report_put(p, " on ");
-    put_name(p, first->device[0] != '\0' ? first->device : "an unnamed device");
-    sc_report_put(p, "; collapse ");
-    put_name(p, first->numbers->collapse);
+    sc_report_html_name(p, first->device[0] != '\0' ? first->device : "an unnamed device");
+    if (data->n_cells > 0) {
+        sc_report_put(p, "; collapse ");
+        sc_report_html_name(p, first->numbers->collapse);
+    }
     for (size_t d = 1; d < data->n_datasets; d++) {
         for (size_t i = 0; i < data->n_cells; i++) {
             if (strcmp(data->cells[i].numbers->dataset, data->datasets[d]) == 0) {
                 sc_report_put(p, " (");
-                put_name(p, data->datasets[0]);
+                sc_report_html_name(p, data->datasets[0]);
                 sc_report_put(p, "), ");
-                put_name(p, data->cells[i].numbers->collapse);
+                sc_report_html_name(p, data->cells[i].numbers->collapse);
                 sc_report_put(p, " (");
-                put_name(p, data->datasets[d]);
+                sc_report_html_name(p, data->datasets[d]);
                 sc_report_put(p, ")");
                 break;
             }
@@ -376,12 +388,13 @@ semcal_status sc_report_html(sc_report_text *p, const sc_report_data *data, cons
                   STYLE);
     sc_report_svg_style(p, "figure svg");
     sc_report_put(p, "}\n</style></head><body><main>\n<h1>");
-    put_name(p, data->state.config->name);
+    sc_report_html_name(p, data->state.config->name);
     sc_report_put(p, "</h1>\n");
     put_status(p, data, figures);
     put_summary(p, data);
     put_cells(p, data);
-    sc_report_texts_html(p, data);
+    sc_report_html_tokens(p, data);
+    sc_report_html_gaps(p, data);
     sc_report_put(p, "<h2>Figures</h2>\n");
     put_figures(p, figures, false);
     put_comparisons(p, comparisons);

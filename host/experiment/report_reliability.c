@@ -107,6 +107,9 @@ static void put_rug(sc_report_figure *figure, const sc_report_cell *cell)
 {
     enum { PLACES = 201 };
     double count[2][PLACES] = {{0}}, most = 1;
+    if (cell->n == 0) { /* text: no block either, gnuplot does not count empty ones */
+        return;
+    }
     for (size_t q = 0; q < cell->n; q++) {
         size_t place = (size_t)lround(cell->confidence[q] * (PLACES - 1));
         double *at = &count[cell->correct[q] > .5][place < PLACES ? place : PLACES - 1];
@@ -177,6 +180,10 @@ static void put_plot(sc_report_figure *figure, const sc_report_cell *cell, size_
                           first);
         }
     }
+    if (cell->n == 0) { /* text: no rug, the width of the curve tells where the tokens are */
+        sc_report_put(s, "NaN notitle\n");
+        return;
+    }
     sc_report_put(s,
                   "data index %zu using 1:(%g):(0):(-$4) with vectors nohead linecolor rgb ink linewidth 1, \\\n"
                   "     data index %zu using 1:(%g):(0):5 with vectors nohead linecolor rgb ink linewidth 1\n",
@@ -202,8 +209,12 @@ static void put_panel(sc_report_figure *figure, const sc_report_cell *cell, cons
     sc_report_put(&figure->script, "set xtics 0,0.5,1; set ytics 0,0.5,1\n");
     (void)snprintf(line, sizeof line, "smECE %s", sc_report_share(t, row->calibration.smece));
     sc_report_label(figure, x, y, align, verdict_colour(cell), -11, line);
-    (void)snprintf(line, sizeof line, "floor %s", sc_report_share(t, row->model_floor.mean));
+    (void)snprintf(line, sizeof line, "floor %s", sc_report_share(t, sc_report_cell_floor(cell->numbers)));
     sc_report_label(figure, x, y + 15, align, "mute", 10, line);
+    if (cell->text != NULL) {
+        (void)snprintf(line, sizeof line, "class-wise %s", sc_report_share(t, cell->text->smece_classwise));
+        sc_report_label(figure, x, y + 29, align, "mute", 10, line);
+    }
     put_plot(figure, cell, put_blocks(figure, cell), false);
 }
 
@@ -222,7 +233,24 @@ semcal_status sc_report_reliability_grids(sc_report_figures *figures, const sc_r
         .aspect = 1,
         .has = has_pairs,
         .panel = put_panel};
-    return sc_report_grids(figures, data, &grid, error);
+    static const sc_report_grid next_token = {
+        .name = "next_token",
+        .title = "Reliability of the next token",
+        .reading =
+            "The same for plain text: how often the most probable next token comes, against its probability. This is "
+            "the calibration that base language models are known to have on text like their training text; compare it "
+            "with the calibration of their answers' meanings. The curve is as wide as there are tokens, the pale band "
+            "its 95 % interval over blocks of text. Blue: smECE is no larger than chance explains (95 % point of the "
+            "noise floor, which is low for so many tokens). Class-wise: the same over classes of tokens.",
+        .x_label = "probability of the top token",
+        .y_label = "share right",
+        .aspect = 1,
+        .has = has_pairs,
+        .panel = put_panel};
+    semcal_status status = sc_report_grids(figures, data, &grid, error);
+    return status == SEMCAL_OK && data->tokens != NULL
+               ? sc_report_grids(figures, &data->tokens->cells, &next_token, error)
+               : status;
 }
 
 /* ---- one cell, large ---- */
@@ -268,28 +296,69 @@ static void put_numbers(sc_report_figure *figure, const sc_report_cell *cell, do
     }
 }
 
+static void put_token_numbers(sc_report_figure *figure, const sc_report_cell *cell, double x, double y)
+{
+    const sc_analysis_text *n = cell->text;
+    char t[4][16], line[160];
+    (void)snprintf(line, sizeof line, "smECE %s", sc_report_share(t[0], n->smece));
+    sc_report_label(figure, x, y, "left", verdict_colour(cell), -18, line);
+    (void)snprintf(line, sizeof line, "95 %% interval %s to %s", sc_report_share(t[0], n->smece_ci[0]),
+                   sc_report_share(t[1], n->smece_ci[1]));
+    sc_report_label(figure, x, y + 22, "left", "ink", 12, line);
+    (void)snprintf(line, sizeof line, "noise floor %s (95 %%: %s)", sc_report_share(t[0], n->smece_floor),
+                   sc_report_share(t[1], n->smece_floor_95));
+    sc_report_label(figure, x, y + 40, "left", "ink", 12, line);
+    (void)snprintf(line, sizeof line, "class-wise smECE %s (%s to %s)", sc_report_share(t[0], n->smece_classwise),
+                   sc_report_share(t[1], n->smece_classwise_ci[0]), sc_report_share(t[2], n->smece_classwise_ci[1]));
+    sc_report_label(figure, x, y + 74, "left", "ink", 12, line);
+    (void)snprintf(line, sizeof line, "accuracy %s, mean confidence %s", sc_report_share(t[0], n->accuracy),
+                   sc_report_share(t[1], n->mean_confidence));
+    sc_report_label(figure, x, y + 92, "left", "ink", 12, line);
+    (void)snprintf(line, sizeof line, "overconfidence %s (%s to %s)", sc_report_share(t[0], n->overconfidence),
+                   sc_report_share(t[1], n->overconfidence_ci[0]), sc_report_share(t[2], n->overconfidence_ci[1]));
+    sc_report_label(figure, x, y + 110, "left", "ink", 12, line);
+    (void)snprintf(line, sizeof line, "log loss %.4f nats, perplexity %.3f", n->log_loss, n->perplexity);
+    sc_report_label(figure, x, y + 128, "left", "ink", 12, line);
+    (void)snprintf(line, sizeof line, "%.0f tokens of %.0f documents", n->n_tokens, n->n_documents);
+    sc_report_label(figure, x, y + 146, "left", "ink", 12, line);
+    (void)snprintf(line, sizeof line, "best temperature %.3f", n->temperature_best);
+    sc_report_label(figure, x, y + 164, "left", "ink", 12, line);
+}
+
 static semcal_status large(sc_report_figures *figures, const sc_report_cell *cell, semcal_error *error)
 {
     static const char reading[] =
         "A point of the wide curve says how often answers with that confidence are right; its width is the share of "
         "questions there, the pale band the 95 % bootstrap interval. Ticks: questions right (top) and wrong (bottom). "
         "smECE is the average distance from the diagonal; compare it with the floors, not with 0.";
+    static const char reading_text[] =
+        "A point of the wide curve says how often the most probable next token comes when it has that probability; its "
+        "width is the share of tokens there, the pale band the 95 % interval over blocks of text. Compare smECE with "
+        "its floor, not with 0.";
     sc_text name = {0};
     semcal_status status = sc_text_printf(&name, error, "cell_%s", cell->numbers->name);
-    sc_report_figure *figure =
-        status == SEMCAL_OK ? sc_report_figure_begin(figures, name.data, 740, 450, cell->numbers->name, reading, error)
-                            : NULL;
+    sc_report_figure *figure = status == SEMCAL_OK
+                                   ? sc_report_figure_begin(figures, name.data, 740, 450, cell->numbers->name,
+                                                            cell->text != NULL ? reading_text : reading, error)
+                                   : NULL;
     if (figure != NULL) {
         const double x = 62, y = 40, size = 350;
         figure->of_cell = true;
         sc_report_label(figure, x, 20, "left", "ink", -13, cell->numbers->name);
-        sc_report_label(figure, x + size + 4, y + 6, "left", "mute", 10, "right");
-        sc_report_label(figure, x + size + 4, y + size - 6, "left", "mute", 10, "wrong");
-        put_numbers(figure, cell, x + size + 54, y + 16);
+        if (cell->text != NULL) {
+            put_token_numbers(figure, cell, x + size + 30, y + 16);
+        } else {
+            sc_report_label(figure, x + size + 4, y + 6, "left", "mute", 10, "right");
+            sc_report_label(figure, x + size + 4, y + size - 6, "left", "mute", 10, "wrong");
+            put_numbers(figure, cell, x + size + 54, y + 16);
+        }
         sc_report_panel(figure, x, y, size, size);
-        sc_report_put(&figure->script, "set xtics 0,0.2,1; set ytics 0,0.2,1; set format x '%%.1f'; set format y "
-                                       "'%%.1f'\nset xlabel 'semantic confidence' textcolor rgb mute offset 0,0.3\nset "
-                                       "ylabel 'share of right answers' textcolor rgb mute offset 0.5,0\n");
+        sc_report_put(&figure->script,
+                      "set xtics 0,0.2,1; set ytics 0,0.2,1; set format x '%%.1f'; set format y "
+                      "'%%.1f'\nset xlabel '%s' textcolor rgb mute offset 0,0.3\nset "
+                      "ylabel '%s' textcolor rgb mute offset 0.5,0\n",
+                      cell->text != NULL ? "probability of the top token" : "semantic confidence",
+                      cell->text != NULL ? "share of right tokens" : "share of right answers");
         put_plot(figure, cell, put_blocks(figure, cell), true);
         sc_report_panel_end(figure);
         status = sc_report_figure_end(figures, error);
@@ -307,6 +376,9 @@ semcal_status sc_report_reliability_cells(sc_report_figures *figures, const sc_r
         if (data->cells[i].numbers->rows[SC_ANALYSIS_FREQUENCY].calibration.n > 0) {
             status = large(figures, &data->cells[i], error);
         }
+    }
+    for (size_t i = 0; data->tokens != NULL && i < data->tokens->cells.n_cells && status == SEMCAL_OK; i++) {
+        status = large(figures, &data->tokens->cells.cells[i], error);
     }
     return status;
 }

@@ -3,7 +3,6 @@
 
 #include "base/file.h"
 #include "experiment/report_text.h"
-#include "experiment/report_texts.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -121,6 +120,49 @@ static semcal_status write_questions(const char *folder, const sc_report_data *d
     return write_table(folder, "questions.csv", &t, error);
 }
 
+/* Every number of the text cells, and their classes of tokens. */
+static semcal_status write_texts(const char *folder, const sc_report_data *data, semcal_error *error)
+{
+    sc_report_text t;
+    sc_report_text_init(&t, error);
+    sc_report_put(&t, "cell,model,model_kind,dataset");
+    for (size_t f = 0; f < sc_analysis_text_n_fields; f++) {
+        sc_report_put(&t, ",%s", sc_analysis_text_fields[f].name);
+    }
+    sc_report_put(&t, "\n");
+    for (size_t i = 0; i < data->analysis.n_texts; i++) {
+        const sc_analysis_text *text = &data->analysis.texts[i];
+        sc_report_put_csv(&t, text->name, true);
+        sc_report_put_csv(&t, text->model, false);
+        sc_report_put_csv(&t, text->model_kind, false);
+        sc_report_put_csv(&t, text->dataset, false);
+        for (size_t f = 0; f < sc_analysis_text_n_fields; f++) {
+            sc_report_put_csv_real(&t, sc_analysis_text_fields[f].value(text));
+        }
+        sc_report_put(&t, "\n");
+    }
+    return write_table(folder, "texts.csv", &t, error);
+}
+
+static semcal_status write_classes(const char *folder, const sc_report_data *data, semcal_error *error)
+{
+    sc_report_text t;
+    sc_report_text_init(&t, error);
+    sc_report_put(&t, "cell,class,share_of_tokens,mean_probability,best_bias\n");
+    for (size_t i = 0; i < data->analysis.n_texts; i++) {
+        const sc_analysis_text *text = &data->analysis.texts[i];
+        for (size_t k = 0; k < text->n_classes; k++) {
+            sc_report_put_csv(&t, text->name, true);
+            sc_report_put_csv(&t, text->labels[k], false);
+            sc_report_put_csv_real(&t, text->class_frequency[k]);
+            sc_report_put_csv_real(&t, text->class_mass[k]);
+            sc_report_put_csv_real(&t, text->class_bias[k]);
+            sc_report_put(&t, "\n");
+        }
+    }
+    return write_table(folder, "text_classes.csv", &t, error);
+}
+
 semcal_status sc_report_tables(const char *folder, const sc_report_data *data, const sc_report_comparisons *comparisons,
                                semcal_error *error)
 {
@@ -132,10 +174,7 @@ semcal_status sc_report_tables(const char *folder, const sc_report_data *data, c
         status = write_questions(folder, data, error);
     }
     if (status == SEMCAL_OK && data->analysis.n_texts > 0) {
-        sc_report_text t;
-        sc_report_text_init(&t, error);
-        sc_report_texts_csv(&t, data);
-        status = write_table(folder, "texts.csv", &t, error);
+        status = write_texts(folder, data, error);
     }
-    return status;
+    return status == SEMCAL_OK && data->analysis.n_texts > 0 ? write_classes(folder, data, error) : status;
 }

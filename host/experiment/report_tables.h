@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The tables of a report as CSV files: cells.csv, comparisons.csv, questions.csv; texts.csv when there
- * are text cells. */
+/* The tables of a report as CSV files: cells.csv, comparisons.csv, questions.csv; with text cells
+ * texts.csv and text_classes.csv. */
 #ifndef SC_EXPERIMENT_REPORT_TABLES_H
 #define SC_EXPERIMENT_REPORT_TABLES_H
 

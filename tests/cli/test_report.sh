@@ -33,15 +33,17 @@ PY
 cat >hostile.yaml <<'YAML'
 name: hostile
 models: [{name: m, path: hostile}]
-datasets: [{name: w, path: hostile.jsonl, id: id, question: question, answers: answers, collapse: exact}]
+datasets:
+  - {name: w, path: hostile.jsonl, id: id, question: question, answers: answers, collapse: exact}
+  - {name: text, path: hostile.jsonl, format: text-jsonl, question: question, window: 64}
 styles: [concise]
 style: {concise: {prompt: "Q: {question}\nShort answer:", max_tokens: 10, stop: ["\n"], shots: 0}}
 sampling: {draws: 10, temperature: [1.0, 0.6]}
 analyze: {bootstrap: 40, floor_redraws: 40}
 YAML
-expect 0 "2 of 2 cells done" "$semcal" run hostile.yaml -o hostile-run
+expect 0 "4 of 4 cells done" "$semcal" run hostile.yaml -o hostile-run
 expect 0 "" "$semcal" report hostile-run
-grep -q "hostile-run/report/index.html: 2 cells" out.txt || complain "report does not say where it is: $(cat out.txt)"
+grep -q "hostile-run/report/index.html: 4 cells" out.txt || complain "report does not say where it is: $(cat out.txt)"
 [ -s hostile-run/analysis.h5 ] || complain "the analysis was not made by the way"
 cat >check.py <<'PY'
 import csv, glob, html.parser, json, os, re, subprocess, sys, xml.etree.ElementTree as xml
@@ -87,7 +89,25 @@ if "hostile" in folder:
     assert "<img src=x onerror=alert(1)>\u241b[2J" in text and "<b onclick='x'>" in text
 names = sorted(os.path.basename(p)[:-3] for p in glob.glob(folder + "/*.gp"))
 assert {"reliability", "smece", "smece_accuracy", "draws_per_forward", "risk_coverage", "semantic_entropy",
-        "overconfidence", "loss_gap"} <= set(names), names
+        "overconfidence", "loss_gap", "loss_gaps"} <= set(names), names
+texts = json.loads(subprocess.run([program, "analyze", "--json", run], capture_output=True, text=True,
+                                  check=True).stdout)["text_cells"]
+if texts: # next-token calibration stands beside the semantic one
+    assert {"next_token", "next_token_classes", "next_token_temperature"} <= set(names), names
+    assert "Next-token calibration" in page and "What calibrating would save" in page
+    rows = list(csv.DictReader(open(folder + "/texts.csv", newline="", encoding="utf-8")))
+    assert [r["cell"] for r in rows] == [t["name"] for t in texts]
+    for row, text in zip(rows, texts):
+        assert "cell_" + text["name"] in names and f'{text["n_tokens"]:.0f}</td>' in page
+        for key in ("smece", "smece_classwise", "gap_temperature_crossfit", "gap_lipschitz", "log_loss"):
+            assert abs(float(row[key]) - text[key]) <= 1e-9 * abs(text[key]), key
+    rows = list(csv.DictReader(open(folder + "/text_classes.csv", newline="", encoding="utf-8")))
+    for text in texts:
+        mine = [r for r in rows if r["cell"] == text["name"]]
+        assert [r["class"] for r in mine] == [c["label"] for c in text["classes"]]
+        assert abs(sum(float(r["share_of_tokens"]) for r in mine) - 1) < 1e-6
+    for name in ("smece.dat", "loss_gaps.dat"):
+        assert all(t["name"] in open(f"{folder}/{name}").read() for t in texts), name
 for name in names:
     assert page.count(f'<figure id="{name}"') == 1, name
     svg = open(f"{folder}/{name}.svg", encoding="utf-8").read()
@@ -123,6 +143,7 @@ for r in rows: totals[r["cell"], r["question_id"]] = totals.get((r["cell"], r["q
 draws = {c["cell"]: float(c["draws"]) for c in cells}
 assert all(n == draws[cell] for (cell, _), n in totals.items()), totals
 PY
+grep -q "texts.csv" hostile-run/report/index.html || complain "the report has no text cells"
 "$python" check.py hostile-run/report "$semcal" hostile-run || complain "the report of hostile output is wrong"
 
 # the same report twice, the second from the stored analysis; a figure drawn again by hand
@@ -136,10 +157,18 @@ rm again/reliability.svg again/reliability.png
 (cd again && gnuplot reliability.gp 2>../err.txt) || complain "gnuplot reliability.gp failed: $(cat err.txt)"
 [ -s again/reliability.svg ] && [ -s again/reliability.png ] || complain "a figure cannot be drawn again by hand"
 
+# a run of text alone has a report, too
+sed '/{name: w,/d; /^styles:/d; /^style:/d; /^sampling:/d; s/^name: .*/name: text/' hostile.yaml >text.yaml
+expect 0 "1 of 1 cells done" "$semcal" run text.yaml -o text-run
+expect 0 "" "$semcal" report text-run
+[ -s text-run/report/next_token.svg ] && [ ! -e text-run/report/reliability.svg ] || complain "figures of a run of text"
+expect 0 "" "$semcal" show text-run
+grep -q "^next token" out.txt && ! grep -q "^cell" out.txt || complain "show RUN of text: $(cat out.txt)"
+
 # in the terminal
 export LC_ALL=C.UTF-8
 expect 0 "" "$semcal" show hostile-run
-grep -q "m.w.concise.T0.6" out.txt && grep -q "smECE" out.txt || complain "show RUN shows no table"
+grep -q "m.w.concise.T0.6" out.txt && grep -q "smECE" out.txt && grep -q "^next token" out.txt || complain "show RUN shows no table"
 grep -q "$escape" out.txt && complain "show RUN lets an escape through"
 for width in 40 70 100 160; do
   COLUMNS=$width expect 0 "" "$semcal" show hostile-run
@@ -147,7 +176,7 @@ for width in 40 70 100 160; do
 wide = max(len(line.rstrip("\n")) for line in open("out.txt", encoding="utf-8") if "│" in line)
 assert wide <= max(int(sys.argv[1]), 31), wide' "$width" || complain "diagrams do not fit $width columns"
 done
-"$semcal" show hostile-run --json | "$python" -c 'import json,sys; assert len(json.load(sys.stdin)["cells"]) == 2' ||
+"$semcal" show hostile-run --json | "$python" -c 'import json,sys; d = json.load(sys.stdin); assert len(d["cells"]) == len(d["text_cells"]) == 2' ||
   complain "show RUN --json is no JSON"
 "$semcal" analyze hostile-run --json >made.json
 "$semcal" show hostile-run --json >stored.json
@@ -183,7 +212,7 @@ analyze: {bootstrap: 40, floor_redraws: 40}
 YAML
 expect 0 "2 of 2 cells done" "$semcal" run mixed.yaml -o mixed
 expect 0 "" "$semcal" report mixed
-grep -q "1 cells" out.txt && grep -q "4 tables" out.txt || complain "the report does not count its tables: $(cat out.txt)"
+grep -q "2 cells" out.txt && grep -q "5 tables" out.txt || complain "the report does not count its tables: $(cat out.txt)"
 "$semcal" analyze mixed --json | "$python" -c '
 import csv, json, sys
 want = json.load(sys.stdin)["text_cells"]
@@ -197,7 +226,6 @@ for key in ("smece", "smece_floor", "smece_classwise", "log_loss", "gap_temperat
     assert ">%.4f<" % want[0][key] in page, key
 assert "<bdi>m.tokens.tokens.T1</bdi>" in page and page.count("<h2 id=\"tokens\">") == 1' ||
   complain "next tokens are not in the report"
-grep -q 'id="tokens"' hostile-run/report/index.html && complain "a run without texts has a section on them"
 
 # ---- without gnuplot, and with one that fails ----
 mkdir bin
