@@ -19,7 +19,7 @@ command -v dpkg-shlibdeps >/dev/null || { echo "package.sh: needs dpkg-dev (part
 mkdir -p "$folder"
 folder=$(cd "$folder" && pwd)
 cmake -S . -B "$folder/build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_C_FLAGS_RELEASE="-O3" -DSEMCAL_TESTS=OFF \
-  -DCMAKE_INSTALL_PREFIX=/usr -DSEMCAL_ZSH_DIR=share/zsh/vendor-completions >"$folder/log"
+  -DCMAKE_INSTALL_PREFIX=/usr -DSEMCAL_ZSH_DIR=share/zsh/vendor-completions -DSEMCAL_DEBIAN=ON >"$folder/log"
 cmake --build "$folder/build" >>"$folder/log" || { tail -n 30 "$folder/log" >&2; exit 3; }
 (cd "$folder/build" && cpack -G DEB -B "$folder/packed" >>"$folder/log") || { tail -n 30 "$folder/log" >&2; exit 3; }
 mv "$folder"/packed/*.deb "$folder"

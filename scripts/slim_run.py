@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Makes a small copy of a run for keeping beside the code: questions stay, the prefix tree, the draws, their classes and
-the known laws go (draws and classes stay for the cells named with --draws).
+the known laws go (draws and classes stay for the cells named with --draws). Of text cells and of the mechanism the
+analysis keeps what was found.
 
     scripts/slim_run.py RUN OUT [--draws CELL]...
 """

@@ -36,11 +36,35 @@ configure_file(scripts/cmake/semcal.pc.in ${CMAKE_BINARY_DIR}/generated/semcal.p
 install(FILES ${CMAKE_BINARY_DIR}/generated/semcal.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 
 install(DIRECTORY cl configs DESTINATION ${CMAKE_INSTALL_DATADIR}/semcal)
-install(FILES scripts/man/semcal.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
-install(FILES scripts/man/semcal-config.5 scripts/man/semcal-results.5 DESTINATION ${CMAKE_INSTALL_MANDIR}/man5)
 install(FILES scripts/completion/semcal.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME semcal)
 install(FILES scripts/completion/semcal.zsh DESTINATION ${SEMCAL_ZSH_DIR} RENAME _semcal)
-install(FILES README.md THEORY.md CONTRIBUTING.md CHANGELOG.md LICENSE TYPE DOC)
+install(FILES scripts/completion/semcal.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
+
+# Debian's rules for documents: manual and changelog compressed, the licence in a file `copyright`
+option(SEMCAL_DEBIAN "Install documents as Debian packages do" OFF)
+function(semcal_install_document source destination)
+  if(SEMCAL_DEBIAN)
+    get_filename_component(name ${source} NAME)
+    if(ARGN)
+      set(name ${ARGN})
+    endif()
+    set(packed ${CMAKE_BINARY_DIR}/generated/${name}.gz)
+    execute_process(COMMAND gzip -9nc ${CMAKE_SOURCE_DIR}/${source} OUTPUT_FILE ${packed} COMMAND_ERROR_IS_FATAL ANY)
+    install(FILES ${packed} DESTINATION ${destination})
+  else()
+    install(FILES ${source} DESTINATION ${destination})
+  endif()
+endfunction()
+semcal_install_document(scripts/man/semcal.1 ${CMAKE_INSTALL_MANDIR}/man1)
+semcal_install_document(scripts/man/semcal-config.5 ${CMAKE_INSTALL_MANDIR}/man5)
+semcal_install_document(scripts/man/semcal-results.5 ${CMAKE_INSTALL_MANDIR}/man5)
+semcal_install_document(CHANGELOG.md ${CMAKE_INSTALL_DOCDIR} changelog)
+install(FILES README.md THEORY.md CONTRIBUTING.md TYPE DOC)
+if(SEMCAL_DEBIAN)
+  install(FILES scripts/cmake/copyright TYPE DOC)
+else()
+  install(FILES LICENSE TYPE DOC)
+endif()
 
 # ---- .deb: scripts/package.sh ----
 set(CPACK_GENERATOR DEB)
@@ -56,6 +80,8 @@ set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "gnuplot-nox | gnuplot, bash-completion")
 set(CPACK_DEBIAN_PACKAGE_SUGGESTS
     "python3-xarray, python3-h5netcdf, libjansson-dev, libyaml-dev, libpcre2-dev, libutf8proc-dev, libssl-dev, ocl-icd-opencl-dev, libhdf5-dev, libclblast-dev")
 set(CPACK_DEBIAN_PACKAGE_DESCRIPTION
-    "Draws many answers per question from a language model on an OpenCL device, collapses them into meanings, and
-measures how well the confidence in a meaning is calibrated. Program, library, header, kernels and documents.")
+    "measures the semantic calibration of language models
+ Draws many answers per question from a language model on an OpenCL device,
+ collapses them into meanings, and measures how well the confidence in a
+ meaning is calibrated. Program, library, header, kernels and documents.")
 include(CPack)

@@ -53,5 +53,14 @@ if command -v zsh >/dev/null; then
 else
   echo "zsh is not installed: its completion was not tried"
 fi
+if command -v fish >/dev/null; then
+  offers() { fish -c "source '$SEMCAL_SOURCE/scripts/completion/semcal.fish'; complete -C '$1'" | cut -f 1; }
+  same "fish: a command" "calibrate" "$(offers 'semcal cali')"
+  same "fish: an option" "--collapse" "$(offers 'semcal analyze --coll')"
+  same "fish: a kind" "numeric" "$(offers 'semcal collapse --with nu')"
+  same "fish: a key" "sampling.draws=" "$(offers 'semcal plan x.yaml --set sampling.dr')"
+else
+  echo "fish is not installed: its completion was not tried"
+fi
 [ "$failures" -eq 0 ] || { echo "$failures check(s) failed" >&2; exit 1; }
 echo "all checks passed"

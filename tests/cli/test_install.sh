@@ -15,6 +15,7 @@ cmake --install "$build" --prefix "$prefix" >"$work/log" 2>&1 || { cat "$work/lo
 for place in bin/semcal include/semcal.h share/semcal/cl/rows.cl share/semcal/configs/quickstart.yaml \
   share/man/man1/semcal.1 share/man/man5/semcal-config.5 share/man/man5/semcal-results.5 \
   share/bash-completion/completions/semcal share/zsh/site-functions/_semcal \
+  share/fish/vendor_completions.d/semcal.fish share/doc/semcal/CHANGELOG.md \
   share/doc/semcal/README.md share/doc/semcal/THEORY.md share/doc/semcal/LICENSE; do
   [ -s "$prefix/$place" ] || complain "$place is not installed"
 done

@@ -27,23 +27,48 @@ def open_cell(path) -> xr.Dataset:
     return _open(Path(path), "semcal-cell", CELL_VERSION)
 
 
+def open_text(path) -> xr.Dataset:
+    """A text cell: sums over blocks of a plain text (next-token calibration)."""
+    return _open(Path(path), "semcal-text-cell", CELL_VERSION)
+
+
+def _format(path: Path) -> str:
+    with xr.open_dataset(path, engine="h5netcdf") as dataset:
+        return str(dataset.attrs.get("format"))
+
+
 class Run:
-    """A run folder: `run.cells`, `run[name]`, `run.analysis`."""
+    """A run folder: `run.cells`, `run.texts`, `run[name]`, `run.analysis`."""
 
     def __init__(self, folder):
         self.folder = Path(folder)
         if not (self.folder / "cells").is_dir():
             raise FileNotFoundError(f"{self.folder}: not a run folder (there is no 'cells' in it)")
 
+        self._formats = {}
+
+    def _files(self, text: bool) -> list[str]:
+        found = sorted(p for p in (self.folder / "cells").glob("*.h5") if ".shard-" not in p.name)
+        for path in found:
+            if path not in self._formats:
+                self._formats[path] = _format(path)
+        return [p.name[:-3] for p in found if (self._formats[p] == "semcal-text-cell") == text]
+
     @property
     def cells(self) -> list[str]:
-        return sorted(p.name[:-3] for p in (self.folder / "cells").glob("*.h5") if ".shard-" not in p.name)
+        """Finished cells of questions."""
+        return self._files(text=False)
+
+    @property
+    def texts(self) -> list[str]:
+        """Finished cells of plain text."""
+        return self._files(text=True)
 
     def __getitem__(self, name: str) -> xr.Dataset:
         path = self.folder / "cells" / f"{name}.h5"
         if not path.exists():
-            raise KeyError(f"{name}: no such finished cell; there are {', '.join(self.cells) or 'none'}")
-        return open_cell(path)
+            raise KeyError(f"{name}: no such finished cell; there are {', '.join(self.cells + self.texts) or 'none'}")
+        return open_text(path) if name in self.texts else open_cell(path)
 
     @property
     def analysis(self) -> xr.Dataset:
@@ -86,3 +111,29 @@ def table(run: Run, estimator: str = "frequency"):
     analysis = run.analysis.sel(estimator=estimator)
     columns = [n for n in analysis.data_vars if analysis[n].dims == ("cell",) and not n.startswith("estimator")]
     return analysis[columns].to_dataframe().drop(columns=["estimator"], errors="ignore")
+
+
+def text_table(run: Run):
+    """Next-token calibration as a pandas DataFrame, a row per text cell; empty when the run has none."""
+    import pandas
+    analysis = run.analysis
+    if "text_name" not in analysis:
+        return pandas.DataFrame()
+    columns = [n for n in analysis.data_vars if analysis[n].dims == ("text_cell",)]
+    frame = pandas.DataFrame({n.removeprefix("text_"): analysis[n].values for n in columns})
+    return frame.assign(name=frame["name"].astype(str)).set_index("name")
+
+
+def resolved(run: Run, by: str = "fraction"):
+    """How early answers are decided, as a pandas DataFrame with a row per cell and place: `at` (fraction of the
+    response, or its tokens for by="token"), `resolved`, `low`, `high`; empty when the run did not follow it."""
+    import pandas
+    if by not in ("fraction", "token"):
+        raise ValueError(f"by {by!r}; there are fraction, token")
+    analysis = run.analysis
+    if f"resolved_by_{by}" not in analysis:
+        return pandas.DataFrame(columns=["cell", "at", "resolved", "low", "high"])
+    names = {"at": f"resolved_{by}_at", "resolved": f"resolved_by_{by}", "low": f"resolved_by_{by}_low",
+             "high": f"resolved_by_{by}_high"}
+    frame = analysis[list(names.values())].to_dataframe().rename(columns={v: k for k, v in names.items()})
+    return frame.reset_index()[["cell", *names]].dropna(subset=["at"])
