@@ -163,6 +163,32 @@ bool sc_file_is_folder(const char *path)
     return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
+bool sc_file_has_room(const char *folder)
+{
+    enum { PROBE = 65536 };
+    char *block = sc_memory_alloc(PROBE, 1, NULL);
+    sc_text path = {0};
+    bool room = true;
+    if (block != NULL && sc_text_printf(&path, NULL, "%s/.room.%ld", folder, (long)getpid()) == SEMCAL_OK) {
+        const int fd = open(path.data, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+        int failure = fd < 0 ? errno : 0;
+        for (size_t at = 0; fd >= 0 && failure == 0 && at < PROBE;) {
+            const ssize_t n = write(fd, block + at, PROBE - at);
+            failure = n < 0 ? errno : 0;
+            at += n > 0 ? (size_t)n : 0;
+        }
+        if (fd >= 0) {
+            failure = failure == 0 && fsync(fd) != 0 ? errno : failure;
+            (void)close(fd);
+            (void)unlink(path.data);
+        }
+        room = failure != ENOSPC && failure != EDQUOT && failure != EFBIG;
+    }
+    sc_text_free(&path);
+    free(block);
+    return room;
+}
+
 char *sc_file_join(const char *folder, const char *name, semcal_error *error)
 {
     if (name[0] == '/' || folder[0] == '\0') {

@@ -23,6 +23,10 @@ semcal_status sc_file_make_folder(const char *path, semcal_error *error);
 bool sc_file_exists(const char *path);
 bool sc_file_is_folder(const char *path);
 
+/* Whether a few blocks can still be written in `folder`: false when its file system is full, over a quota or beyond the
+ * process's file size limit. Other failures to write there count as room: they are told by whoever writes. */
+bool sc_file_has_room(const char *folder);
+
 /* `folder`/`name` (or `name` itself when it is absolute), to be freed. NULL on exhaustion. */
 char *sc_file_join(const char *folder, const char *name, semcal_error *error);
 

@@ -129,7 +129,7 @@ static semcal_status classify_stream(const sc_collapse_kind *kind, const sc_choi
 {
     sc_json_lines lines;
     sc_text where = {0};
-    semcal_status status = sc_json_lines_wrap(&lines, stdin, "<stdin>", error);
+    semcal_status status = sc_json_lines_wrap(&lines, stdin, "standard input", error);
     while (status == SEMCAL_OK) {
         json_t *row = NULL;
         status = sc_json_lines_next(&row, &lines, error);
@@ -137,7 +137,7 @@ static semcal_status classify_stream(const sc_collapse_kind *kind, const sc_choi
             break;
         }
         sc_text_clear(&where);
-        status = sc_text_printf(&where, error, "<stdin>:%zu", lines.line);
+        status = sc_text_printf(&where, error, "standard input:%zu", lines.line);
         if (status == SEMCAL_OK) {
             status = classify_line(row, kind, choices, where.data, error);
         }

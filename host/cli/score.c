@@ -92,6 +92,11 @@ static semcal_status add_line(struct scorer *s, const json_t *line, const char *
         return sc_error_set(error, SEMCAL_E_DATA, "%s: must be an object with prompt and completion, or tokens", where);
     }
     status = sc_json_get_array(&list, line, "tokens", false, where, error);
+    if (status == SEMCAL_OK && list != NULL &&
+        (json_object_get(line, "prompt") != NULL || json_object_get(line, "completion") != NULL)) {
+        return sc_error_set(error, SEMCAL_E_DATA,
+                            "%s: has tokens and a text; give either tokens or prompt and completion", where);
+    }
     if (status == SEMCAL_OK && list != NULL) {
         status = add_ids(s, list, where, error);
     } else if (status == SEMCAL_OK) {
@@ -210,7 +215,7 @@ semcal_status sc_cli_score(int argc, char **argv, semcal_error *error)
     sc_source_model_options model_options = SC_SOURCE_MODEL_OPTIONS_INIT;
     sc_device *device = NULL;
     sc_json_lines lines = {0};
-    struct scorer s = {.name = strcmp(input, "-") == 0 ? "<stdin>" : input};
+    struct scorer s = {.name = strcmp(input, "-") == 0 ? "standard input" : input};
     if ((status = read_gemm(&model_options.model.gemm, gemm, error)) != SEMCAL_OK) {
         return status;
     }

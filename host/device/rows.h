@@ -54,8 +54,11 @@ typedef struct sc_rows_result {
     double *logprob_raw;        /* [M] at temperature 1 */
     size_t bad_row;             /* after SEMCAL_E_NUMERIC: which row */
     int32_t bad_token;          /* and which token; -1: the row as a whole */
-    size_t first_row;           /* given by the caller: what messages about logits call row 0 */
+    size_t first_row;           /* given by the caller: what messages about logits call row 0; SC_ROWS_UNNAMED: nothing */
 } sc_rows_result;
+
+/* Messages do not say which row: the caller has a better name for it. */
+#define SC_ROWS_UNNAMED SIZE_MAX
 
 /* ---- on the device ---- */
 

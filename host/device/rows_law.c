@@ -118,30 +118,39 @@ semcal_status sc_rows_check(const sc_rows_request *request, size_t n_rows, size_
     return SEMCAL_OK;
 }
 
-semcal_status sc_rows_name_bad(sc_rows_result *result, size_t i, const void *logits, sc_rows_type type,
-                               size_t n_vocabulary, const sc_rows_request *request, semcal_error *error)
+/* What is wrong with the row, without saying which row. */
+static semcal_status describe_bad(sc_rows_result *result, size_t i, const void *logits, sc_rows_type type,
+                                  size_t n_vocabulary, const sc_rows_request *request, semcal_error *error)
 {
-    size_t shown = result->first_row + i;
-    result->bad_row = i;
-    result->bad_token = -1;
     bool has_mass = false;
     for (size_t v = 0; v < n_vocabulary; v++) {
         float logit = sc_rows_load(logits, type, v);
         if (isnan(logit) || logit == INFINITY) {
             result->bad_token = (int32_t)v;
-            return sc_error_set(error, SEMCAL_E_NUMERIC, "row %zu: the logit of token %zu is %s", shown, v,
+            return sc_error_set(error, SEMCAL_E_NUMERIC, "the logit of token %zu is %s", v,
                                 isnan(logit) ? "NaN" : "+inf");
         }
         has_mass = has_mass || logit > -INFINITY;
     }
     if (!has_mass) {
-        return sc_error_set(error, SEMCAL_E_NUMERIC, "row %zu: every logit is -inf", shown);
+        return sc_error_set(error, SEMCAL_E_NUMERIC, "every logit is -inf");
     }
     if (request->target != NULL && request->target[i] >= 0 &&
         sc_rows_load(logits, type, (size_t)request->target[i]) == -INFINITY) {
         result->bad_token = request->target[i];
-        return sc_error_set(error, SEMCAL_E_NUMERIC, "row %zu: the target, token %d, has logit -inf", shown,
-                            request->target[i]);
+        return sc_error_set(error, SEMCAL_E_NUMERIC, "the target, token %d, has logit -inf", request->target[i]);
     }
-    return sc_error_set(error, SEMCAL_E_NUMERIC, "row %zu: no law, though every logit is finite", shown);
+    return sc_error_set(error, SEMCAL_E_NUMERIC, "no law, though every logit is finite");
+}
+
+semcal_status sc_rows_name_bad(sc_rows_result *result, size_t i, const void *logits, sc_rows_type type,
+                               size_t n_vocabulary, const sc_rows_request *request, semcal_error *error)
+{
+    result->bad_row = i;
+    result->bad_token = -1;
+    semcal_status status = describe_bad(result, i, logits, type, n_vocabulary, request, error);
+    if (result->first_row != SC_ROWS_UNNAMED) {
+        sc_error_where(error, "row %zu", result->first_row + i);
+    }
+    return status;
 }

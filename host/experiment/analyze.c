@@ -68,6 +68,7 @@ typedef struct reading {
     const sc_cell *cell;
     sc_store_cell *file;
     sc_store_products products;
+    unsigned n_splits; /* behind its split estimator */
     double *columns[N_READ];
     size_t n;
     double *c, *a; /* pairs of the estimator at hand */
@@ -159,7 +160,8 @@ static semcal_status model_floors(sc_analysis_cell *out, const reading *r, semca
         const sc_class_laws laws = {r->n, p->first_class, probability, never};
         const sc_floor_options options = {.seed = (uint64_t)r->config->seed,
                                           .name = r->cell->name,
-                                          .n_redraws = (size_t)r->config->analyze.floor_redraws};
+                                          .n_redraws = (size_t)r->config->analyze.floor_redraws,
+                                          .n_splits = r->n_splits};
         sc_floor floors[2];
         status = sc_floors_model_both(floors, &laws, p->n_draws, &options, error);
         for (int k = 0; k < 2 && status == SEMCAL_OK; k++) {
@@ -188,7 +190,7 @@ static semcal_status best_tilts(sc_analysis_row *row, const reading *r, semcal_e
     sc_pool pool = {0};
     semcal_status status = sc_pool_make(&pool, r->c, r->a, NULL, r->n_pairs, error);
     for (size_t k = 0; k < 2 && status == SEMCAL_OK; k++) {
-        sc_tilt tilt = {0};
+        sc_gap_tilt tilt = {0};
         double gap;
         status = sc_gap_fit(&tilt, &gap, NULL, families[k], &pool, error);
         for (size_t i = 0; i < SC_ANALYSIS_CURVE && status == SEMCAL_OK; i++) {
@@ -263,7 +265,7 @@ static semcal_status analyze_known(sc_analysis_cell *out, reading *r, semcal_err
         status = sc_pool_make(&pool, r->c, r->a, NULL, r->n, error);
     }
     if (status == SEMCAL_OK) {
-        sc_tilt tilt = {0};
+        sc_gap_tilt tilt = {0};
         status = sc_gap_fit(&tilt, &out->pgap_known_lipschitz, NULL, SC_GAP_LIPSCHITZ, &pool, error);
         sc_gap_free(&tilt);
         sc_pool_free(&pool);
@@ -440,6 +442,9 @@ static semcal_status analyze_cell(sc_analysis_cell *out, const sc_config *config
         status = sc_store_read_products(&r.products, r.file, collapse, error);
     }
     const bool is_read = status == SEMCAL_OK;
+    if (status == SEMCAL_OK) {
+        status = sc_store_collapse_splits(&r.n_splits, r.file, r.products.collapse, error);
+    }
     for (size_t i = 0; i < N_READ && status == SEMCAL_OK; i++) {
         status = read_column(&r, &r.columns[i], column_names[i], error);
     }

@@ -116,6 +116,7 @@ typedef struct sc_analysis_field {
     double (*of_row)(const sc_analysis_row *row);                /* per cell and estimator */
     void (*restore_cell)(sc_analysis_cell *cell, double number); /* the way back, of the same kind */
     void (*restore_row)(sc_analysis_row *row, double number);
+    bool is_count; /* a whole number */
 } sc_analysis_field;
 
 extern const sc_analysis_field sc_analysis_fields[];

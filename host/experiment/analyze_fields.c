@@ -18,7 +18,10 @@
                         : (number) > 0, int64_t                                                                        \
                         : isfinite(number) ? (int64_t)(number) : 0, size_t                                             \
                         : isfinite(number) ? (size_t)(number) : 0))
+/* Whether a member is counted in whole numbers. */
+#define IS_COUNT(member) _Generic((member), double : 0, default : 1)
 #define CELL_OF(name, member)                                                                                          \
+    enum { cell_count_##name = IS_COUNT(((sc_analysis_cell *)0)->member) };                                            \
     static double cell_##name(const sc_analysis_cell *cell)                                                            \
     {                                                                                                                  \
         return (double)cell->member;                                                                                   \
@@ -29,6 +32,7 @@
     }
 #define CELL(member) CELL_OF(member, member)
 #define PAIRS(name, expression)                                                                                        \
+    enum { row_count_##name = IS_COUNT(((sc_analysis_row *)0)->expression) };                                          \
     static double row_##name(const sc_analysis_row *row)                                                               \
     {                                                                                                                  \
         return row->calibration.n == 0 ? (double)NAN : (double)(row->expression);                                      \
@@ -70,6 +74,7 @@ CELL_OF(pgap_full_high, full.interval[1])
 CELL_OF(pgap_full_floor, full.floor)
 CELL_OF(pgap_full_floor_95, full.floor_95)
 CELL_OF(pgap_full_unseen, full.n_unseen)
+enum { row_count_n = 1 };
 static double row_n(const sc_analysis_row *row)
 {
     return (double)row->calibration.n;
@@ -146,11 +151,16 @@ PAIRS(pgap_sq_floor_95, calibration.pgap_spread.floor_95[SC_GAP_SQUARE])
 
 #define OF_CELL(name, text, unit)                                                                                      \
     {                                                                                                                  \
-#name, text, unit, cell_##name, NULL, restore_cell_##name, NULL                                                \
+#name, text, unit, cell_##name, NULL, restore_cell_##name, NULL, cell_count_##name                             \
+    }
+/* Sums of counts, kept as double. */
+#define OF_CELL_TOKENS(name, text, unit)                                                                               \
+    {                                                                                                                  \
+#name, text, unit, cell_##name, NULL, restore_cell_##name, NULL, true                                          \
     }
 #define OF_ROW(name, text, unit)                                                                                       \
     {                                                                                                                  \
-#name, text, unit, NULL, row_##name, NULL, restore_row_##name                                                  \
+#name, text, unit, NULL, row_##name, NULL, restore_row_##name, row_count_##name                                \
     }
 
 const sc_analysis_field sc_analysis_fields[] = {
@@ -160,8 +170,8 @@ const sc_analysis_field sc_analysis_fields[] = {
     OF_CELL(truncated, "share of draws cut at max_tokens", "1"),
     OF_CELL(unparsed, "share of draws in which no answer was found, those cut included", "1"),
     OF_CELL(flagged, "1 when truncated or unparsed is too large for the row to be trusted", "1"),
-    OF_CELL(draw_tokens, "tokens drawn", "1"),
-    OF_CELL(forward_tokens, "next-token laws evaluated for them", "1"),
+    OF_CELL_TOKENS(draw_tokens, "tokens drawn", "1"),
+    OF_CELL_TOKENS(forward_tokens, "next-token laws evaluated for them", "1"),
     OF_CELL(draws_per_forward, "tokens drawn per law evaluated", "1"),
     OF_CELL(mass_found, "mean probability of the distinct responses found", "1"),
     OF_CELL(mass_reliable, "share of questions whose mass found suffices for the mass estimator", "1"),

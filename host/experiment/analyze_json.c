@@ -11,6 +11,11 @@ static json_t *number(double value)
     return isfinite(value) ? json_real(value) : json_null();
 }
 
+static json_t *value_of(const sc_analysis_field *field, double value)
+{
+    return field->is_count && isfinite(value) ? json_integer((json_int_t)value) : number(value);
+}
+
 static json_t *places(const sc_analysis_place *from, size_t n, const char *at)
 {
     json_t *list = json_array();
@@ -56,11 +61,11 @@ semcal_status sc_analysis_json(sc_text *text, const sc_analysis *analysis, semca
         for (size_t f = 0; f < sc_analysis_n_fields; f++) {
             const sc_analysis_field *field = &sc_analysis_fields[f];
             if (field->of_cell != NULL) {
-                json_object_set_new(object, field->name, number(field->of_cell(cell)));
+                json_object_set_new(object, field->name, value_of(field, field->of_cell(cell)));
             }
             for (int e = 0; e < SC_ANALYSIS_N_ESTIMATORS && field->of_row != NULL; e++) {
                 json_object_set_new(json_object_get(estimators, sc_analysis_estimator_name(e)), field->name,
-                                    number(field->of_row(&cell->rows[e])));
+                                    value_of(field, field->of_row(&cell->rows[e])));
             }
         }
         json_object_set_new(object, "estimators", estimators);

@@ -130,7 +130,7 @@ static semcal_status bias_gap(sc_analysis_text *out, text_reading *r, size_t fol
 }
 
 /* Loss that a tilt saves on the pairs of a block. */
-static double tilt_gain(const sc_tilt *tilt, const sc_pair_grid *grid)
+static double tilt_gain(const sc_gap_tilt *tilt, const sc_pair_grid *grid)
 {
     double saved = 0;
     for (size_t g = 0; g < SC_PAIR_GRID; g++) {
@@ -151,7 +151,7 @@ static semcal_status tilt_fit(double *gap, text_reading *r, double *grids, sc_ga
     double *c = r->pairs, *a = c + SC_PAIR_GRID, *w = a + SC_PAIR_GRID;
     const size_t n = sc_pair_grid_pairs(c, a, w, &top), row = (size_t)SC_TEXT_SHIFT_GAP + (size_t)family;
     sc_pool pool = {0};
-    sc_tilt tilt = {0};
+    sc_gap_tilt tilt = {0};
     semcal_status status = sc_pool_make(&pool, c, a, w, n, error);
     if (status == SEMCAL_OK) {
         status = sc_gap_fit(&tilt, gap, NULL, family, &pool, error);

@@ -384,8 +384,10 @@ json_t *sc_analysis_text_json(const sc_analysis_text *texts, size_t n)
         json_object_set_new(object, "model_kind", json_string(text->model_kind));
         json_object_set_new(object, "dataset", json_string(text->dataset));
         for (size_t f = 0; f < sc_analysis_text_n_fields; f++) {
-            json_object_set_new(object, sc_analysis_text_fields[f].name,
-                                number(sc_analysis_text_fields[f].value(text)));
+            const sc_analysis_text_field *field = &sc_analysis_text_fields[f];
+            const double value = field->value(text);
+            const bool is_count = strncmp(field->name, "n_", 2) == 0 && isfinite(value);
+            json_object_set_new(object, field->name, is_count ? json_integer((json_int_t)value) : number(value));
         }
         for (size_t i = 0; i < text->n_classes; i++) {
             json_t *one = json_object();

@@ -8,6 +8,7 @@
 #include "statistics/exact.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,8 +49,8 @@ static const struct {
     {"confidence_frequency", "share of the draws in the most drawn class", "1"},
     {"correct", "1 when the most drawn class holds a reference answer", "1"},
     {"correct_known", "probability, under the known law of answers, that the answer is in the most drawn class", "1"},
-    {"confidence_split", "share of one half of the draws in the mode of the other half, mean over 10 splits", "1"},
-    {"correct_split", "share of the 10 splits whose own mode holds a reference answer", "1"},
+    {"confidence_split", "share of one half of the draws in the mode of the other half, mean over splits", "1"},
+    {"correct_split", "share of the splits whose own mode holds a reference answer", "1"},
     {"mass_found", "probability of the distinct responses found", "1"},
     {"mass_lower", "certain lower bound on the probability of the heaviest class", "1"},
     {"mass_upper", "certain upper bound on the probability of the heaviest class", "1"},
@@ -407,7 +408,7 @@ static semcal_status collapse_question(work *w, size_t q, const sc_store_record 
                                 .draw_logp = record->tree.draw_logprob,
                                 .draw_string = w->strings,
                                 .class_correct = w->correct};
-        status = sc_estimators_compute(&estimates, w->count, w->mass, &draws, error);
+        status = sc_estimators_compute_splits(&estimates, w->count, w->mass, &draws, w->options->n_splits, error);
     }
     sc_exact_estimates exact;
     if (status == SEMCAL_OK) {
@@ -505,9 +506,12 @@ semcal_status sc_collapse_cell(const char *path, const sc_collapse_cell_options 
     }
     sc_store_cell_close(&cell);
     if (status == SEMCAL_OK) {
-        sc_store_attribute kind = {.name = "collapse_kind", .text = options->kind->name, .identity = true};
-        w.products.attributes = &kind;
-        w.products.n_attributes = 1;
+        char splits[16];
+        (void)snprintf(splits, sizeof splits, "%u", options->n_splits > 0 ? options->n_splits : SC_ESTIMATORS_SPLITS);
+        sc_store_attribute attributes[] = {{.name = "collapse_kind", .text = options->kind->name, .identity = true},
+                                           {.name = SC_STORE_SPLITS, .text = splits, .identity = true}};
+        w.products.attributes = attributes;
+        w.products.n_attributes = 2;
         status = sc_store_write_products(path, &w.products, error);
     }
     if (status == SEMCAL_OK && summary != NULL) {

@@ -15,6 +15,7 @@ typedef struct sc_collapse_cell_options {
     semcal_status (*choices)(const sc_choice **choices, size_t *n_choices, uint64_t index, const char *id,
                              void *payload, semcal_error *error);
     void *payload;
+    unsigned n_splits; /* halvings behind the split estimator; 0: the standard number */
 } sc_collapse_cell_options;
 
 /* What deserves a warning; see METHOD notes in THEORY.md on reading confidences. */

@@ -12,9 +12,9 @@
 #include "experiment/run_text.h"
 #include "experiment/sources.h"
 #include "experiment/store_internal.h"
-#include "statistics/estimators.h"
 
 #include <math.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,13 +52,12 @@ static void tell_notes(run *r)
     }
 }
 
-/* Texts are not split over shards: the first one reads them. */
 static semcal_status do_text(run *r, const sc_cell *cell, semcal_error *error)
 {
     sc_source *source = NULL;
-    bool already = r->options->shard > 1;
-    semcal_status status = already ? SEMCAL_OK : sc_sources_get(&source, &r->sources, cell->model, error);
-    if (status == SEMCAL_OK && !already) {
+    bool already = false;
+    semcal_status status = sc_sources_get(&source, &r->sources, cell->model, error);
+    if (status == SEMCAL_OK) {
         const sc_run_cell job = {r->config,  cell,   NULL,         source,    r->sources.device,
                                  r->options, r->log, &r->counters, r->summary};
         status = sc_run_text_do(&job, &already, error);
@@ -95,27 +94,39 @@ static semcal_status do_cell(run *r, const sc_cell *cell, semcal_error *error)
         return status;
     }
     if (status == SEMCAL_OK) {
-        status = sc_run_cell_is_collapsed(&collapsed, path, cell->dataset, error);
+        status = sc_run_cell_is_collapsed(&collapsed, path, r->config, cell->dataset, error);
     }
     if (status == SEMCAL_OK && (!collapsed || fresh_mechanism)) {
-        status = sc_run_cell_collapse(path, cell->dataset, dataset, NULL, r->log, error);
+        status = sc_run_cell_collapse(path, r->config, cell->dataset, dataset, NULL, r->log, error);
     }
     free(path);
     r->summary->n_already += status == SEMCAL_OK && already;
     return status;
 }
 
-/* A failed cell is told and the others go on; an interruption or a lost device ends the run. */
-static semcal_status do_cells(run *r)
+/* Whether a cell failed because nothing more can be written: what it had begun is deleted by then, so there may be room
+ * for a little again, and the message knows better. */
+static bool is_full(const semcal_error *failure, const char *folder)
+{
+    static const int causes[] = {ENOSPC, EDQUOT, EFBIG};
+    bool full = failure->status == SEMCAL_E_DATA && !sc_file_has_room(folder);
+    for (size_t i = 0; i < sizeof causes / sizeof *causes && !full; i++) {
+        full = failure->status == SEMCAL_E_DATA && strstr(failure->message, strerror(causes[i])) != NULL;
+    }
+    return full;
+}
+
+/* A failed cell is told and the others go on; an interruption or a full disk ends the run. */
+static semcal_status do_cells(run *r, semcal_error *error)
 {
     for (size_t i = 0; i < r->plan.n_cells; i++) {
         const sc_cell *cell = &r->plan.cells[i];
-        semcal_error error = SEMCAL_ERROR_INIT;
+        semcal_error failure = SEMCAL_ERROR_INIT;
         r->counters.cell = cell->name;
         r->counters.cell_number = i + 1;
         r->counters.cell_done = r->counters.cell_questions = 0;
         double began = sc_clock_now_s();
-        semcal_status status = do_cell(r, cell, &error);
+        semcal_status status = do_cell(r, cell, &failure);
         tell_notes(r);
         if (status == SEMCAL_OK) {
             r->summary->n_finished++;
@@ -125,12 +136,20 @@ static semcal_status do_cells(run *r)
             sc_log_event(r->log, SC_LOG_INFO, "interrupted", NULL, sc_log_text("cell", cell->name));
             return status;
         } else {
+            if (is_full(&failure, r->options->folder)) {
+                sc_log_event(r->log, SC_LOG_ERROR, "disk_full", NULL, sc_log_text("cell", cell->name));
+                return sc_error_set(
+                    error, SEMCAL_E_DATA,
+                    "no room left for %s (cell %s: %s); what is committed stays, make room and the same "
+                    "command goes on",
+                    r->options->folder, cell->name, failure.message);
+            }
             char line[SEMCAL_ERROR_SIZE + 256];
-            (void)snprintf(line, sizeof line, "cell %s failed: %s", cell->name, error.message);
+            (void)snprintf(line, sizeof line, "cell %s failed: %s", cell->name, failure.message);
             sc_log_write(r->log, SC_LOG_ERROR, "cell_failed", line, NULL, 0);
             r->summary->n_failed++;
             if (r->first_failure.status == SEMCAL_OK) {
-                r->first_failure = error;
+                r->first_failure = failure;
                 sc_error_where(&r->first_failure, "cell %s", cell->name);
             }
         }
@@ -163,10 +182,6 @@ static semcal_status check_supported(const run *r, semcal_error *error)
         return sc_error_set(error, SEMCAL_E_CONFIG,
                             "store.full_logits: this version keeps the top_k tokens of every law, not all logits; set "
                             "it to false");
-    }
-    if (r->config->analyze.splits != SC_ESTIMATORS_SPLITS) {
-        return sc_error_set(error, SEMCAL_E_CONFIG, "analyze.splits: this version averages over %d splits; got %lld",
-                            SC_ESTIMATORS_SPLITS, (long long)r->config->analyze.splits);
     }
     for (size_t i = 0; i < r->plan.n_cells; i++) {
         if (r->plan.cells[i].draws > MOST_DRAWS) {
@@ -209,7 +224,7 @@ semcal_status sc_run(sc_run_summary *summary, const sc_config *config, const sc_
         summary->n_cells = r.plan.n_cells;
         r.counters.n_cells = r.plan.n_cells;
         count_questions(&r);
-        status = do_cells(&r);
+        status = do_cells(&r, error);
         if (options->progress != NULL) {
             options->progress(&r.counters, true, options->payload);
         }

@@ -49,6 +49,7 @@ static semcal_status next_question(sc_generate_question *out, bool *more, void *
                                       .n_prompt = q->n_tokens,
                                       .reference = q->reference_tokens,
                                       .n_reference = q->n_reference_tokens,
+                                      .name = q->row->id,
                                       .tag = (void *)(uintptr_t)f->next};
         f->next++;
     }
@@ -331,13 +332,14 @@ static void tell_summary(const char *path, const sc_collapse_kind *kind, const s
     }
 }
 
-semcal_status sc_run_cell_collapse(const char *path, const sc_config_dataset *dataset_config, const sc_dataset *dataset,
-                                   const char *only_kind, sc_log *log, semcal_error *error)
+semcal_status sc_run_cell_collapse(const char *path, const sc_config *config, const sc_config_dataset *dataset_config,
+                                   const sc_dataset *dataset, const char *only_kind, sc_log *log, semcal_error *error)
 {
     /* The last one applied is the active one: the first of the list comes last. */
     size_t n = only_kind != NULL ? 1 : dataset_config->collapse.n;
     for (size_t i = n; i-- > 0;) {
-        sc_collapse_cell_options options = {.choices = choices_of, .payload = (void *)(uintptr_t)dataset};
+        sc_collapse_cell_options options = {
+            .choices = choices_of, .payload = (void *)(uintptr_t)dataset, .n_splits = (unsigned)config->analyze.splits};
         sc_collapse_cell_summary summary;
         const char *name = only_kind != NULL ? only_kind : dataset_config->collapse.at[i];
         semcal_status status = sc_collapse_find(&options.kind, name, error);
@@ -358,8 +360,8 @@ semcal_status sc_run_cell_collapse(const char *path, const sc_config_dataset *da
     return SEMCAL_OK;
 }
 
-semcal_status sc_run_cell_is_collapsed(bool *collapsed, const char *path, const sc_config_dataset *config,
-                                       semcal_error *error)
+semcal_status sc_run_cell_is_collapsed(bool *collapsed, const char *path, const sc_config *all,
+                                       const sc_config_dataset *config, semcal_error *error)
 {
     sc_store_cell *cell = NULL;
     char **names = NULL;
@@ -371,7 +373,11 @@ semcal_status sc_run_cell_is_collapsed(bool *collapsed, const char *path, const 
     }
     for (size_t i = 0; i < config->collapse.n; i++) {
         for (size_t k = 0; k < n; k++) {
-            found += strcmp(config->collapse.at[i], names[k]) == 0;
+            if (strcmp(config->collapse.at[i], names[k]) == 0 && status == SEMCAL_OK) {
+                unsigned splits = 0;
+                status = sc_store_collapse_splits(&splits, cell, names[k], error);
+                found += splits == (unsigned)all->analyze.splits;
+            }
         }
     }
     *collapsed = *collapsed && found >= config->collapse.n;

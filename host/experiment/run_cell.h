@@ -32,11 +32,12 @@ typedef struct sc_run_share {
 sc_run_share sc_run_cell_idle(const sc_run_cell *run, double busy_before_s, double wall_s);
 
 /* Applies the dataset's collapse kinds (the first becomes the active one) to a finished cell file. */
-semcal_status sc_run_cell_collapse(const char *path, const sc_config_dataset *dataset_config, const sc_dataset *dataset,
-                                   const char *only_kind, sc_log *log, semcal_error *error);
+semcal_status sc_run_cell_collapse(const char *path, const sc_config *config, const sc_config_dataset *dataset_config,
+                                   const sc_dataset *dataset, const char *only_kind, sc_log *log, semcal_error *error);
 
-/* Whether the finished cell file holds every collapse its dataset names, one of them active. */
-semcal_status sc_run_cell_is_collapsed(bool *collapsed, const char *path, const sc_config_dataset *config,
-                                       semcal_error *error);
+/* Whether the finished cell file holds every collapse its dataset names, with as many splits as the configuration
+ * wants, one of them active. */
+semcal_status sc_run_cell_is_collapsed(bool *collapsed, const char *path, const sc_config *all,
+                                       const sc_config_dataset *config, semcal_error *error);
 
 #endif

@@ -16,13 +16,13 @@ typedef struct open_dataset {
     sc_dataset dataset;
 } open_dataset;
 
-static semcal_status collapse_cell(open_dataset *open, const sc_cell *cell, const char *path, const char *kind,
-                                   sc_log *log, semcal_error *error)
+static semcal_status collapse_cell(open_dataset *open, const sc_config *config, const sc_cell *cell, const char *path,
+                                   const char *kind, sc_log *log, semcal_error *error)
 {
     bool done = false;
     semcal_status status = SEMCAL_OK;
     if (kind == NULL) {
-        status = sc_run_cell_is_collapsed(&done, path, cell->dataset, error);
+        status = sc_run_cell_is_collapsed(&done, path, config, cell->dataset, error);
     }
     if (status == SEMCAL_OK && !done && open->config != cell->dataset) {
         sc_dataset_free(&open->dataset);
@@ -31,14 +31,14 @@ static semcal_status collapse_cell(open_dataset *open, const sc_cell *cell, cons
         open->config = status == SEMCAL_OK ? cell->dataset : NULL;
     }
     if (status == SEMCAL_OK && !done) {
-        status = sc_run_cell_collapse(path, cell->dataset, &open->dataset, kind, log, error);
+        status = sc_run_cell_collapse(path, config, cell->dataset, &open->dataset, kind, log, error);
     }
     return status;
 }
 
 /* A kind need not fit every dataset: cells where it fails are told, the others go on. */
-static semcal_status collapse_cells(const char *folder, const sc_plan *plan, const char *kind, sc_log *log,
-                                    semcal_error *error)
+static semcal_status collapse_cells(const char *folder, const sc_config *config, const sc_plan *plan, const char *kind,
+                                    sc_log *log, semcal_error *error)
 {
     const sc_run_folder run = {.path = (char *)(uintptr_t)folder, .lock = -1};
     open_dataset open = {0};
@@ -52,7 +52,7 @@ static semcal_status collapse_cells(const char *folder, const sc_plan *plan, con
         char *path = sc_run_folder_cell(&run, plan->cells[i].name, &failure);
         if (path != NULL && sc_file_exists(path)) {
             n_found++;
-            (void)collapse_cell(&open, &plan->cells[i], path, kind, log, &failure);
+            (void)collapse_cell(&open, config, &plan->cells[i], path, kind, log, &failure);
         }
         free(path);
         if (failure.status != SEMCAL_OK) {
@@ -61,7 +61,7 @@ static semcal_status collapse_cells(const char *folder, const sc_plan *plan, con
         }
     }
     sc_dataset_free(&open.dataset);
-    if (n_found == 0) {
+    if (n_found == 0 && kind != NULL) { /* a merged run may be of texts alone */
         return sc_error_set(error, SEMCAL_E_DATA, "%s: none of its %zu cells is finished; 'semcal run' goes on", folder,
                             plan->n_cells);
     }
@@ -92,7 +92,7 @@ semcal_status sc_run_collapse(const char *folder, const char *kind, sc_log_sink 
         status = path == NULL ? SEMCAL_E_MEMORY : sc_log_open(&log, path, sink, SC_LOG_WARNING, payload, error);
     }
     if (status == SEMCAL_OK) {
-        status = collapse_cells(folder, &plan, kind, log, error);
+        status = collapse_cells(folder, config, &plan, kind, log, error);
         semcal_status closed = sc_log_close(log, status == SEMCAL_OK ? error : NULL);
         status = status == SEMCAL_OK ? closed : status;
     }

@@ -62,6 +62,69 @@ static bool next_line(lines *l)
     return false;
 }
 
+/* The value of a line whose key is a path, unquoted and malloc'ed; NULL for other lines. */
+static char *path_of(const lines *l)
+{
+    static const char *const keys[] = {"path: ", "logits: ", "choices_file: ", "classes_file: "};
+    const char *at = l->line + l->indent;
+    size_t n = l->n - l->indent;
+    if (n > 2 && strncmp(at, "- ", 2) == 0) {
+        at += 2;
+        n -= 2;
+    }
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        const size_t length = strlen(keys[i]);
+        if (n > length && strncmp(at, keys[i], length) == 0) {
+            at += length;
+            n -= length;
+            const bool quoted = n >= 2 && (at[0] == '"' || at[0] == '\'') && at[n - 1] == at[0];
+            return quoted ? sc_memory_strndup(at + 1, n - 2, NULL) : sc_memory_strndup(at, n, NULL);
+        }
+    }
+    return NULL;
+}
+
+static bool same_file(const char *a, const char *b)
+{
+    char x[65], y[65];
+    return sc_file_sha256(x, a, NULL) == SEMCAL_OK && sc_file_sha256(y, b, NULL) == SEMCAL_OK && strcmp(x, y) == 0;
+}
+
+/* Files of the same names and contents; folders within are not looked at. */
+static bool same_folder(const char *a, const char *b)
+{
+    char **names = NULL, **others = NULL;
+    size_t n = 0, n_others = 0;
+    bool same = sc_file_list(&names, &n, a, "", NULL) == SEMCAL_OK &&
+                sc_file_list(&others, &n_others, b, "", NULL) == SEMCAL_OK && n == n_others;
+    for (size_t i = 0; same && i < n; i++) {
+        char *x = sc_file_join(a, names[i], NULL), *y = sc_file_join(b, others[i], NULL);
+        same = x != NULL && y != NULL && strcmp(names[i], others[i]) == 0 && (sc_file_is_folder(x) || same_file(x, y));
+        free(x);
+        free(y);
+    }
+    sc_file_list_free(names, n);
+    sc_file_list_free(others, n_others);
+    return same;
+}
+
+/* Two lines that name the same thing at two places: a copy, or where it was moved to. What was moved can no more be
+ * compared here; models and datasets are, by the digests every cell keeps of them. */
+static bool same_thing(const lines *old, const lines *new)
+{
+    char *a = path_of(old), *b = path_of(new);
+    bool same = a != NULL && b != NULL && old->indent == new->indent;
+    if (same && sc_file_exists(a)) {
+        same = sc_file_is_folder(a) ? sc_file_is_folder(b) && same_folder(a, b) : same_file(a, b);
+    } else if (same) {
+        const char *x = strrchr(a, '/'), *y = strrchr(b, '/');
+        same = strcmp(x != NULL ? x : a, y != NULL ? y : b) == 0;
+    }
+    free(a);
+    free(b);
+    return same;
+}
+
 /* E_CONFIG with the first line that differs. */
 static semcal_status compare_configs(const char *old, const char *new, const char *folder, semcal_error *error)
 {
@@ -69,7 +132,7 @@ static semcal_status compare_configs(const char *old, const char *new, const cha
     for (bool more = true; more;) {
         bool more_a = next_line(&a), more_b = next_line(&b);
         bool same = more_a == more_b && a.n == b.n && memcmp(a.line, b.line, a.n) == 0;
-        if (!same) {
+        if (!same && !(more_a && more_b && same_thing(&a, &b))) {
             return sc_error_set(error, SEMCAL_E_CONFIG,
                                 "%s holds a run of another configuration: resolved.yaml:%d is '%.*s', now '%.*s'; "
                                 "choose another folder with -o, or start again with --fresh",

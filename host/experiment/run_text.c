@@ -26,11 +26,12 @@ typedef struct text_run {
     sc_text_classes classes;
     sc_text_sizes sizes;
     sc_text_sums sums;
-    size_t *first_chunk;  /* [B+1] */
-    size_t *block_of;     /* [C] */
-    uint64_t *before;     /* [C+1] scored tokens before each chunk */
-    size_t sample_every;  /* one token in so many keeps its class masses */
-    size_t *first_sample; /* [B+1] */
+    size_t *first_chunk;           /* [B+1] */
+    size_t first_block, end_block; /* those of this shard */
+    size_t *block_of;              /* [C] */
+    uint64_t *before;              /* [C+1] scored tokens before each chunk */
+    size_t sample_every;           /* one token in so many keeps its class masses */
+    size_t *first_sample;          /* [B+1] */
     sc_provenance provenance;
     sc_store_attribute *attributes; /* provenance and N_OWN */
     size_t n_attributes;
@@ -65,6 +66,10 @@ static semcal_status lay_out(text_run *r, semcal_error *error)
     if (!r->first_chunk || !r->first_sample || !r->block_of || !r->before || !r->dirty) {
         return SEMCAL_E_MEMORY;
     }
+    /* Blocks stand by themselves, so shards that take whole blocks have the sums of an unsharded run. */
+    const sc_run_options *options = r->run->options;
+    r->first_block = (options->shard - 1) * B / options->n_shards;
+    r->end_block = options->shard * B / options->n_shards;
     for (size_t c = 0; c < C; c++) {
         r->before[c + 1] = r->before[c] + r->data.chunks[c].n_tokens - r->data.chunks[c].skip;
     }
@@ -150,7 +155,7 @@ static semcal_status commit(text_run *r, semcal_error *error)
     sc_text path = {0};
     char digest[65];
     semcal_status status = SEMCAL_OK;
-    for (size_t b = 0; b < r->sizes.n[SC_TEXT_BLOCK] && status == SEMCAL_OK; b++) {
+    for (size_t b = r->first_block; b < r->end_block && status == SEMCAL_OK; b++) {
         if (!r->dirty[b]) {
             continue;
         }
@@ -186,7 +191,7 @@ static semcal_status read_blocks(text_run *r, semcal_error *error)
 {
     sc_text path = {0};
     semcal_status status = sc_file_make_folder(r->folder, error);
-    for (size_t b = 0; b < r->sizes.n[SC_TEXT_BLOCK] && status == SEMCAL_OK; b++) {
+    for (size_t b = r->first_block; b < r->end_block && status == SEMCAL_OK; b++) {
         status = block_path(&path, r, b, error);
         if (status != SEMCAL_OK || !sc_file_exists(path.data)) {
             continue;
@@ -208,19 +213,21 @@ static semcal_status read_blocks(text_run *r, semcal_error *error)
 
 static semcal_status find_files(text_run *r, bool *already, semcal_error *error)
 {
-    r->path = sc_store_path(r->run->options->folder, r->run->cell->name, 1, 1, ".h5", error);
-    r->folder = sc_store_path(r->run->options->folder, r->run->cell->name, 1, 1, ".segments", error);
+    const sc_run_options *options = r->run->options;
+    r->path = sc_store_path(options->folder, r->run->cell->name, options->shard, options->n_shards, ".h5", error);
+    r->folder =
+        sc_store_path(options->folder, r->run->cell->name, options->shard, options->n_shards, ".segments", error);
     if (r->path == NULL || r->folder == NULL) {
         return SEMCAL_E_MEMORY;
     }
-    if (r->run->options->fresh) {
+    if (options->fresh) {
         (void)unlink(r->path);
         sc_store_remove_folder(r->folder);
     }
     *already = sc_file_exists(r->path);
     if (*already) {
-        const sc_text_range all = range_of(r, 0, r->sizes.n[SC_TEXT_BLOCK]);
-        return sc_text_store_read(&r->sums, r->path, &all, r->attributes, r->n_attributes, error);
+        const sc_text_range own = range_of(r, r->first_block, r->end_block - r->first_block);
+        return sc_text_store_read(&r->sums, r->path, &own, r->attributes, r->n_attributes, error);
     }
     return read_blocks(r, error);
 }
@@ -318,6 +325,22 @@ static semcal_status allocate_batch(text_run *r, semcal_error *error)
                : SEMCAL_E_MEMORY;
 }
 
+/* Says which document and token an error of the batch is about: source->failed counts its scored tokens. */
+static semcal_status name_failure(const text_run *r, semcal_error *error)
+{
+    size_t left = r->run->source->failed;
+    for (size_t i = 0; left != SC_SOURCE_NONE && i < r->n_batch; i++) {
+        const sc_text_chunk *chunk = &r->data.chunks[r->chunk[i]];
+        const size_t n = chunk->n_tokens - chunk->skip;
+        if (left < n) {
+            return sc_error_where(error, "document %zu: token %zu", (size_t)chunk->document + 1,
+                                  (size_t)chunk->start + chunk->skip + left);
+        }
+        left -= n;
+    }
+    return sc_error_where(error, "chunks %zu to %zu", r->chunk[0], r->chunk[r->n_batch - 1]);
+}
+
 static semcal_status run_batch(text_run *r, semcal_error *error)
 {
     r->request.n_sequences = r->n_batch;
@@ -325,11 +348,12 @@ static semcal_status run_batch(text_run *r, semcal_error *error)
     r->request.tokens = r->tokens;
     r->request.skip = r->skip;
     const uint64_t forward = r->run->source->facts.n_forward_tokens;
+    r->run->source->failed = SC_SOURCE_NONE;
     semcal_status status = sc_model_text_evaluate(r->reader, &r->result, &r->request, error);
     r->run->summary->forward_tokens += r->run->source->facts.n_forward_tokens - forward;
     r->run->counters->forward_tokens += r->run->source->facts.n_forward_tokens - forward;
     if (status != SEMCAL_OK) {
-        return sc_error_where(error, "chunks %zu to %zu", r->chunk[0], r->chunk[r->n_batch - 1]);
+        return name_failure(r, error);
     }
     for (size_t i = 0, at = 0; i < r->n_batch; i++) {
         const sc_text_chunk *chunk = &r->data.chunks[r->chunk[i]];
@@ -352,8 +376,9 @@ static semcal_status read_text(text_run *r, semcal_error *error)
     const sc_run_options *options = r->run->options;
     semcal_status status = allocate_batch(r, error);
     r->committed_s = sc_clock_now_s();
-    for (size_t c = 0; c <= r->data.n_chunks && status == SEMCAL_OK; c++) {
-        const bool end = c == r->data.n_chunks;
+    const size_t end_chunk = r->first_chunk[r->end_block];
+    for (size_t c = r->first_chunk[r->first_block]; c <= end_chunk && status == SEMCAL_OK; c++) {
+        const bool end = c == end_chunk;
         const sc_text_chunk *chunk = end ? NULL : &r->data.chunks[c];
         if (!end && c < r->first_chunk[r->block_of[c]] + (size_t)r->sums.block_done[r->block_of[c]]) {
             continue; /* done by an earlier process */
@@ -384,7 +409,7 @@ static semcal_status read_text(text_run *r, semcal_error *error)
 static semcal_status finish(text_run *r, double began, double busy, semcal_error *error)
 {
     char digest[65], wall[32];
-    const sc_text_range all = range_of(r, 0, r->sizes.n[SC_TEXT_BLOCK]);
+    const sc_text_range own = range_of(r, r->first_block, r->end_block - r->first_block);
     sc_store_attribute *attributes = sc_memory_alloc(r->n_attributes + 2, sizeof *attributes, error);
     if (attributes == NULL) {
         return SEMCAL_E_MEMORY;
@@ -396,7 +421,7 @@ static semcal_status finish(text_run *r, double began, double busy, semcal_error
     attributes[r->n_attributes] = (sc_store_attribute){.name = "wall_s", .text = wall, .identity = false};
     attributes[r->n_attributes + 1] = (sc_store_attribute){.name = "device_idle", .text = idle.text, .identity = false};
     semcal_status status =
-        sc_text_store_write(digest, r->path, r->run->cell->name, &r->sums, &all, r->classes.labels, attributes,
+        sc_text_store_write(digest, r->path, r->run->cell->name, &r->sums, &own, r->classes.labels, attributes,
                             r->n_attributes + 2, (unsigned)r->run->config->store.compression, error);
     if (status == SEMCAL_OK) {
         sc_store_remove_folder(r->folder);
@@ -452,16 +477,18 @@ semcal_status sc_run_text_do(const sc_run_cell *run, bool *already, semcal_error
     if (status == SEMCAL_OK) {
         status = describe(r, error);
     }
-    if (status == SEMCAL_OK) {
+    *already = status == SEMCAL_OK && r->first_block == r->end_block; /* more shards than blocks */
+    if (status == SEMCAL_OK && !*already) {
         status = find_files(r, already, error);
     }
     if (status == SEMCAL_OK) {
         size_t done = 0;
-        for (size_t b = 0; b < r->sizes.n[SC_TEXT_BLOCK]; b++) {
+        for (size_t b = r->first_block; b < r->end_block; b++) {
             done += (size_t)r->sums.block_done[b];
         }
-        run->counters->cell_questions = r->data.n_chunks;
-        run->counters->questions += r->data.n_chunks;
+        const size_t n_own = r->first_chunk[r->end_block] - r->first_chunk[r->first_block];
+        run->counters->cell_questions = n_own;
+        run->counters->questions += n_own;
         run->counters->cell_done = done;
         run->counters->done += done;
     }

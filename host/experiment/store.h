@@ -216,6 +216,12 @@ semcal_status sc_store_write_products(const char *path, const sc_store_products 
 semcal_status sc_store_read_products(sc_store_products *products, sc_store_cell *cell, const char *collapse,
                                      semcal_error *error);
 
+/* The attribute of a collapse that says how many splits its split estimator averages, and its number; files from before
+ * it was there have the standard number. */
+#define SC_STORE_SPLITS "splits"
+semcal_status sc_store_collapse_splits(unsigned *splits, sc_store_cell *cell, const char *collapse,
+                                       semcal_error *error);
+
 /* Names of the collapses in the file; free with sc_file_list_free. */
 semcal_status sc_store_collapses(char ***names, size_t *n_names, sc_store_cell *cell, semcal_error *error);
 

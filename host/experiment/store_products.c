@@ -5,6 +5,7 @@
  */
 #include "experiment/store_products.h"
 #include "base/file.h"
+#include "statistics/estimators.h"
 
 #include <stddef.h>
 #include <stdio.h>
@@ -369,6 +370,23 @@ semcal_status sc_store_products_sha256(char **sha256, sc_store_cell *cell, const
     if (status == SEMCAL_OK) {
         status = sc_h5_get_text(sha256, cell->file, group.data, "collapse_sha256", error);
     }
+    sc_text_free(&group);
+    return status;
+}
+
+semcal_status sc_store_collapse_splits(unsigned *splits, sc_store_cell *cell, const char *collapse, semcal_error *error)
+{
+    sc_text group = {0};
+    char *text = NULL;
+    *splits = SC_ESTIMATORS_SPLITS;
+    semcal_status status = sc_text_printf(&group, error, "collapse/%s", collapse);
+    if (status == SEMCAL_OK && sc_h5_has(cell->file, group.data, SC_STORE_SPLITS)) {
+        status = sc_h5_get_text(&text, cell->file, group.data, SC_STORE_SPLITS, error);
+    }
+    if (text != NULL) {
+        *splits = (unsigned)strtoul(text, NULL, 10);
+    }
+    free(text);
     sc_text_free(&group);
     return status;
 }

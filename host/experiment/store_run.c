@@ -93,8 +93,10 @@ static void verify_text(const char *path, const char *name, reporter *to)
     sc_text_file file;
     semcal_error error = SEMCAL_ERROR_INIT;
     semcal_status status = sc_text_file_open(&file, path, &error);
-    if (status == SEMCAL_OK &&
-        (strncmp(file.cell, name, strlen(file.cell)) != 0 || strcmp(name + strlen(file.cell), ".h5") != 0)) {
+    size_t length = strlen(name) - strlen(".h5");
+    unsigned shard, n_shards;
+    const bool sharded = parse_shard(&length, &shard, &n_shards, name);
+    if (status == SEMCAL_OK && (strlen(file.cell) != length || strncmp(file.cell, name, length) != 0)) {
         status = sc_error_set(&error, SEMCAL_E_DATA, "%s: holds the cell '%s'", path, file.cell);
     }
     int64_t n_tokens = 0;
@@ -103,6 +105,10 @@ static void verify_text(const char *path, const char *name, reporter *to)
         if (file.sums.block_done[b] != file.sums.block_chunks[b]) {
             status = sc_error_set(&error, SEMCAL_E_DATA, "%s: block %zu is not complete", path, b);
         }
+    }
+    if (status == SEMCAL_OK && !sharded && file.sizes.n[SC_TEXT_CHUNK] != file.n_cell_chunks) {
+        status = sc_error_set(&error, SEMCAL_E_DATA, "%s: %zu chunks where %zu belong", path,
+                              file.sizes.n[SC_TEXT_CHUNK], file.n_cell_chunks);
     }
     if (status == SEMCAL_OK) {
         say(to, false, "%s: ok, text of %lld tokens in %zu chunks, %s", path, (long long)n_tokens,
@@ -430,6 +436,24 @@ static semcal_status merge_cell(const char *run_folder, const char *cell, unsign
     return status;
 }
 
+static semcal_status merge_text(const char *run_folder, const char *cell, unsigned n_shards, reporter *to,
+                                semcal_error *error)
+{
+    char hex[65];
+    semcal_status status = sc_text_merge(hex, run_folder, cell, n_shards, error);
+    for (unsigned i = 0; i < n_shards && status == SEMCAL_OK; i++) {
+        char *path = sc_store_path(run_folder, cell, i + 1, n_shards, ".h5", error);
+        if (path != NULL) {
+            (void)unlink(path);
+        }
+        free(path);
+    }
+    if (status == SEMCAL_OK) {
+        say(to, false, "%s: %u shards merged, %s", cell, n_shards, hex);
+    }
+    return status;
+}
+
 semcal_status sc_store_merge(const char *run_folder, sc_store_report report, void *payload, semcal_error *error)
 {
     reporter to = {.report = report, .payload = payload};
@@ -444,7 +468,7 @@ semcal_status sc_store_merge(const char *run_folder, sc_store_report report, voi
         /* The first shard seen takes the others of its cell along. */
         if (path != NULL && sc_file_exists(path)) {
             names[i][length] = '\0';
-            status = merge_cell(run_folder, names[i], n_shards, &to, error);
+            status = (sc_text_file_is(path) ? merge_text : merge_cell)(run_folder, names[i], n_shards, &to, error);
             n_merged++;
         }
         free(path);

@@ -115,6 +115,16 @@ void sc_text_sums_free(sc_text_sums *sums)
     *sums = (sc_text_sums){0};
 }
 
+void sc_text_sums_put(const sc_text_sums *to, const size_t first[SC_TEXT_DIMS], const sc_text_sums *from,
+                      const sc_text_sizes *sizes)
+{
+    for (size_t i = 0; i < N_VARIABLES; i++) {
+        const text_variable *v = &variables[i];
+        const size_t size = row_size(v, sizes->n);
+        memcpy(rows_of(to, v) + first[v->dims[0]] * size, rows_of(from, v), sizes->n[v->dims[0]] * size);
+    }
+}
+
 /* ---- digest ---- */
 
 static semcal_status digest_of(char digest[65], const sc_text_sums *sums, const sc_text_range *range,
@@ -241,8 +251,9 @@ static semcal_status write_attributes(sc_h5 *file, const char *cell, const char 
                                       const sc_store_attribute *attributes, size_t n, semcal_error *error)
 {
     const char **identity = sc_memory_alloc(n, sizeof *identity, error);
+    const char **names = sc_memory_alloc(n, sizeof *names, error);
     size_t n_identity = 0;
-    semcal_status status = identity == NULL ? SEMCAL_E_MEMORY : SEMCAL_OK;
+    semcal_status status = identity == NULL || names == NULL ? SEMCAL_E_MEMORY : SEMCAL_OK;
     if (status == SEMCAL_OK) {
         status = sc_h5_set_text(file, "", "format", SC_TEXT_FORMAT, error);
     }
@@ -259,13 +270,18 @@ static semcal_status write_attributes(sc_h5 *file, const char *cell, const char 
         char *text = sc_store_text(attributes[i].text, strlen(attributes[i].text), error);
         status = text != NULL ? sc_h5_set_text(file, "", attributes[i].name, text, error) : SEMCAL_E_MEMORY;
         free(text);
+        names[i] = attributes[i].name;
         if (attributes[i].identity) {
             identity[n_identity++] = attributes[i].name;
         }
     }
     if (status == SEMCAL_OK) {
+        status = sc_h5_set_texts(file, "", "provenance_attributes", names, n, error);
+    }
+    if (status == SEMCAL_OK) {
         status = sc_h5_set_texts(file, "", "identity_attributes", identity, n_identity, error);
     }
+    free(names);
     free(identity);
     return status;
 }
@@ -437,6 +453,47 @@ static semcal_status read_sizes(sc_text_sizes *sizes, sc_h5 *file, semcal_error 
     return status;
 }
 
+/* What the file says of its making, and of the cell it belongs to. */
+static semcal_status read_provenance(sc_text_file *file, sc_h5 *h5, semcal_error *error)
+{
+    char **names = NULL, **identity = NULL;
+    size_t n = 0, n_identity = 0;
+    int64_t chunks = 0;
+    semcal_status status = sc_h5_get_text(&file->cell, h5, "", "cell", error);
+    if (status == SEMCAL_OK) {
+        status = sc_h5_get_int(&chunks, h5, "", "n_cell_questions", error);
+        file->n_cell_chunks = (size_t)chunks;
+    }
+    if (status == SEMCAL_OK && !sc_h5_has(h5, "", "provenance_attributes")) {
+        return SEMCAL_OK; /* a file from before texts could be cut into shards; never a part of one */
+    }
+    if (status == SEMCAL_OK) {
+        status = sc_h5_get_texts(&names, &n, h5, "", "provenance_attributes", error);
+    }
+    if (status == SEMCAL_OK) {
+        status = sc_h5_get_texts(&identity, &n_identity, h5, "", "identity_attributes", error);
+    }
+    if (status == SEMCAL_OK) {
+        file->attributes = sc_memory_alloc(n, sizeof *file->attributes, error);
+        status = file->attributes == NULL ? SEMCAL_E_MEMORY : SEMCAL_OK;
+    }
+    for (size_t i = 0; i < n && status == SEMCAL_OK; i++) {
+        char *text = NULL;
+        status = sc_h5_get_text(&text, h5, "", names[i], error);
+        if (status == SEMCAL_OK) {
+            sc_store_attribute *to = &file->attributes[file->n_attributes++];
+            *to = (sc_store_attribute){names[i], text, false};
+            names[i] = NULL; /* taken over */
+            for (size_t k = 0; k < n_identity; k++) {
+                to->identity = to->identity || strcmp(identity[k], to->name) == 0;
+            }
+        }
+    }
+    sc_file_list_free(names, n);
+    sc_file_list_free(identity, n_identity);
+    return status;
+}
+
 semcal_status sc_text_file_open(sc_text_file *file, const char *path, semcal_error *error)
 {
     sc_h5 *h5 = NULL;
@@ -455,7 +512,7 @@ semcal_status sc_text_file_open(sc_text_file *file, const char *path, semcal_err
         status = read_checked(file->digest, &file->labels, &file->sums, h5, &range, error);
     }
     if (status == SEMCAL_OK) {
-        status = sc_h5_get_text(&file->cell, h5, "", "cell", error);
+        status = read_provenance(file, h5, error);
     }
     (void)sc_h5_close(&h5, NULL);
     if (status != SEMCAL_OK) {
@@ -468,6 +525,11 @@ void sc_text_file_free(sc_text_file *file)
 {
     free_labels(file->labels, file->sizes.n[SC_TEXT_CLASS]);
     free(file->cell);
+    for (size_t i = 0; i < file->n_attributes; i++) {
+        free((void *)(uintptr_t)file->attributes[i].name);
+        free((void *)(uintptr_t)file->attributes[i].text);
+    }
+    free(file->attributes);
     sc_text_sums_free(&file->sums);
     *file = (sc_text_file){.cell = NULL};
 }

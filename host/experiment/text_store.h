@@ -4,6 +4,7 @@
  *
  *     RUN/cells/<cell>.h5                the finished cell, format `semcal-text-cell`
  *     RUN/cells/<cell>.segments/NNNN.h5  one block each while the cell runs; the last one may be a part of its block
+ *     RUN/cells/<cell>.shard-<i>-of-<n>.h5  (and .segments) consecutive blocks; `semcal merge` joins them
  *
  * The chunks of a text are cut into at most SC_TEXT_BLOCKS blocks of consecutive chunks. All sums are added chunk after
  * chunk in the order of the text, within a block alone, so a block interrupted anywhere and gone on with has the same
@@ -56,6 +57,9 @@ typedef struct sc_text_sums {
 
 semcal_status sc_text_sums_alloc(sc_text_sums *sums, const sc_text_sizes *sizes, semcal_error *error);
 void sc_text_sums_free(sc_text_sums *sums);
+/* Copies all rows of `from` to the rows of `to` that begin at `first`; the other dimensions are alike. */
+void sc_text_sums_put(const sc_text_sums *to, const size_t first[SC_TEXT_DIMS], const sc_text_sums *from,
+                      const sc_text_sizes *sizes);
 
 /* The rows of each dimension that a file holds: all, or those of one block. */
 typedef struct sc_text_range {
@@ -79,12 +83,19 @@ typedef struct sc_text_file {
     sc_text_sums sums;
     char **labels; /* [K] */
     char *cell;
+    size_t n_cell_chunks;           /* of the whole cell; more than sizes.n[SC_TEXT_CHUNK] for shards and segments */
+    sc_store_attribute *attributes; /* [n_attributes] provenance */
+    size_t n_attributes;
     char digest[65];
 } sc_text_file;
 
 /* Opens and checks (seal, digest). Free with sc_text_file_free. */
 semcal_status sc_text_file_open(sc_text_file *file, const char *path, semcal_error *error);
 void sc_text_file_free(sc_text_file *file);
+
+/* Joins the finished shards of a cell, whose blocks must be those of one configuration and all of them. */
+semcal_status sc_text_merge(char digest[65], const char *run_folder, const char *cell, unsigned n_shards,
+                            semcal_error *error);
 
 /* Whether the file says that it is one of these; false for anything unreadable. */
 bool sc_text_file_is(const char *path);

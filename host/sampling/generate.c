@@ -246,6 +246,15 @@ static semcal_status take_batch(generator *g, semcal_error *error)
     return SEMCAL_OK;
 }
 
+/* Says whose law it was that could not be had. */
+static void name_question(const entry *e, semcal_error *error)
+{
+    if (e->question->question.name != NULL) {
+        sc_error_where(error, "question '%s': after %u tokens of a response", e->question->question.name,
+                       (unsigned)e->question->question.n_given + e->depth);
+    }
+}
+
 /* Gives handles to the entries of the batch that are paths only. */
 static semcal_status open_paths(generator *g, semcal_error *error)
 {
@@ -285,8 +294,15 @@ static semcal_status open_paths(generator *g, semcal_error *error)
         }
     }
     first[at] = used;
+    g->source->failed = SC_SOURCE_NONE;
     status = g->source->functions->open(g->source, roots, n, first, tokens, error);
     if (status != SEMCAL_OK) {
+        at = 0;
+        for (size_t i = 0; i < g->n_batch; i++) {
+            if (g->batch[i].node < 0 && at++ == g->source->failed) {
+                name_question(&g->batch[i], error);
+            }
+        }
         goto done;
     }
     g->n_live += n;
@@ -474,7 +490,11 @@ static semcal_status settle(generator *g, semcal_error *error)
     size_t n = g->n_children < room ? g->n_children : room;
     semcal_status status = sc_memory_grow(&g->made, &g->made_capacity, n, sizeof *g->made, error);
     if (status == SEMCAL_OK && n > 0) {
+        g->source->failed = SC_SOURCE_NONE;
         status = g->source->functions->extend(g->source, g->made, n, g->parents_of, g->tokens_of, error);
+        if (status != SEMCAL_OK && g->source->failed < n) {
+            name_question(&g->children[g->source->failed], error);
+        }
         for (size_t i = 0; i < n && status == SEMCAL_OK; i++) {
             g->children[i].node = g->made[i];
         }
@@ -533,10 +553,14 @@ static semcal_status step(generator *g, semcal_error *error)
     }
     if (status == SEMCAL_OK) {
         semcal_error why = SEMCAL_ERROR_INIT;
+        g->source->failed = SC_SOURCE_NONE;
         status = g->source->functions->laws(g->source, &request, &g->result, &why);
         g->counters.n_calls++;
         if (status != SEMCAL_OK && g->source->facts.out_of_memory && shrink(g)) {
             return SEMCAL_OK; /* the next step tries with fewer */
+        }
+        if (status != SEMCAL_OK && g->source->failed < g->n_batch) {
+            name_question(&g->batch[g->source->failed], &why);
         }
         if (status != SEMCAL_OK) {
             return sc_error_set(error, status, "%s", why.message);

@@ -26,7 +26,8 @@ typedef struct sc_generate_question {
                        stop strings and stand in its text; log-probabilities and n_tokens are of what follows */
     const int32_t *reference; /* tokens to score teacher-forced; borrowed, may be NULL */
     size_t n_reference;
-    void *tag; /* the caller's */
+    const char *name; /* for messages, its id; borrowed, may be NULL */
+    void *tag;        /* the caller's */
 } sc_generate_question;
 
 typedef struct sc_generate_options {

@@ -76,7 +76,7 @@ static semcal_status open_prompts(sc_source *source, sc_node *roots, size_t n, c
         int32_t *prompt = status == SEMCAL_OK ? sc_memory_alloc(length, sizeof *prompt, error) : NULL;
         if (prompt == NULL) {
             status = status == SEMCAL_OK ? SEMCAL_E_MEMORY : status;
-            sc_error_where(error, "prompt %zu", made);
+            source->failed = made;
             break;
         }
         memcpy(prompt, tokens, length * sizeof *prompt);
@@ -102,6 +102,7 @@ static semcal_status extend(sc_source *source, sc_node *children, size_t n, cons
         if (status == SEMCAL_OK) {
             status = check_length(s, (size_t)s->nodes[parents[i]].length + 1, error);
         }
+        source->failed = status != SEMCAL_OK ? i : source->failed;
     }
     for (size_t i = 0; i < n && status == SEMCAL_OK; i++) {
         const int32_t id = new_node(s), parent = (int32_t)parents[i];

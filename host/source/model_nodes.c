@@ -244,12 +244,14 @@ static semcal_status read_laws(sc_source_model *s, const sc_law_request *request
                           .top_logprob = FROM(result->top_logprob, first * request->n_top),
                           .token = FROM(result->token, draw),
                           .logprob = FROM(result->logprob, draw),
-                          .logprob_raw = FROM(result->logprob_raw, draw)};
+                          .logprob_raw = FROM(result->logprob_raw, draw),
+                          .first_row = SC_ROWS_UNNAMED};
 #undef FROM
     const sc_rows_input input = {sc_model_logits(s->model), SC_ROWS_F32, n, V, V, 0};
     semcal_status status = sc_rows_evaluate(s->rows, &input, &rows, &out, error);
     if (status == SEMCAL_E_NUMERIC && out.bad_row < n) {
         const sc_model_node *node = &s->nodes[request->node[first + out.bad_row]];
+        s->base.failed = first + out.bad_row;
         sc_error_where(error, "law after %d tokens, the last of them %d", (int)node->length, (int)node->token);
     }
     return status;

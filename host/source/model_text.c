@@ -90,7 +90,8 @@ static semcal_status read_laws(text_build *b, semcal_error *error)
     const size_t V = sc_model_shape(s->model)->n_vocabulary, n = b->n_outputs, at = b->done;
     const bool raw = b->spec.temperature == 1.0;
     const sc_rows_input input = {sc_model_logits(s->model), SC_ROWS_F32, n, V, V, 0};
-    const sc_perturb_batch batch = {.input = input, .target = b->target, .n_top = raw ? 1 : 0, .first_row = at};
+    const sc_perturb_batch batch = {
+        .input = input, .target = b->target, .n_top = raw ? 1 : 0, .first_row = SC_ROWS_UNNAMED};
     sc_perturb_result losses = {.loss_temperature = b->result->loss_temperature + at * b->spec.n_temperatures};
     double *const logmass = b->result->class_logmass + at * b->spec.n_classes;
     if (raw) {
@@ -101,15 +102,24 @@ static semcal_status read_laws(text_build *b, semcal_error *error)
         losses.class_logmass = b->spec.n_classes > 0 ? logmass : NULL;
     }
     semcal_status status = sc_perturb_evaluate(b->perturb, &batch, &losses, error);
+    if (status == SEMCAL_E_NUMERIC) {
+        s->base.failed = at + losses.bad_row;
+        sc_error_where(error, "law before a scored token");
+    }
     if (status != SEMCAL_OK || raw) {
-        return status == SEMCAL_E_NUMERIC ? sc_error_where(error, "law before a scored token") : status;
+        return status;
     }
     const sc_rows_request law = {.temperature = b->spec.temperature, .target = b->target, .n_top = 1};
     sc_rows_result out = {.entropy = b->result->entropy + at,
                           .target_logprob = b->result->loss + at,
                           .top_token = b->result->top_token + at,
-                          .top_logprob = b->result->top_logprob + at};
+                          .top_logprob = b->result->top_logprob + at,
+                          .first_row = SC_ROWS_UNNAMED};
     status = sc_rows_evaluate(s->rows, &input, &law, &out, error);
+    if (status == SEMCAL_E_NUMERIC) {
+        s->base.failed = at + out.bad_row;
+        sc_error_where(error, "law before a scored token");
+    }
     for (size_t i = 0; i < n && status == SEMCAL_OK; i++) {
         b->result->loss[at + i] = -b->result->loss[at + i];
     }

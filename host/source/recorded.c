@@ -35,6 +35,7 @@ static semcal_status recorded_open(sc_source *source, sc_node *roots, size_t n, 
     for (size_t i = 0; i < n; i++) {
         int32_t row = first[i + 1] == first[i] + 1 ? token_ids[first[i]] : -1;
         if (row < 0 || (uint64_t)row >= self->n_rows) {
+            source->failed = i;
             return sc_error_set(error, SEMCAL_E_DATA, "%s: row %d asked for, there are %" PRIu64, self->path, (int)row,
                                 self->n_rows);
         }
@@ -49,6 +50,7 @@ static semcal_status recorded_extend(sc_source *source, sc_node *children, size_
 {
     (void)children, (void)parents, (void)tokens;
     recorded *self = (recorded *)source;
+    source->failed = 0;
     return n == 0 ? SEMCAL_OK
                   : sc_error_set(error, SEMCAL_E_DATA, "%s: recorded laws are of single tokens; nothing follows one",
                                  self->path);
@@ -91,6 +93,7 @@ static void sub_request(sc_rows_request *part, sc_rows_result *out, const sc_law
                             .token = result->token == NULL ? NULL : result->token + draw,
                             .logprob = result->logprob == NULL ? NULL : result->logprob + draw,
                             .logprob_raw = result->logprob_raw == NULL ? NULL : result->logprob_raw + draw};
+    out->first_row = SC_ROWS_UNNAMED;
     if (first_draw[n] == 0) {
         part->first_draw = NULL;
     }
@@ -106,6 +109,7 @@ static semcal_status recorded_laws(sc_source *source, const sc_law_request *requ
         semcal_status status = SEMCAL_OK;
         for (size_t i = 0; i < n && status == SEMCAL_OK; i++) {
             status = load_row(self, self->rows + i * self->n_vocabulary, (uint64_t)request->node[begin + i], error);
+            source->failed = status != SEMCAL_OK ? begin + i : source->failed;
         }
         sc_rows_request part;
         sc_rows_result out;
@@ -115,6 +119,7 @@ static semcal_status recorded_laws(sc_source *source, const sc_law_request *requ
                                        error);
         }
         if (status == SEMCAL_E_NUMERIC) {
+            source->failed = begin + out.bad_row;
             sc_error_where(error, "%s: row %" PRId64, self->path, request->node[begin + out.bad_row]);
         }
         if (status != SEMCAL_OK) {

@@ -102,6 +102,11 @@ typedef struct sc_source_facts {
 struct sc_source {
     const sc_source_functions *functions;
     sc_source_facts facts;
+    /* After a failed open, extend or laws: which prompt, child or node of the request it was, so that the caller can
+     * say whose it is. The caller sets SC_SOURCE_NONE before; a failure of the call as a whole leaves it. */
+    size_t failed;
 };
+
+#define SC_SOURCE_NONE SIZE_MAX
 
 #endif

@@ -195,6 +195,7 @@ static semcal_status toy_open(sc_source *source, sc_node *roots, size_t n, const
         toy->base.facts.n_forward_tokens += length;
     }
     if (status != SEMCAL_OK) {
+        source->failed = made > 0 ? made - 1 : 0;
         toy_release(source, made, roots);
     }
     return status;
@@ -214,6 +215,7 @@ static semcal_status toy_extend(sc_source *source, sc_node *children, size_t n, 
         }
         if (status != SEMCAL_OK) {
             toy_release(source, i + (node >= 0), children);
+            source->failed = i;
             return status;
         }
     }
@@ -249,6 +251,7 @@ static semcal_status toy_laws(sc_source *source, const sc_law_request *request, 
         next_law(logprob, &toy->nodes[request->node[i]]);
         semcal_status status = sc_host_law_read(result, request, i, logprob, SC_TOY_VOCABULARY, scratch, error);
         if (status != SEMCAL_OK) {
+            source->failed = i;
             return status;
         }
     }

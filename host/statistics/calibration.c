@@ -99,7 +99,7 @@ static semcal_status smooth_scores(sc_calibration *out, const double *c, const d
         status = intervals(out, exact, c, a, n, options, error);
     }
     if (status == SEMCAL_OK && options->n_floor > 0) {
-        sc_floor_options how = {options->seed, options->name, options->n_floor, options->n_threads};
+        sc_floor_options how = {options->seed, options->name, options->n_floor, options->n_threads, 0};
         sc_floor floor;
         status = sc_floors_noise(&floor, NULL, c, n, &how, error);
         if (status == SEMCAL_OK) {

@@ -187,14 +187,14 @@ static void tally(work *w, const sc_draws *draws, const bool *chooses)
     }
 }
 
-static void estimate_split(sc_estimates *out, work *w, const sc_draws *draws)
+static void estimate_split(sc_estimates *out, work *w, const sc_draws *draws, unsigned n_splits)
 {
     size_t m = draws->n_draws, n_reading = m - m / 2;
     if (m < 2) {
         return;
     }
     double confidence = 0, correct = 0;
-    for (unsigned split = 0; split < SC_ESTIMATORS_SPLITS; split++) {
+    for (unsigned split = 0; split < n_splits; split++) {
         sc_estimators_split(w->chooses, w->scratch, m, split);
         tally(w, draws, w->chooses);
         int32_t mode = sc_estimators_mode(w->count, w->mass, w->first_draw, draws->n_classes);
@@ -205,8 +205,8 @@ static void estimate_split(sc_estimates *out, work *w, const sc_draws *draws)
         confidence += (double)hits / (double)n_reading;
         correct += draws->class_correct[mode];
     }
-    out->confidence_split = confidence / SC_ESTIMATORS_SPLITS;
-    out->correct_split = correct / SC_ESTIMATORS_SPLITS;
+    out->confidence_split = confidence / n_splits;
+    out->correct_split = correct / n_splits;
 }
 
 /* Masses in logarithms, so that long responses (p(z) below the smallest double) still normalise. */
@@ -252,6 +252,12 @@ static semcal_status estimate_mass(sc_estimates *out, work *w, const sc_draws *d
 semcal_status sc_estimators_compute(sc_estimates *out, uint32_t *class_count, double *class_mass, const sc_draws *draws,
                                     semcal_error *error)
 {
+    return sc_estimators_compute_splits(out, class_count, class_mass, draws, SC_ESTIMATORS_SPLITS, error);
+}
+
+semcal_status sc_estimators_compute_splits(sc_estimates *out, uint32_t *class_count, double *class_mass,
+                                           const sc_draws *draws, unsigned n_splits, semcal_error *error)
+{
     *out = (sc_estimates){.mode = -1,
                           .correct = NAN,
                           .confidence_frequency = NAN,
@@ -280,7 +286,7 @@ semcal_status sc_estimators_compute(sc_estimates *out, uint32_t *class_count, do
     if (status != SEMCAL_OK) {
         goto done;
     }
-    estimate_split(out, &w, draws);
+    estimate_split(out, &w, draws, n_splits > 0 ? n_splits : SC_ESTIMATORS_SPLITS);
     tally(&w, draws, NULL);
     out->mode = sc_estimators_mode(w.count, w.mass, w.first_draw, draws->n_classes);
     out->confidence_frequency = (double)w.count[out->mode] / (double)draws->n_draws;

@@ -7,8 +7,8 @@
  * straight into a calibration measure:
  *
  *   frequency   c = count of the most drawn class / M. The paper's. Biased up: it is the maximum of noisy numbers.
- *   split       mode from one half of the draws, its frequency from the other half; mean over 10 fixed random splits,
- *               with the mean correctness of the 10 modes. No selection bias.
+ *   split       mode from one half of the draws, its frequency from the other half; mean over fixed random splits,
+ *               with the mean correctness of their modes. No selection bias.
  *   mass        exact response probabilities instead of counts: certain bounds, and the normalised sums.
  *
  * Ties for a mode are broken the same way everywhere: larger summed probability of the distinct responses of the class,
@@ -23,7 +23,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Random halvings averaged by the split estimator. */
+/* Random halvings averaged by the split estimator when nothing else is said (10). */
 #define SC_ESTIMATORS_SPLITS 10
 /* Below this mass found, the normalised estimate is not to be trusted and must stay out of calibration measures. */
 #define SC_ESTIMATORS_MASS_RELIABLE 0.9
@@ -45,7 +45,7 @@ typedef struct sc_estimates {
     double confidence_frequency;    /* count[mode] / M */
     double correct;                 /* 1 when class_correct[mode], else 0 */
     double confidence_split;        /* NaN for M < 2 */
-    double correct_split;           /* share of the 10 splits whose own mode is correct; NaN for M < 2 */
+    double correct_split;           /* share of the splits whose own mode is correct; NaN for M < 2 */
     size_t n_distinct;              /* distinct responses; 0 when unknown */
     int32_t mode_mass;              /* class of the largest mass found; -1 when unknown */
     double mass_found;              /* sum of p(z) over the distinct responses found, in [0, 1] */
@@ -65,11 +65,15 @@ typedef struct sc_estimates {
 semcal_status sc_estimators_compute(sc_estimates *out, uint32_t *class_count, double *class_mass, const sc_draws *draws,
                                     semcal_error *error);
 
+/* The same with the split estimator averaged over n_splits halvings; 0: SC_ESTIMATORS_SPLITS. */
+semcal_status sc_estimators_compute_splits(sc_estimates *out, uint32_t *class_count, double *class_mass,
+                                           const sc_draws *draws, unsigned n_splits, semcal_error *error);
+
 /* The tie rule by itself: largest count, then largest mass (may be NULL), then smallest first draw. Classes with count
  * 0 are never chosen; -1 when all are empty. */
 int32_t sc_estimators_mode(const uint32_t *count, const double *mass, const uint32_t *first_draw, size_t n_classes);
 
-/* The half of the draws that chooses the mode in split `split` (0 .. SC_ESTIMATORS_SPLITS-1): marks floor(M/2) of
+/* The half of the draws that chooses the mode in split `split` (0, 1, ...): marks floor(M/2) of
  * `chooses` ([M]). A pure function of M and `split`; `scratch` has room for M numbers. */
 void sc_estimators_split(bool *chooses, uint32_t *scratch, size_t n_draws, unsigned split);
 

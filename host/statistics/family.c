@@ -275,7 +275,7 @@ static semcal_status best_shift(double *tau, const sample *s, const size_t *answ
         right[q] = answer[q] != SIZE_MAX && answer[q] == s->mode[q];
     }
     sc_pool pool;
-    sc_tilt tilt;
+    sc_gap_tilt tilt;
     double gap;
     semcal_status status = sc_pool_make(&pool, s->confidence, right, w, s->n, error);
     if (status == SEMCAL_OK) {

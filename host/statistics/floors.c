@@ -42,7 +42,7 @@ typedef struct redraws {
     const uint64_t *chooses;   /* [splits, words] draws that choose the mode, as bits */
     size_t n_points;           /* pairs, or groups of them */
     double n;                  /* questions */
-    size_t n_draws, n_words, largest;
+    size_t n_draws, n_words, n_splits, largest;
     bool wanted[2]; /* by sc_floor_estimator */
     uint64_t key;
     worker *workers;
@@ -261,14 +261,14 @@ static void redraw_split(const redraws *r, size_t q, worker *w, uint32_t answer)
 {
     size_t m = r->n_draws;
     double confidence = 0, correct = 0;
-    for (size_t split = 0; split < SC_ESTIMATORS_SPLITS; split++) {
+    for (size_t split = 0; split < r->n_splits; split++) {
         uint32_t mode = mode_of(r, w, r->chooses + split * r->n_words);
         confidence += (double)(w->total[mode] - w->count[mode]) / (double)(m - m / 2);
         correct += answer == w->found[mode] ? 1 : 0;
     }
-    confidence = fmin(1, confidence / SC_ESTIMATORS_SPLITS);
+    confidence = fmin(1, confidence / (double)r->n_splits);
     w->c[SC_FLOOR_SPLIT][q] = confidence;
-    w->mass[SC_FLOOR_SPLIT][q] = correct / SC_ESTIMATORS_SPLITS - confidence;
+    w->mass[SC_FLOOR_SPLIT][q] = correct / (double)r->n_splits - confidence;
 }
 
 static void redraw_question(const redraws *r, size_t q, worker *w, sc_random_stream *stream)
@@ -355,9 +355,9 @@ static semcal_status model_floors(sc_floor floors[2], double *values, const bool
     }
     size_t n_classes = laws->first[laws->n_questions], largest = 1;
     double *cumulative = sc_memory_alloc(n_classes, sizeof *cumulative, error);
-    size_t n_words = n_draws / 64 + 1;
+    size_t n_words = n_draws / 64 + 1, n_splits = options->n_splits > 0 ? options->n_splits : SC_ESTIMATORS_SPLITS;
     uint32_t *guide = sc_memory_alloc(laws->n_questions * GUIDES, sizeof *guide, error);
-    uint64_t *chooses = sc_memory_alloc(SC_ESTIMATORS_SPLITS * n_words, sizeof *chooses, error);
+    uint64_t *chooses = sc_memory_alloc(n_splits * n_words, sizeof *chooses, error);
     bool *split_draws = sc_memory_alloc(n_draws, sizeof *split_draws, error);
     uint32_t *scratch = sc_memory_alloc(n_draws, sizeof *scratch, error);
     semcal_status status = SEMCAL_E_MEMORY;
@@ -365,7 +365,7 @@ static semcal_status model_floors(sc_floor floors[2], double *values, const bool
         status = cumulate(cumulative, guide, &largest, laws, error);
     }
     if (status == SEMCAL_OK) {
-        for (unsigned split = 0; split < SC_ESTIMATORS_SPLITS; split++) {
+        for (unsigned split = 0; split < n_splits; split++) {
             sc_estimators_split(split_draws, scratch, n_draws, split);
             for (size_t j = 0; j < n_draws; j++) {
                 chooses[split * n_words + j / 64] |= (uint64_t)split_draws[j] << (j % 64);
@@ -379,6 +379,7 @@ static semcal_status model_floors(sc_floor floors[2], double *values, const bool
                      .n = (double)laws->n_questions,
                      .n_draws = n_draws,
                      .n_words = n_words,
+                     .n_splits = n_splits,
                      .largest = largest,
                      .wanted = {wanted[0], wanted[1]},
                      .key = sc_random_key(options->seed, "model floor", options->name)};

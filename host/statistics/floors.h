@@ -21,11 +21,12 @@ typedef struct sc_floor_options {
     const char *name; /* of the stream: a cell, "" */
     size_t n_redraws;
     unsigned n_threads; /* 0: as many as the machine has */
+    unsigned n_splits;  /* of the split estimator; 0: SC_ESTIMATORS_SPLITS */
 } sc_floor_options;
 
 #define SC_FLOOR_OPTIONS_INIT                                                                                          \
     {                                                                                                                  \
-        1, "", 400, 0                                                                                                  \
+        1, "", 400, 0, 0                                                                                               \
     }
 
 /* Mean and 95 % point of smECE over the redraws; mean of the signed overconfidence. */

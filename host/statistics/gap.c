@@ -16,7 +16,7 @@ double sc_gap_gain(sc_gap_family family, double c, double a, double x)
     return family == SC_GAP_SQUARE ? 2 * (a - c) * x - x * x : x * a - log1p(c * expm1(x));
 }
 
-double sc_gap_tilt_at(const sc_tilt *tilt, double c)
+double sc_gap_tilt_at(const sc_gap_tilt *tilt, double c)
 {
     bool square = tilt->family == SC_GAP_SQUARE;
     if (!square && (c == 0 || c == 1)) {
@@ -43,15 +43,15 @@ double sc_gap_tilt_at(const sc_tilt *tilt, double c)
     return square ? fmin(1 - c, fmax(-c, x)) : x;
 }
 
-void sc_gap_free(sc_tilt *tilt)
+void sc_gap_free(sc_gap_tilt *tilt)
 {
     free(tilt->place);
     free(tilt->value);
-    *tilt = (sc_tilt){0};
+    *tilt = (sc_gap_tilt){0};
 }
 
 /* The tilt at an atom, where the loss is linear in tau: free to go to the end that helps, 0 when nothing does. */
-static void fit_atoms(sc_tilt *tilt, const sc_pool *pool)
+static void fit_atoms(sc_gap_tilt *tilt, const sc_pool *pool)
 {
     size_t last = pool->n - 1;
     bool zero = pool->c[0] == 0 && pool->right[0] > 0;
@@ -60,7 +60,7 @@ static void fit_atoms(sc_tilt *tilt, const sc_pool *pool)
     tilt->at_one = one ? -SC_GAP_MOST_TILT : 0;
 }
 
-static double gain_of_pool(const sc_tilt *tilt, const sc_pool *pool)
+static double gain_of_pool(const sc_gap_tilt *tilt, const sc_pool *pool)
 {
     sc_sum sum = {0, 0};
     for (size_t j = 0; j < pool->n; j++) {
@@ -73,17 +73,17 @@ static double gain_of_pool(const sc_tilt *tilt, const sc_pool *pool)
     return sc_sum_value(&sum);
 }
 
-semcal_status sc_gap_fit(sc_tilt *tilt, double *gap, double *slack, sc_gap_family family, const sc_pool *pool,
+semcal_status sc_gap_fit(sc_gap_tilt *tilt, double *gap, double *slack, sc_gap_family family, const sc_pool *pool,
                          semcal_error *error)
 {
     return sc_gap_fit_within(tilt, gap, slack, family, pool, SC_GAP_TOLERANCE, error);
 }
 
-semcal_status sc_gap_fit_within(sc_tilt *tilt, double *gap, double *slack, sc_gap_family family, const sc_pool *pool,
-                                double tolerance, semcal_error *error)
+semcal_status sc_gap_fit_within(sc_gap_tilt *tilt, double *gap, double *slack, sc_gap_family family,
+                                const sc_pool *pool, double tolerance, semcal_error *error)
 {
     double proof = 0;
-    *tilt = (sc_tilt){.family = family};
+    *tilt = (sc_gap_tilt){.family = family};
     fit_atoms(tilt, pool);
     semcal_status status = SEMCAL_OK;
     if (family == SC_GAP_SHIFT || family == SC_GAP_AFFINE) {
@@ -115,7 +115,7 @@ semcal_status sc_gap_in_sample(double gap[SC_GAP_FAMILIES], double *slack, const
         status = sc_pool_make(&pool, c, a, w, n, error);
     }
     for (int family = 0; status == SEMCAL_OK && family < SC_GAP_FAMILIES; family++) {
-        sc_tilt tilt;
+        sc_gap_tilt tilt;
         status =
             sc_gap_fit(&tilt, &gap[family], slack != NULL ? &slack[family] : NULL, (sc_gap_family)family, &pool, error);
         if (status == SEMCAL_OK) {
@@ -172,7 +172,7 @@ semcal_status sc_gap_crossfit(double gap[SC_GAP_FAMILIES], const double *c, cons
             sc_pool_thin(&pool, SC_GAP_CHAIN);
         }
         for (int family = 0; status == SEMCAL_OK && family < SC_GAP_FAMILIES; family++) {
-            sc_tilt tilt;
+            sc_gap_tilt tilt;
             double in_sample;
             status = sc_gap_fit(&tilt, &in_sample, NULL, (sc_gap_family)family, &pool, error);
             for (size_t i = 0; status == SEMCAL_OK && i < n; i++) {

@@ -46,29 +46,29 @@ typedef enum sc_gap_family {
 } sc_gap_family;
 
 /* A fitted function of the confidence: linear between places, constant beyond them. Free with sc_gap_free. */
-typedef struct sc_tilt {
+typedef struct sc_gap_tilt {
     sc_gap_family family;
     size_t n;
     double *place;          /* [n] rising: logit(c), or c for SC_GAP_SQUARE */
     double *value;          /* [n] tau, or x for SC_GAP_SQUARE */
     double at_zero, at_one; /* tau at c = 0 and 1 */
-} sc_tilt;
+} sc_gap_tilt;
 
-double sc_gap_tilt_at(const sc_tilt *tilt, double c);
-void sc_gap_free(sc_tilt *tilt);
+double sc_gap_tilt_at(const sc_gap_tilt *tilt, double c);
+void sc_gap_free(sc_gap_tilt *tilt);
 
 /* What the value x saves on a question of confidence c and outcome a: nats, or squared error for SC_GAP_SQUARE. */
 double sc_gap_gain(sc_gap_family family, double c, double a, double x);
 
 /* The best tilt of a family for a sample, and its gap. `*slack` (may be NULL): the supremum is at most gap + slack
  * (NaN for the affine family). SEMCAL_E_NUMERIC when a chain program does not converge. */
-semcal_status sc_gap_fit(sc_tilt *tilt, double *gap, double *slack, sc_gap_family family, const sc_pool *pool,
+semcal_status sc_gap_fit(sc_gap_tilt *tilt, double *gap, double *slack, sc_gap_family family, const sc_pool *pool,
                          semcal_error *error);
 
 /* The same to within about `tolerance` (nats; 1e-9 is what sc_gap_fit asks for), for replicates: the affine search
  * starts from fewer places. */
-semcal_status sc_gap_fit_within(sc_tilt *tilt, double *gap, double *slack, sc_gap_family family, const sc_pool *pool,
-                                double tolerance, semcal_error *error);
+semcal_status sc_gap_fit_within(sc_gap_tilt *tilt, double *gap, double *slack, sc_gap_family family,
+                                const sc_pool *pool, double tolerance, semcal_error *error);
 
 /* All five in sample; `slack` ([SC_GAP_FAMILIES]) may be NULL. Errors of sc_smece_check besides. */
 semcal_status sc_gap_in_sample(double gap[SC_GAP_FAMILIES], double *slack, const double *c, const double *a,

@@ -206,7 +206,7 @@ static double best_line(const search *s, double low, double high, double *slope,
 
 /* ---- a tilt from the line ---- */
 
-static semcal_status put_line(sc_tilt *tilt, double slope, double offset, semcal_error *error)
+static semcal_status put_line(sc_gap_tilt *tilt, double slope, double offset, semcal_error *error)
 {
     double one = (-SC_GAP_MOST_TILT - offset) / slope, two = (SC_GAP_MOST_TILT - offset) / slope;
     bool flat = !(isfinite(one) && isfinite(two) && fabs(two - one) < 1e9);
@@ -287,7 +287,7 @@ static double best_shift(const sc_pool *pool)
     return low == -SC_GAP_MOST_TILT ? low : high == SC_GAP_MOST_TILT ? high : (low + high) / 2;
 }
 
-semcal_status sc_gap_fit_affine(sc_tilt *tilt, const sc_pool *pool, double tolerance, semcal_error *error)
+semcal_status sc_gap_fit_affine(sc_gap_tilt *tilt, const sc_pool *pool, double tolerance, semcal_error *error)
 {
     if (tilt->family == SC_GAP_SHIFT) {
         double tau = best_shift(pool);

@@ -104,7 +104,7 @@ static sc_chain chain_of(const points *p, bool square)
 
 /* What the merged solution misses on all points: its value there less the bound that its multipliers prove, which are
  * continued inside each run so that every point's own condition holds up to an even share of the run's mismatch. */
-static semcal_status prove(double *slack, const sc_tilt *tilt, const points *p, const double *run_flow, size_t run,
+static semcal_status prove(double *slack, const sc_gap_tilt *tilt, const points *p, const double *run_flow, size_t run,
                            bool square, semcal_error *error)
 {
     sc_chain chain = chain_of(p, square);
@@ -135,7 +135,8 @@ static semcal_status prove(double *slack, const sc_tilt *tilt, const points *p, 
     return SEMCAL_OK;
 }
 
-semcal_status sc_gap_fit_chain(sc_tilt *tilt, double *slack, const sc_pool *pool, double tolerance, semcal_error *error)
+semcal_status sc_gap_fit_chain(sc_gap_tilt *tilt, double *slack, const sc_pool *pool, double tolerance,
+                               semcal_error *error)
 {
     bool square = tilt->family == SC_GAP_SQUARE;
     points p = {0}, merged = {0};

@@ -7,7 +7,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-semcal_status sc_gap_alloc(sc_tilt *tilt, size_t n, semcal_error *error)
+semcal_status sc_gap_alloc(sc_gap_tilt *tilt, size_t n, semcal_error *error)
 {
     tilt->n = n;
     tilt->place = sc_memory_alloc(n, sizeof(double), error);
@@ -31,7 +31,7 @@ static void settle(block *b)
 
 /* Pool adjacent violators for convex functions: a block whose best y lies above its right neighbour's merges with it.
  * The bounds t - 4 and t + 4 rise with t, so a merged block always has a y that suits all of it. */
-semcal_status sc_gap_fit_isotonic(sc_tilt *tilt, const sc_pool *pool, semcal_error *error)
+semcal_status sc_gap_fit_isotonic(sc_gap_tilt *tilt, const sc_pool *pool, semcal_error *error)
 {
     size_t first = pool->c[0] == 0 ? 1 : 0, last = pool->n;
     last -= last > first && pool->c[last - 1] == 1 ? 1 : 0;

@@ -25,7 +25,7 @@ static semcal_status fit_all(double *gap, sc_pool *pool, semcal_error *error)
     semcal_status status = SEMCAL_OK;
     sc_pool_thin(pool, SC_GAP_RESAMPLE_POINTS);
     for (int family = 0; status == SEMCAL_OK && family < SC_GAP_FAMILIES; family++) {
-        sc_tilt tilt;
+        sc_gap_tilt tilt;
         status = sc_gap_fit_within(&tilt, &gap[family], NULL, (sc_gap_family)family, pool, REPLICATE_TOLERANCE, error);
         if (status == SEMCAL_OK) {
             sc_gap_free(&tilt);

@@ -51,15 +51,15 @@ fails 2 "--kind KIND is needed" ''
 fails 2 "no file, and no list of choices" '{"response":"x"}' --kind choice --choices "$work/nowhere.txt"
 fails 2 "did you mean '--kind'" '' --kid numeric
 fails 2 "too many operands" '' --kind numeric file.jsonl
-fails 3 "<stdin>:1: field 'response' missing, did you mean 'respones'?" '{"respones":"x"}' --kind exact
-fails 3 "<stdin>:2:" $'{"response":"x"}\n{bad' --kind exact
+fails 3 "standard input:1: field 'response' missing, did you mean 'respones'?" '{"respones":"x"}' --kind exact
+fails 3 "standard input:2:" $'{"response":"x"}\n{bad' --kind exact
 [ "$(wc -l < "$work/out")" -eq 1 ] || complain "the lines before a bad one are not written"
-fails 3 "<stdin>:1: a row must be an object, is a list" '[]' --kind exact
-fails 3 "<stdin>:1: field 'response' must be a text, is null" '{"response":null}' --kind exact
-fails 3 "<stdin>:1: field 'answers' must be a text, is an object" '{"response":"x","answers":{}}' --kind exact
-fails 3 "<stdin>:1: collapse kind 'choice' needs a list of choices" '{"response":"x"}' --kind choice
-fails 3 "<stdin>:1: choice 'YES' reads the same as choice 'yes'" '{"response":"x","choices":["yes","YES"]}' --kind choice
-fails 3 "<stdin>:1: a choice must be a text, is an integer" '{"response":"x","choices":[1]}' --kind choice
+fails 3 "standard input:1: a row must be an object, is a list" '[]' --kind exact
+fails 3 "standard input:1: field 'response' must be a text, is null" '{"response":null}' --kind exact
+fails 3 "standard input:1: field 'answers' must be a text, is an object" '{"response":"x","answers":{}}' --kind exact
+fails 3 "standard input:1: collapse kind 'choice' needs a list of choices" '{"response":"x"}' --kind choice
+fails 3 "standard input:1: choice 'YES' reads the same as choice 'yes'" '{"response":"x","choices":["yes","YES"]}' --kind choice
+fails 3 "standard input:1: a choice must be a text, is an integer" '{"response":"x","choices":[1]}' --kind choice
 fails 3 "--choices: a choice without a name" '' --kind choice --choices 'a,,b'
 printf '{"response":"\xff"}\n' > "$work/bytes"
 "$SEMCAL" classify --kind exact < "$work/bytes" > "$work/out" 2> "$work/err"

@@ -370,6 +370,29 @@ def kills(folder, rows):
     check(digests(broken) == digests(whole), "digest after kills", digests(broken), digests(whole))
     semcal("run", path, "-o", broken)
     print(f"{n_killed} runs ended with something committed and something not")
+    # shards, one of them killed, in another order; more shards than there are blocks
+    sharded = os.path.join(folder, "sharded")
+    for i in (3, 1, 2):
+        process = subprocess.Popen([SEMCAL, "run", path, "-o", sharded, "--shard", f"{i}/3"], stderr=subprocess.DEVNULL)
+        if i == 1:
+            while process.poll() is None and not glob.glob(sharded + "/cells/*.shard-1-of-3.segments/*.h5"):
+                time.sleep(.001)
+            process.kill()
+        process.wait()
+    had = glob.glob(sharded + "/cells/*shard-1-of-3.segments/*.h5")
+    check(had, "the killed shard had committed something")
+    semcal("merge", sharded, code=3, says="is not there")
+    semcal("run", path, "-o", sharded, "--shard", "1/3")
+    semcal("verify", sharded)
+    semcal("merge", sharded)
+    check(digests(sharded) == digests(whole), "digest of shards", digests(sharded), digests(whole))
+    semcal("run", path, "-o", sharded)
+    tiny = config(folder, ["{name: k, path: k.jsonl, format: text-jsonl, question: document, window: 32, limit: 96}"])
+    for i in range(1, 7):
+        semcal("run", tiny, "-o", os.path.join(folder, "tiny6"), "--shard", f"{i}/6")
+    semcal("merge", os.path.join(folder, "tiny6"))
+    semcal("run", tiny, "-o", os.path.join(folder, "tiny1"))
+    check(digests(os.path.join(folder, "tiny6")) == digests(os.path.join(folder, "tiny1")), "more shards than blocks")
     # damage: a finished file is refused, a segment is done again
     file = glob.glob(broken + "/cells/*.h5")[0]
     data = bytearray(open(file, "rb").read())

@@ -62,11 +62,11 @@ def trained_model(folder):
     code, other, message = score(folder, lines, "--gemm", "clblast")
     check(code == 0, message)
     check(max(abs(a - b) for a, b in zip(other[0]["logprobs"], both[0]["logprobs"])) < 1e-4)
-    refuses(folder, ['{"prompt": "a"}'], 3, "<stdin>:1", "completion")
-    refuses(folder, [{"tokens": [1]}, {"tokens": [512]}], 3, "<stdin>:2", "tokens")
+    refuses(folder, ['{"prompt": "a"}'], 3, "standard input:1", "completion")
+    refuses(folder, [{"tokens": [1]}, {"tokens": [512]}], 3, "standard input:2", "tokens")
     refuses(folder, [{"tokens": []}], 3, "no tokens")
     refuses(folder, [{"tokens": [1] * 513}], 3, "513 tokens", "512")
-    refuses(folder, ["{"], 3, "<stdin>:1")
+    refuses(folder, ["{"], 3, "standard input:1")
     check(score(folder, [{"tokens": [1]}])[1] == [{"tokens": [1], "logprobs": []}])
 
 

@@ -3,6 +3,7 @@
 #include "abi.h"
 #include "model/model.h"
 #include "models.h"
+#include "test_device.h"
 
 static sc_device *device;
 static semcal_error error = SEMCAL_ERROR_INIT;
@@ -154,8 +155,7 @@ static void bits_do_not_depend_on_the_batch(void **state)
 
 int main(void)
 {
-    if (sc_device_open(&device, NULL, &error) != SEMCAL_OK) {
-        print_message("skipped: %s\n", error.message);
+    if (!open_test_device(&device)) {
         return 77;
     }
     const struct CMUnitTest tests[] = {

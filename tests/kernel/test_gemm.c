@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Every method against the C reference (own methods bit for bit), over shapes around each tile. */
 #include "check.h"
+#include "test_device.h"
 #include "device/gemm.h"
 
 static sc_device *device;
@@ -195,8 +196,7 @@ static void swiglu(void **state)
 
 int main(void)
 {
-    if (sc_device_open(&device, NULL, &error) != SEMCAL_OK) {
-        print_message("skipped: %s\n", error.message);
+    if (!open_test_device(&device)) {
         return 77;
     }
     const struct CMUnitTest tests[] = {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The model as a source of laws: Transformers' numbers, and the same bits however prefixes are shared and batched. */
 #include "models.h"
+#include "test_device.h"
 #include "source/model.h"
 
 static sc_device *device;
@@ -284,8 +285,7 @@ static void refusals(void **state)
 
 int main(void)
 {
-    if (sc_device_open(&device, NULL, &error) != SEMCAL_OK) {
-        print_message("skipped: %s\n", error.message);
+    if (!open_test_device(&device)) {
         return 77;
     }
     const struct CMUnitTest tests[] = {

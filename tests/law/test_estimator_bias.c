@@ -110,7 +110,7 @@ static void model_floor_carries_the_selection_bias(void **state)
     sc_class_laws laws = {N, first, law, NULL};
     sc_floor floor;
     semcal_error error = SEMCAL_ERROR_INIT;
-    sc_floor_options how = {1, "", 40, 0};
+    sc_floor_options how = {1, "", 40, 0, 0};
     static const struct {
         size_t m;
         double bias;

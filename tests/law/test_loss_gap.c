@@ -366,7 +366,7 @@ static void calibrated_laws_stay_within_the_floor(void **state)
         assert_true(spread.interval[family][0] > 0 && spread.interval[family][0] < spread.interval[family][1]);
     }
     sc_pool pool;
-    sc_tilt tilt;
+    sc_gap_tilt tilt;
     check_ok(sc_pool_make(&pool, c, a, NULL, N, &error), error);
     check_ok(sc_gap_fit(&tilt, &gap[0], NULL, SC_GAP_SHIFT, &pool, &error), error);
     check_close(sc_gap_tilt_at(&tilt, .37), -1, .25);

@@ -203,7 +203,7 @@ static void floors_do_not_depend_on_threads(void **state)
         c[i] = i / 199.0;
     }
     sc_floor floor, again;
-    sc_floor_options how = {3, "cell", 50, 1};
+    sc_floor_options how = {3, "cell", 50, 1, 0};
     check_ok(sc_floors_noise(&floor, one, c, 200, &how, &error), error);
     how.n_threads = 3;
     check_ok(sc_floors_noise(&again, two, c, 200, &how, &error), error);

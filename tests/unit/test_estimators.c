@@ -176,12 +176,46 @@ static void bad_draws_are_errors(void **state)
     check_close(e.confidence_frequency, 1, 0);
 }
 
+/* With one split the estimate is the frequency of that split's mode in its other half; the standard number is the mean
+ * of that over its splits. */
+static void as_many_splits_as_wanted(void **state)
+{
+    (void)state;
+    semcal_error error = SEMCAL_ERROR_INIT;
+    enum { DRAWS = 10 };
+    const int32_t class_of[DRAWS] = {0, 1, 0, 2, 1, 0, 0, 1, 2, 0};
+    const bool correct[3] = {true, false, false};
+    const sc_draws draws = {DRAWS, 3, class_of, NULL, NULL, correct};
+    double sum = 0, sum_correct = 0;
+    for (unsigned split = 0; split < SC_ESTIMATORS_SPLITS + 5; split++) {
+        bool chooses[DRAWS];
+        uint32_t scratch[DRAWS], count[3] = {0}, first[3] = {0}, hits = 0;
+        sc_estimators_split(chooses, scratch, DRAWS, split);
+        for (uint32_t i = 0; i < DRAWS; i++) {
+            if (chooses[i] && count[class_of[i]]++ == 0) {
+                first[class_of[i]] = i;
+            }
+        }
+        const int32_t mode = sc_estimators_mode(count, NULL, first, 3);
+        for (uint32_t i = 0; i < DRAWS; i++) {
+            hits += !chooses[i] && class_of[i] == mode;
+        }
+        sum += hits / (DRAWS / 2.0);
+        sum_correct += correct[mode];
+        sc_estimates estimates;
+        check_ok(sc_estimators_compute_splits(&estimates, NULL, NULL, &draws, split + 1, &error), error);
+        check_close(estimates.confidence_split, sum / (split + 1), 1e-14);
+        check_close(estimates.correct_split, sum_correct / (split + 1), 1e-14);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_estimator_by_hand),         cmocka_unit_test(ties_go_to_mass_then_to_the_first),
         cmocka_unit_test(long_responses_do_not_underflow), cmocka_unit_test(splits_halve_and_are_fixed),
         cmocka_unit_test(split_matches_its_definition),    cmocka_unit_test(bad_draws_are_errors),
+        cmocka_unit_test(as_many_splits_as_wanted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
