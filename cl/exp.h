@@ -2,7 +2,7 @@
 /*
  * exp and silu of our own: the same bits in scalar and vector form, and several times faster than the library's.
  * exp: 2^n e^r with n rounded by a magic number, r in [-ln 2 / 2, ln 2 / 2], a polynomial of degree 6; about 1 ulp.
- * Arguments are limited to [-87, 88]: no denormals, no infinity. NaN stays NaN.
+ * Arguments of exp are limited to [-87, 88]: no denormals, no infinity. NaN stays NaN.
  */
 #ifndef SEMCAL_EXP_H
 #define SEMCAL_EXP_H
@@ -27,6 +27,24 @@
         return p * as_float_type((as_int_type(shifted) - 0x4b400000 + 127) << 23);                                     \
     }
 
+/* 2^x for x <= 0, as a softmax wants it: below -125 exactly 0, so that -inf needs no care of its own. NaN stays NaN. n is
+ * rounded by a magic number whose low nine bits are zero: shifted into the exponent, only n is left of it. */
+#define SC_DEFINE_EXP2_FALLING(type, name, as_int_type, as_float_type)                                                 \
+    static type name(const type x)                                                                                     \
+    {                                                                                                                  \
+        const type shifted = x + 12582912.0f;                                                                          \
+        const type r = x - (shifted - 12582912.0f);                                                                    \
+        type p = fma(r, (type)(1.5353362e-4f), (type)(1.33988739e-3f));                                                \
+        p = fma(p, r, (type)(9.61843692e-3f));                                                                         \
+        p = fma(p, r, (type)(5.55033237e-2f));                                                                         \
+        p = fma(p, r, (type)(2.40226477e-1f));                                                                         \
+        p = fma(p, r, (type)(6.93147182e-1f));                                                                         \
+        p = fma(p, r, (type)(1.0f));                                                                                   \
+        return x < -125.0f ? (type)(0.0f) : as_float_type(as_int_type(p) + (as_int_type(shifted) << 23));              \
+    }
+
+SC_DEFINE_EXP2_FALLING(float, sc_exp2_falling, as_int, as_float)
+SC_DEFINE_EXP2_FALLING(float16, sc_exp2_falling16, as_int16, as_float16)
 SC_DEFINE_EXP(float, sc_exp, as_int, as_float)
 SC_DEFINE_EXP(float16, sc_exp16, as_int16, as_float16)
 

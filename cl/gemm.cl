@@ -28,6 +28,24 @@
     const float16 b0 = ((__global const float16 *)panel)[2 * (k)], b1 = ((__global const float16 *)panel)[2 * (k) + 1];
 #endif
 
+/* Tiles of several rows ask for the weights of this many steps ahead: the processor's own prefetching stops at the end of
+ * every page of memory, and leaves arithmetic and memory taking turns. */
+#define AHEAD 64
+#define NO_FETCH(k)
+#if defined(SC_CPU) && defined(__has_builtin)
+#if __has_builtin(__builtin_prefetch)
+#define FETCH_LINE(line) __builtin_prefetch((const void *)((uintptr_t)panel + (uintptr_t)(line) * 64), 0, 3);
+#endif
+#endif
+#ifndef FETCH_LINE
+#define FETCH_LINE(line)
+#endif
+#ifdef WEIGHT_BF16
+#define FETCH(k) FETCH_LINE((k) + AHEAD)
+#else
+#define FETCH(k) FETCH_LINE(2 * ((k) + AHEAD)) FETCH_LINE(2 * ((k) + AHEAD) + 1)
+#endif
+
 #define ROWS_1(X) X(0)
 #define ROWS_2(X) ROWS_1(X) X(1)
 #define ROWS_3(X) ROWS_2(X) X(2)
@@ -56,7 +74,7 @@
     total[2 * r + 1] = first == 0 ? y##r : total[2 * r + 1] + y##r;
 
 /* total [2 * rows] = the products of `rows` rows of A (row stride k) with one panel. */
-#define TILE(rows)                                                                                                     \
+#define TILE(rows, fetch)                                                                                              \
     static void tile_##rows(float16 *total, __global const float *a, __global const void *panel, const uint k)         \
     {                                                                                                                  \
         ROWS_##rows(DECLARE) for (uint first = 0; first < k; first += SC_CHUNK)                                        \
@@ -65,26 +83,27 @@
             ROWS_##rows(CLEAR) for (uint i = first; i < last; i++)                                                     \
             {                                                                                                          \
                 LOAD_WEIGHTS(i)                                                                                        \
+                fetch(i)                                                                                               \
                 ROWS_##rows(STEP)                                                                                      \
             }                                                                                                          \
             ROWS_##rows(FLUSH)                                                                                         \
         }                                                                                                              \
     }
 
-TILE(1)
-TILE(2)
-TILE(3)
-TILE(4)
-TILE(5)
-TILE(6)
-TILE(7)
-TILE(8)
-TILE(9)
-TILE(10)
-TILE(11)
-TILE(12)
-TILE(13)
-TILE(14)
+TILE(1, NO_FETCH)
+TILE(2, FETCH)
+TILE(3, FETCH)
+TILE(4, FETCH)
+TILE(5, FETCH)
+TILE(6, FETCH)
+TILE(7, FETCH)
+TILE(8, FETCH)
+TILE(9, FETCH)
+TILE(10, FETCH)
+TILE(11, FETCH)
+TILE(12, FETCH)
+TILE(13, FETCH)
+TILE(14, FETCH)
 
 /* The first `n` (at most 16) of `v` to `c`, or added to it. */
 static void put(__global float *c, const float16 v, const uint n, const bool add)

@@ -5,7 +5,7 @@
  * Built per model: HEADS, KV_HEADS, HEAD (head size). Rows are tokens to run: row r has token[r], position[r] and a page
  * list pages[table[r]], pages[table[r] + 1], .. that covers positions 0 .. position[r].
  * A KV page holds SC_PAGE positions of one layer: keys [KV_HEADS][HEAD][SC_PAGE], values [KV_HEADS][SC_PAGE][HEAD_PAD].
- * Work-group: LSZ items; one row (embed, norm, rope_store), or one row and KV head (attention).
+ * Work-group: LSZ items; one row (embed, norm, rope_store), or one row and KV head (attention; on CPUs: several rows).
  * Precision: fp32. No result depends on any other row: sums run over constant places, attention over pages in order, in
  * chunks of SC_ATTENTION_PAGES pages counted from position 0. C reference: sc_reference_logits (float64).
  */
@@ -153,9 +153,21 @@ __kernel void rope_store(__global float *qkv, __global float *keys, __global flo
 
 #define VECTORS (HEAD_PAD / 16)
 #define UNROLL __attribute__((opencl_unroll_hint))
-/* Independent chains, so that short loops do not wait for one fma after the other. */
-#define K_CHAINS (GROUP >= 4 ? 1 : HEAD % 4 == 0 ? 4 : 2)
-#define V_CHAINS (GROUP * VECTORS >= 8 ? 1 : GROUP * VECTORS >= 4 ? 2 : 4)
+#define CHUNK (SC_ATTENTION_PAGES * SC_PAGE)
+
+/* Heads, pages and vectors whose sums are in registers together: enough of them to keep the multipliers busy, few enough
+ * to leave registers for what is loaded. */
+#define HEADS_AT_ONCE                                                                                                  \
+    (GROUP <= 8 ? GROUP : GROUP % 8 == 0 ? 8 : GROUP % 7 == 0 ? 7 : GROUP % 6 == 0 ? 6 : GROUP % 5 == 0 ? 5 : 1)
+#define PAGES_AT_ONCE (HEADS_AT_ONCE <= 2 ? 8 : HEADS_AT_ONCE <= 5 ? 4 : 2)
+#define MOST_VECTORS (HEADS_AT_ONCE <= 2 ? 8 : HEADS_AT_ONCE <= 5 ? 4 : 2)
+#define VECTORS_AT_ONCE                                                                                                \
+    (VECTORS <= MOST_VECTORS                       ? VECTORS                                                           \
+     : MOST_VECTORS >= 8 && VECTORS % 8 == 0       ? 8                                                                 \
+     : MOST_VECTORS >= 4 && VECTORS % 4 == 0       ? 4                                                                 \
+     : MOST_VECTORS >= 3 && VECTORS % 3 == 0       ? 3                                                                 \
+     : VECTORS % 2 == 0                            ? 2                                                                 \
+                                                   : 1)
 
 static float highest(const float16 v)
 {
@@ -173,150 +185,184 @@ static float total_of(const float16 v)
     return c.x + c.y;
 }
 
-/* Scores of one page's positions for each head of the group; positions after `left` (counted in the page) are -inf. */
-static void score_page(float16 weight[GROUP][SC_ATTENTION_PAGES], const float q[GROUP][HEAD], __global const float16 *k,
-                       const uint p, const int left)
-{
-    const int16 lane = (int16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    float16 chain[GROUP][K_CHAINS];
-    UNROLL
-    for (uint g = 0; g < GROUP; g++) {
-        UNROLL
-        for (uint c = 0; c < K_CHAINS; c++) {
-            chain[g][c] = 0.0f;
-        }
+/* weight [GROUP][CHUNK] = scores of positions of n pages, p .. p + n - 1 of the chunk; those after `left` are -inf. */
+#define SCORE(n)                                                                                                       \
+    static void score_##n(float *weight, const float *q, __global const float *keys, __global const int *list,         \
+                          const uint head, const uint p, const int left)                                               \
+    {                                                                                                                  \
+        const int16 lane = (int16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);                              \
+        __global const float16 *page[n];                                                                               \
+        UNROLL                                                                                                         \
+        for (uint j = 0; j < n; j++) {                                                                                 \
+            page[j] = (__global const float16 *)(keys + ((size_t)list[p + j] * KV_HEADS + head) * (HEAD * SC_PAGE));   \
+        }                                                                                                              \
+        for (uint first = 0; first < GROUP; first += HEADS_AT_ONCE) {                                                  \
+            float16 chain[HEADS_AT_ONCE][n];                                                                           \
+            UNROLL                                                                                                     \
+            for (uint g = 0; g < HEADS_AT_ONCE; g++) {                                                                 \
+                UNROLL                                                                                                 \
+                for (uint j = 0; j < n; j++) {                                                                         \
+                    chain[g][j] = 0.0f;                                                                                \
+                }                                                                                                      \
+            }                                                                                                          \
+            for (uint d = 0; d < HEAD; d++) {                                                                          \
+                float16 key[n];                                                                                        \
+                UNROLL                                                                                                 \
+                for (uint j = 0; j < n; j++) {                                                                         \
+                    key[j] = page[j][d];                                                                               \
+                }                                                                                                      \
+                UNROLL                                                                                                 \
+                for (uint g = 0; g < HEADS_AT_ONCE; g++) {                                                             \
+                    const float16 x = q[(first + g) * HEAD + d];                                                       \
+                    UNROLL                                                                                             \
+                    for (uint j = 0; j < n; j++) {                                                                     \
+                        chain[g][j] = fma(x, key[j], chain[g][j]);                                                     \
+                    }                                                                                                  \
+                }                                                                                                      \
+            }                                                                                                          \
+            UNROLL                                                                                                     \
+            for (uint g = 0; g < HEADS_AT_ONCE; g++) {                                                                 \
+                UNROLL                                                                                                 \
+                for (uint j = 0; j < n; j++) {                                                                         \
+                    const uint at = (p + j) * SC_PAGE;                                                                 \
+                    vstore16(lane + (int)at > left ? (float16)(-INFINITY) : chain[g][j], 0,                            \
+                             weight + (first + g) * CHUNK + at);                                                       \
+                }                                                                                                      \
+            }                                                                                                          \
+        }                                                                                                              \
     }
-    for (uint d = 0; d < HEAD; d += K_CHAINS) {
-        UNROLL
-        for (uint c = 0; c < K_CHAINS; c++) {
-            const float16 key = k[d + c];
-            UNROLL
-            for (uint g = 0; g < GROUP; g++) {
-                chain[g][c] = fma((float16)(q[g][d + c]), key, chain[g][c]);
-            }
-        }
-    }
-    UNROLL
-    for (uint g = 0; g < GROUP; g++) {
-        float16 score = chain[g][0];
-        UNROLL
-        for (uint c = 1; c < K_CHAINS; c++) {
-            score += chain[g][c];
-        }
-        weight[g][p] = lane > left ? (float16)(-INFINITY) : score;
-    }
-}
 
-/* Scores of `here` pages to exp(score - peak), with the peak over everything so far; returns the factor that brings
- * earlier sums to the new peak. */
-static float soften(float16 weight[SC_ATTENTION_PAGES], float *peak, float *mass, const uint here, const bool begins)
+SCORE(8)
+SCORE(4)
+SCORE(2)
+SCORE(1)
+
+/* Scores of one head and `here` pages to 2^(score - peak), with the peak over everything so far; returns the factor that
+ * brings earlier sums to the new peak. */
+static float soften(float *weight, float *peak, float *mass, const uint here, const bool begins)
 {
-    float16 top = weight[0];
+    float16 top = vload16(0, weight);
     for (uint p = 1; p < here; p++) {
-        top = fmax(top, weight[p]);
+        top = fmax(top, vload16(p, weight));
     }
     const float best = fmax(*peak, highest(top));
     float16 added = 0.0f;
     for (uint p = 0; p < here; p++) {
-        const float16 score = weight[p];
-        const float16 e = sc_exp16(score - best);
-        weight[p] = score == -INFINITY ? (float16)(0.0f) : e;
-        added += weight[p];
+        const float16 e = sc_exp2_falling16(vload16(p, weight) - best);
+        vstore16(e, p, weight);
+        added += e;
     }
-    const float shrink = begins ? 0.0f : sc_exp(*peak - best);
+    const float shrink = begins ? 0.0f : sc_exp2_falling(*peak - best);
     *mass = *mass * shrink + total_of(added);
     *peak = best;
     return shrink;
 }
 
-/* part += the weighted values of the first `count` positions of a page; slots past them hold anything. */
-static void add_page(float16 part[GROUP][V_CHAINS][VECTORS], float16 weight[GROUP][SC_ATTENTION_PAGES],
-                     __global const float16 *value, const uint p, const uint count)
+/* sum [GROUP][HEAD_PAD] = sum * shrink + the weighted values of `n_positions` positions; slots past them hold anything. */
+static void add_values(float *sum, const float *shrink, const float *weight, __global const float *values,
+                       __global const int *list, const uint head, const uint n_positions)
 {
-    const float *w = (const float *)&weight[0][p];
-    for (uint s = 0; s < count; s += V_CHAINS) {
-        UNROLL
-        for (uint c = 0; c < V_CHAINS; c++) {
-            if (s + c < count) {
+    for (uint first = 0; first < GROUP; first += HEADS_AT_ONCE) {
+        for (uint vector = 0; vector < VECTORS; vector += VECTORS_AT_ONCE) {
+            float16 part[HEADS_AT_ONCE][VECTORS_AT_ONCE];
+            UNROLL
+            for (uint g = 0; g < HEADS_AT_ONCE; g++) {
                 UNROLL
-                for (uint v = 0; v < VECTORS; v++) {
-                    const float16 x = value[(s + c) * VECTORS + v];
+                for (uint v = 0; v < VECTORS_AT_ONCE; v++) {
+                    part[g][v] = 0.0f;
+                }
+            }
+            for (uint begin = 0; begin < n_positions; begin += SC_PAGE) {
+                __global const float *page =
+                    values + ((size_t)list[begin / SC_PAGE] * KV_HEADS + head) * (HEAD_PAD * SC_PAGE) + vector * 16;
+                const uint end = min(begin + SC_PAGE, n_positions);
+                for (uint s = begin; s < end; s++) {
+                    float16 x[VECTORS_AT_ONCE];
                     UNROLL
-                    for (uint g = 0; g < GROUP; g++) {
-                        part[g][c][v] = fma((float16)(w[g * SC_ATTENTION_PAGES * 16 + s + c]), x, part[g][c][v]);
+                    for (uint v = 0; v < VECTORS_AT_ONCE; v++) {
+                        x[v] = ((__global const float16 *)(page + (s - begin) * HEAD_PAD))[v];
                     }
+                    UNROLL
+                    for (uint g = 0; g < HEADS_AT_ONCE; g++) {
+                        const float16 w = weight[(first + g) * CHUNK + s];
+                        UNROLL
+                        for (uint v = 0; v < VECTORS_AT_ONCE; v++) {
+                            part[g][v] = fma(w, x[v], part[g][v]);
+                        }
+                    }
+                }
+            }
+            UNROLL
+            for (uint g = 0; g < HEADS_AT_ONCE; g++) {
+                UNROLL
+                for (uint v = 0; v < VECTORS_AT_ONCE; v++) {
+                    float *to = sum + (first + g) * HEAD_PAD + (vector + v) * 16;
+                    vstore16(vload16(0, to) * shrink[first + g] + part[g][v], 0, to);
                 }
             }
         }
     }
 }
 
-/* out [N, HEADS * HEAD]: softmax of q k / sqrt(HEAD) over positions 0 .. position[row], times the values. */
+/* out [N, HEADS * HEAD]: softmax of q k / sqrt(HEAD) over positions 0 .. position[row], times the values. `scale` holds
+ * log2(e), as weights are powers of 2. Work-item: one KV head and one of n_tiles runs of neighbouring rows, all of which
+ * go through a chunk of pages before the next chunk: where they share pages (draws of one prompt, tokens of one prompt),
+ * keys and values come from memory once for all of them. Nothing of a row depends on its tile.
+ * Floor, per KV head: 2 * HEAD * GROUP fma per row and position (16 to an instruction), and the distinct pages once. */
 __kernel void attention(__global float *out, __global const float *qkv, __global const float *keys,
                         __global const float *values, __global const int *position, __global const int *table,
-                        __global const int *pages, const float scale)
+                        __global const int *pages, const float scale, const uint n_rows, const uint n_tiles)
 {
-    const uint row = get_global_id(0) / KV_HEADS, head = get_global_id(0) % KV_HEADS, last = (uint)position[row];
-    const uint n_pages = last / SC_PAGE + 1;
-    __global const int *list = pages + table[row];
-    float q[GROUP][HEAD];
-    float16 sum[GROUP][VECTORS];
-    float peak[GROUP], mass[GROUP];
-    UNROLL
-    for (uint g = 0; g < GROUP; g++) {
-        __global const float *from = qkv + (size_t)row * QKV + (head * GROUP + g) * HEAD;
-        for (uint d = 0; d < HEAD; d++) {
-            q[g][d] = from[d] * scale;
+    const uint tile = get_global_id(0) / KV_HEADS, head = get_global_id(0) % KV_HEADS;
+    const uint row_first = (uint)((ulong)n_rows * tile / n_tiles);
+    const uint n_here = (uint)((ulong)n_rows * (tile + 1) / n_tiles) - row_first;
+    float q[SC_ATTENTION_ROWS][GROUP * HEAD], sum[SC_ATTENTION_ROWS][GROUP * HEAD_PAD], weight[GROUP * CHUNK];
+    float peak[SC_ATTENTION_ROWS][GROUP], mass[SC_ATTENTION_ROWS][GROUP], shrink[GROUP];
+    uint longest = 0;
+    for (uint r = 0; r < n_here; r++) {
+        __global const float *from = qkv + (size_t)(row_first + r) * QKV + head * GROUP * HEAD;
+        for (uint i = 0; i < GROUP * HEAD; i++) {
+            q[r][i] = from[i] * scale;
         }
-        UNROLL
-        for (uint v = 0; v < VECTORS; v++) {
-            sum[g][v] = 0.0f;
+        for (uint i = 0; i < GROUP * HEAD_PAD; i++) {
+            sum[r][i] = 0.0f;
         }
-        peak[g] = -INFINITY;
-        mass[g] = 0.0f;
+        for (uint g = 0; g < GROUP; g++) {
+            peak[r][g] = -INFINITY;
+            mass[r][g] = 0.0f;
+        }
+        longest = max(longest, (uint)position[row_first + r] + 1);
     }
-    for (uint first = 0; first < n_pages; first += SC_ATTENTION_PAGES) {
-        const uint here = min((uint)SC_ATTENTION_PAGES, n_pages - first);
-        float16 weight[GROUP][SC_ATTENTION_PAGES], part[GROUP][V_CHAINS][VECTORS];
-        for (uint p = 0; p < here; p++) {
-            const size_t place = ((size_t)list[first + p] * KV_HEADS + head) * (HEAD * SC_PAGE);
-            score_page(weight, q, (__global const float16 *)(keys + place), p, (int)last - (int)((first + p) * SC_PAGE));
-        }
-        UNROLL
-        for (uint g = 0; g < GROUP; g++) {
-            const float shrink = soften(weight[g], &peak[g], &mass[g], here, first == 0);
-            UNROLL
-            for (uint v = 0; v < VECTORS; v++) {
-                sum[g][v] *= shrink;
-                UNROLL
-                for (uint c = 0; c < V_CHAINS; c++) {
-                    part[g][c][v] = 0.0f;
-                }
+    for (uint first = 0; first < longest; first += CHUNK) {
+        for (uint r = 0; r < n_here; r++) {
+            const uint length = (uint)position[row_first + r] + 1;
+            if (length <= first) {
+                continue;
             }
-        }
-        for (uint p = 0; p < here; p++) {
-            const size_t place = ((size_t)list[first + p] * KV_HEADS + head) * (HEAD_PAD * SC_PAGE);
-            add_page(part, weight, (__global const float16 *)(values + place), p,
-                     min((uint)SC_PAGE, last - (first + p) * SC_PAGE + 1));
-        }
-        UNROLL
-        for (uint g = 0; g < GROUP; g++) {
-            UNROLL
-            for (uint v = 0; v < VECTORS; v++) {
-                float16 together = part[g][0][v];
-                UNROLL
-                for (uint c = 1; c < V_CHAINS; c++) {
-                    together += part[g][c][v];
-                }
-                sum[g][v] += together;
+            const uint n_positions = min((uint)CHUNK, length - first), here = (n_positions + SC_PAGE - 1) / SC_PAGE;
+            __global const int *list = pages + table[row_first + r] + first / SC_PAGE;
+            const int left = (int)n_positions - 1;
+            uint p = 0;
+#define SCORE_BY(n)                                                                                                    \
+    for (; PAGES_AT_ONCE >= n && p + n <= here; p += n) {                                                              \
+        score_##n(weight, q[r], keys, list, head, p, left);                                                            \
+    }
+            SCORE_BY(8)
+            SCORE_BY(4)
+            SCORE_BY(2)
+            SCORE_BY(1)
+            for (uint g = 0; g < GROUP; g++) {
+                shrink[g] = soften(weight + g * CHUNK, &peak[r][g], &mass[r][g], here, first == 0);
             }
+            add_values(sum[r], shrink, weight, values, list, head, n_positions);
         }
     }
-    for (uint g = 0; g < GROUP; g++) {
-        __global float *to = out + (size_t)row * (HEADS * HEAD) + (head * GROUP + g) * HEAD;
-        const float *from = (const float *)sum[g];
-        for (uint d = 0; d < HEAD; d++) {
-            to[d] = from[d] / mass[g];
+    for (uint r = 0; r < n_here; r++) {
+        for (uint g = 0; g < GROUP; g++) {
+            __global float *to = out + (size_t)(row_first + r) * (HEADS * HEAD) + (head * GROUP + g) * HEAD;
+            for (uint d = 0; d < HEAD; d++) {
+                to[d] = sum[r][g * HEAD_PAD + d] / mass[r][g];
+            }
         }
     }
 }
@@ -326,7 +372,7 @@ __kernel void attention(__global float *out, __global const float *qkv, __global
 /* The same for work-groups: items share the positions of a chunk, then the places of the output. */
 __kernel void attention(__global float *out, __global const float *qkv, __global const float *keys,
                         __global const float *values, __global const int *position, __global const int *table,
-                        __global const int *pages, const float scale)
+                        __global const int *pages, const float scale, const uint n_rows, const uint n_tiles)
 {
     enum { CHUNK = SC_ATTENTION_PAGES * SC_PAGE, PLACES = (GROUP * HEAD + LSZ - 1) / LSZ };
     __local float q[GROUP * HEAD], weight[GROUP][CHUNK], peak[GROUP], mass[GROUP], shrink[GROUP];
@@ -363,13 +409,13 @@ __kernel void attention(__global float *out, __global const float *qkv, __global
                 best = fmax(best, weight[g][s]);
             }
             best = first == 0 ? best : fmax(best, peak[g]);
-            shrink[g] = first == 0 ? 0.0f : sc_exp(peak[g] - best);
+            shrink[g] = first == 0 ? 0.0f : sc_exp2_falling(peak[g] - best);
             peak[g] = best;
         }
         SYNC();
         for (uint i = lid; i < GROUP * CHUNK; i += LSZ) {
             if (i % CHUNK < here) {
-                weight[i / CHUNK][i % CHUNK] = sc_exp(weight[i / CHUNK][i % CHUNK] - peak[i / CHUNK]);
+                weight[i / CHUNK][i % CHUNK] = sc_exp2_falling(weight[i / CHUNK][i % CHUNK] - peak[i / CHUNK]);
             }
         }
         SYNC();

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#define _DEFAULT_SOURCE /* madvise */
 #include "base/memory.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 void *sc_memory_alloc(size_t count, size_t size, semcal_error *error)
 {
@@ -12,6 +14,24 @@ void *sc_memory_alloc(size_t count, size_t size, semcal_error *error)
     if (data == NULL) {
         sc_error_set(error, SEMCAL_E_MEMORY, "out of memory: %zu elements of %zu bytes", count, size);
     }
+    return data;
+}
+
+void *sc_memory_large(size_t bytes, semcal_error *error)
+{
+    enum { HUGE = 2 << 20, LINE = 4096 };
+    const size_t unit = bytes < HUGE / 2 ? LINE : HUGE;
+    const size_t rounded = (bytes + unit - 1) / unit * unit;
+    void *data = NULL;
+    if (rounded < bytes || posix_memalign(&data, unit, rounded) != 0) {
+        sc_error_set(error, SEMCAL_E_MEMORY, "out of memory: %zu bytes", bytes);
+        return NULL;
+    }
+#ifdef MADV_HUGEPAGE
+    if (unit == HUGE) {
+        (void)madvise(data, rounded, MADV_HUGEPAGE); /* refused: slower, not wrong */
+    }
+#endif
     return data;
 }
 

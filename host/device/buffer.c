@@ -39,6 +39,33 @@ static semcal_status check_room(sc_device *device, uint64_t bytes, const char *w
     return SEMCAL_OK;
 }
 
+static void CL_CALLBACK free_memory(cl_mem handle, void *data)
+{
+    (void)handle;
+    free(data);
+}
+
+/* CPUs: memory of our own choice, given back when the driver has no more use for it. */
+static cl_mem create_in_memory(const sc_device *device, uint64_t bytes, cl_int *code)
+{
+    void *data = sc_memory_large((size_t)bytes, NULL);
+    if (data == NULL) {
+        *code = CL_OUT_OF_HOST_MEMORY;
+        return NULL;
+    }
+    cl_mem handle =
+        clCreateBuffer(device->context, CL_MEM_READ_WRITE | CL_MEM_USE_HOST_PTR, (size_t)bytes, data, code);
+    if (*code == CL_SUCCESS) {
+        *code = clSetMemObjectDestructorCallback(handle, free_memory, data);
+        if (*code == CL_SUCCESS) {
+            return handle;
+        }
+        (void)clReleaseMemObject(handle);
+    }
+    free(data);
+    return NULL;
+}
+
 semcal_status sc_buffer_create(sc_buffer **out, sc_device *device, uint64_t bytes, sc_buffer_use use, const char *what,
                                semcal_error *error)
 {
@@ -54,7 +81,8 @@ semcal_status sc_buffer_create(sc_buffer **out, sc_device *device, uint64_t byte
     }
     cl_int code;
     cl_mem_flags flags = CL_MEM_READ_WRITE | (use == SC_BUFFER_STAGING ? CL_MEM_ALLOC_HOST_PTR : 0);
-    buffer->handle = clCreateBuffer(device->context, flags, (size_t)bytes, NULL, &code);
+    buffer->handle = device->info.is_cpu ? create_in_memory(device, bytes, &code)
+                                         : clCreateBuffer(device->context, flags, (size_t)bytes, NULL, &code);
     if (code == CL_SUCCESS && !device->info.host_memory) {
         /* Drivers allocate on first use; asking now makes "out of memory" appear here, where it has a name. */
         code = clEnqueueMigrateMemObjects(device->queue, 1, &buffer->handle, CL_MIGRATE_MEM_OBJECT_CONTENT_UNDEFINED, 0,

@@ -126,8 +126,22 @@ static semcal_status norm(sc_model *model, sc_buffer *gain, sc_buffer *index, si
                      error);
 }
 
+/* Runs of rows that go through the pages together: long, as keys and values are then read seldom, but enough of them to
+ * give every compute unit its share. Work-groups take one row each. */
+static size_t attention_tiles(const sc_model *model, size_t n_rows)
+{
+    if (model->group_size > 1) {
+        return n_rows;
+    }
+    const size_t heads = model->config.n_kv_heads, wanted = 4 * sc_device_facts(model->device)->compute_units;
+    const size_t least = (n_rows + SC_ATTENTION_ROWS - 1) / SC_ATTENTION_ROWS, even = (wanted + heads - 1) / heads;
+    const size_t n = least > even ? least : even;
+    return n < n_rows ? n : n_rows;
+}
+
 static semcal_status attend(sc_model *model, const struct sc_model_layer *layer, size_t n_rows, semcal_error *error)
 {
+    static const double log2_e = 1.44269504088896340736;
     const sc_model_config *c = &model->config;
     const sc_work rows = SC_WORK_1D(n_rows, model->group_size);
     semcal_status status = SEMCAL_OK;
@@ -148,11 +162,13 @@ static semcal_status attend(sc_model *model, const struct sc_model_layer *layer,
     if (status != SEMCAL_OK) {
         return status;
     }
-    const sc_work heads = SC_WORK_1D(n_rows * c->n_kv_heads, model->group_size);
+    const size_t n_tiles = attention_tiles(model, n_rows);
+    const sc_work heads = SC_WORK_1D(n_tiles * c->n_kv_heads, model->group_size);
     return sc_launch(model->attention, &heads,
                      SC_ARGS(SC_BUFFER_ARG(model->mixed), SC_BUFFER_ARG(model->qkv), SC_BUFFER_ARG(layer->keys),
                              SC_BUFFER_ARG(layer->values), SC_BUFFER_ARG(model->position), SC_BUFFER_ARG(model->table),
-                             SC_BUFFER_ARG(model->pages), SC_F32((float)(1 / sqrt((double)c->head_size)))),
+                             SC_BUFFER_ARG(model->pages), SC_F32((float)(log2_e / sqrt((double)c->head_size))),
+                             SC_U32(u32(n_rows)), SC_U32(u32(n_tiles))),
                      error);
 }
 
