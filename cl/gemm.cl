@@ -13,6 +13,7 @@
  */
 #include "abi.h"
 #include "exp.h"
+#include "vector.h"
 
 #pragma OPENCL FP_CONTRACT OFF
 
@@ -32,14 +33,7 @@
  * every page of memory, and leaves arithmetic and memory taking turns. */
 #define AHEAD 64
 #define NO_FETCH(k)
-#if defined(SC_CPU) && defined(__has_builtin)
-#if __has_builtin(__builtin_prefetch)
-#define FETCH_LINE(line) __builtin_prefetch((const void *)((uintptr_t)panel + (uintptr_t)(line) * 64), 0, 3);
-#endif
-#endif
-#ifndef FETCH_LINE
-#define FETCH_LINE(line)
-#endif
+#define FETCH_LINE(line) SC_FETCH((uintptr_t)panel + (uintptr_t)(line) * 64);
 #ifdef WEIGHT_BF16
 #define FETCH(k) FETCH_LINE((k) + AHEAD)
 #else
@@ -109,7 +103,7 @@ TILE(14, FETCH)
 static void put(__global float *c, const float16 v, const uint n, const bool add)
 {
     if (n >= 16) {
-        vstore16(add ? vload16(0, c) + v : v, 0, c);
+        SC_VECTOR16(c) = add ? SC_VECTOR16(c) + v : v;
     } else {
         float part[16];
         vstore16(v, 0, part);
@@ -135,8 +129,8 @@ __kernel void gemm_packed(__global const float *a, __global const uint *weights,
     float16 total[2 * SC_TILE_ROWS];
     float16 bias0 = 0.0f, bias1 = 0.0f;
     if (bias) {
-        bias0 = vload16(0, bias + column);
-        bias1 = vload16(1, bias + column);
+        bias0 = SC_CONST_VECTOR16(bias + column);
+        bias1 = SC_CONST_VECTOR16(bias + column + 16);
     }
     for (uint t = 0; t < n_tiles; t++) {
         const uint row = row_first + n_rows * t / n_tiles, rows = row_first + n_rows * (t + 1) / n_tiles - row;

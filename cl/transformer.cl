@@ -4,13 +4,15 @@
  *
  * Built per model: HEADS, KV_HEADS, HEAD (head size). Rows are tokens to run: row r has token[r], position[r] and a page
  * list pages[table[r]], pages[table[r] + 1], .. that covers positions 0 .. position[r].
- * A KV page holds SC_PAGE positions of one layer: keys [KV_HEADS][HEAD][SC_PAGE], values [KV_HEADS][SC_PAGE][HEAD_PAD].
+ * A KV page holds SC_PAGE positions of one layer: keys [KV_HEADS][HEAD][SC_PAGE], values
+ * [KV_HEADS][HEAD_PAD / 16][SC_PAGE][16].
  * Work-group: LSZ items; one row (embed, norm, rope_store), or one row and KV head (attention; on CPUs: several rows).
  * Precision: fp32. No result depends on any other row: sums run over constant places, attention over pages in order, in
  * chunks of SC_ATTENTION_PAGES pages counted from position 0. C reference: sc_reference_logits (float64).
  */
 #include "abi.h"
 #include "exp.h"
+#include "vector.h"
 
 #pragma OPENCL FP_CONTRACT OFF
 
@@ -76,7 +78,7 @@ __kernel void norm(__global float *y, __global const float *x, __global const fl
     float16 sum = 0.0f;
     uint i = 0;
     for (; i + 16 <= width; i += 16) {
-        const float16 v = vload16(0, from + i);
+        const float16 v = SC_CONST_VECTOR16(from + i);
         sum = fma(v, v, sum);
     }
     const float8 s8 = sum.lo + sum.hi;
@@ -87,7 +89,7 @@ __kernel void norm(__global float *y, __global const float *x, __global const fl
     }
     const float scale = 1.0f / sqrt(total / (float)width + epsilon);
     for (i = 0; i + 16 <= width; i += 16) {
-        vstore16(vload16(0, from + i) * scale * vload16(0, gain + i), 0, to + i);
+        SC_VECTOR16(to + i) = SC_CONST_VECTOR16(from + i) * scale * SC_CONST_VECTOR16(gain + i);
     }
     for (; i < width; i++) {
         to[i] = from[i] * scale * gain[i];
@@ -129,7 +131,7 @@ __kernel void rope_store(__global float *qkv, __global float *keys, __global flo
     __global float *q = qkv + (size_t)row * QKV, *k = q + HEADS * HEAD, *v = k + KV_HEADS * HEAD;
     __global const float2 *turn = angle + (size_t)at * (HEAD / 2);
     __global float *to_k = keys + page * (KV_HEADS * HEAD * SC_PAGE) + slot;
-    __global float *to_v = values + page * (KV_HEADS * HEAD_PAD * SC_PAGE) + slot * HEAD_PAD;
+    __global float *to_v = values + page * (KV_HEADS * HEAD_PAD * SC_PAGE) + slot * 16;
     for (uint i = get_local_id(0); i < HEADS * (HEAD / 2); i += LSZ) {
         __global float *pair = q + i / (HEAD / 2) * HEAD + i % (HEAD / 2);
         const float2 t = turn[i % (HEAD / 2)];
@@ -145,7 +147,7 @@ __kernel void rope_store(__global float *qkv, __global float *keys, __global flo
         to_k[(h * HEAD + d + HEAD / 2) * SC_PAGE] = fma(b, t.x, a * t.y);
     }
     for (uint i = get_local_id(0); i < KV_HEADS * HEAD; i += LSZ) {
-        to_v[i / HEAD * (HEAD_PAD * SC_PAGE) + i % HEAD] = v[i];
+        to_v[i / HEAD * (HEAD_PAD * SC_PAGE) + i % HEAD / 16 * (16 * SC_PAGE) + i % HEAD % 16] = v[i];
     }
 }
 
@@ -185,48 +187,49 @@ static float total_of(const float16 v)
     return c.x + c.y;
 }
 
-/* weight [GROUP][CHUNK] = scores of positions of n pages, p .. p + n - 1 of the chunk; those after `left` are -inf. */
+/* weight [GROUP][SC_ATTENTION_PAGES] = scores of positions of n pages, p .. p + n - 1 of the chunk; those after `left` are -inf. */
 #define SCORE(n)                                                                                                       \
-    static void score_##n(float *weight, const float *q, __global const float *keys, __global const int *list,         \
-                          const uint head, const uint p, const int left)                                               \
+    static void score_##n(float16 *weight, const float *q, __global const float *keys, __global const int *list,         \
+                          const int p, const int left)                                                                 \
     {                                                                                                                  \
         const int16 lane = (int16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);                              \
         __global const float16 *page[n];                                                                               \
         UNROLL                                                                                                         \
-        for (uint j = 0; j < n; j++) {                                                                                 \
-            page[j] = (__global const float16 *)(keys + ((size_t)list[p + j] * KV_HEADS + head) * (HEAD * SC_PAGE));   \
+        for (int j = 0; j < n; j++) {                                                                                  \
+            page[j] = (__global const float16 *)(keys + (size_t)list[p + j] * (KV_HEADS * HEAD * SC_PAGE));            \
         }                                                                                                              \
-        for (uint first = 0; first < GROUP; first += HEADS_AT_ONCE) {                                                  \
+        for (int first = 0; first < GROUP; first += HEADS_AT_ONCE) {                                                   \
+            const float *x = q + first * HEAD;                                                                         \
+            float16 *to = weight + first * SC_ATTENTION_PAGES + p;                                                     \
             float16 chain[HEADS_AT_ONCE][n];                                                                           \
             UNROLL                                                                                                     \
-            for (uint g = 0; g < HEADS_AT_ONCE; g++) {                                                                 \
+            for (int g = 0; g < HEADS_AT_ONCE; g++) {                                                                  \
                 UNROLL                                                                                                 \
-                for (uint j = 0; j < n; j++) {                                                                         \
+                for (int j = 0; j < n; j++) {                                                                          \
                     chain[g][j] = 0.0f;                                                                                \
                 }                                                                                                      \
             }                                                                                                          \
-            for (uint d = 0; d < HEAD; d++) {                                                                          \
+            for (int d = 0; d < HEAD; d++) {                                                                           \
                 float16 key[n];                                                                                        \
                 UNROLL                                                                                                 \
-                for (uint j = 0; j < n; j++) {                                                                         \
+                for (int j = 0; j < n; j++) {                                                                          \
                     key[j] = page[j][d];                                                                               \
                 }                                                                                                      \
                 UNROLL                                                                                                 \
-                for (uint g = 0; g < HEADS_AT_ONCE; g++) {                                                             \
-                    const float16 x = q[(first + g) * HEAD + d];                                                       \
+                for (int g = 0; g < HEADS_AT_ONCE; g++) {                                                              \
+                    const float16 query = x[g * HEAD + d];                                                             \
                     UNROLL                                                                                             \
-                    for (uint j = 0; j < n; j++) {                                                                     \
-                        chain[g][j] = fma(x, key[j], chain[g][j]);                                                     \
+                    for (int j = 0; j < n; j++) {                                                                      \
+                        chain[g][j] = fma(query, key[j], chain[g][j]);                                                 \
                     }                                                                                                  \
                 }                                                                                                      \
             }                                                                                                          \
             UNROLL                                                                                                     \
-            for (uint g = 0; g < HEADS_AT_ONCE; g++) {                                                                 \
+            for (int g = 0; g < HEADS_AT_ONCE; g++) {                                                                  \
                 UNROLL                                                                                                 \
-                for (uint j = 0; j < n; j++) {                                                                         \
-                    const uint at = (p + j) * SC_PAGE;                                                                 \
-                    vstore16(lane + (int)at > left ? (float16)(-INFINITY) : chain[g][j], 0,                            \
-                             weight + (first + g) * CHUNK + at);                                                       \
+                for (int j = 0; j < n; j++) {                                                                          \
+                    to[g * SC_ATTENTION_PAGES + j] =                                                                   \
+                        lane + (p + j) * SC_PAGE > left ? (float16)(-INFINITY) : chain[g][j];                          \
                 }                                                                                                      \
             }                                                                                                          \
         }                                                                                                              \
@@ -237,68 +240,97 @@ SCORE(4)
 SCORE(2)
 SCORE(1)
 
-/* Scores of one head and `here` pages to 2^(score - peak), with the peak over everything so far; returns the factor that
- * brings earlier sums to the new peak. */
-static float soften(float *weight, float *peak, float *mass, const uint here, const bool begins)
+/* The same for pages p .. end - 1, at most PAGES_AT_ONCE. */
+static void score(float16 *weight, const float *q, __global const float *keys, __global const int *list, int p,
+                  const int end, const int left)
 {
-    float16 top = vload16(0, weight);
-    for (uint p = 1; p < here; p++) {
-        top = fmax(top, vload16(p, weight));
+#define SCORE_BY(n)                                                                                                    \
+    for (; PAGES_AT_ONCE >= n && p + n <= end; p += n) {                                                               \
+        score_##n(weight, q, keys, list, p, left);                                                                     \
     }
-    const float best = fmax(*peak, highest(top));
-    float16 added = 0.0f;
-    for (uint p = 0; p < here; p++) {
-        const float16 e = sc_exp2_falling16(vload16(p, weight) - best);
-        vstore16(e, p, weight);
-        added += e;
-    }
-    const float shrink = begins ? 0.0f : sc_exp2_falling(*peak - best);
-    *mass = *mass * shrink + total_of(added);
-    *peak = best;
-    return shrink;
+    SCORE_BY(8)
+    SCORE_BY(4)
+    SCORE_BY(2)
+    SCORE_BY(1)
 }
 
-/* sum [GROUP][HEAD_PAD] = sum * shrink + the weighted values of `n_positions` positions; slots past them hold anything. */
-static void add_values(float *sum, const float *shrink, const float *weight, __global const float *values,
-                       __global const int *list, const uint head, const uint n_positions)
+/* Asks for part `part` of `parts` of the pages p .. p + PAGES_AT_ONCE - 1, as far as there are any. */
+static void fetch(__global const float *pages, const uint bytes, __global const int *list, const int p, const int n_pages,
+                  const int part, const int parts)
 {
-    for (uint first = 0; first < GROUP; first += HEADS_AT_ONCE) {
-        for (uint vector = 0; vector < VECTORS; vector += VECTORS_AT_ONCE) {
-            float16 part[HEADS_AT_ONCE][VECTORS_AT_ONCE];
+    const uint n_lines = bytes / 64, from = n_lines * part / parts, to = n_lines * (part + 1) / parts;
+    for (int j = p; j < min(p + PAGES_AT_ONCE, n_pages); j++) {
+        const uintptr_t page = (uintptr_t)pages + (uintptr_t)list[j] * (KV_HEADS * bytes);
+        for (uint i = from; i < to; i++) {
+            SC_FETCH(page + i * 64);
+        }
+    }
+}
+
+/* The highest of the scores of one head and `here` pages, and of `peak`. */
+static float peak_of(const float16 *weight, const float peak, const int here)
+{
+    float16 top = weight[0];
+    for (int p = 1; p < here; p++) {
+        top = weight[p] > top ? weight[p] : top; /* NaN comes out again with the sums */
+    }
+    return fmax(peak, highest(top));
+}
+
+/* Scores to 2^(score - peak); returns their sum. */
+static float soften(float16 *weight, const float peak, const int here)
+{
+    float16 added = 0.0f;
+    for (int p = 0; p < here; p++) {
+        weight[p] = sc_exp2_falling16(weight[p] - peak);
+        added += weight[p];
+    }
+    return total_of(added);
+}
+
+/* sum [GROUP][VECTORS] = sum * shrink + the weighted values of n positions, for VECTORS_AT_ONCE vectors of the head from
+ * `vector` on; slots past them hold anything. */
+static void add_values(float16 *sum, const float *shrink, const float16 *weight, __global const float *values,
+                       __global const int *list, const int vector, const int n_positions)
+{
+    for (int first = 0; first < GROUP; first += HEADS_AT_ONCE) {
+        const float *w = (const float *)(weight + first * SC_ATTENTION_PAGES);
+        float16 part[HEADS_AT_ONCE][VECTORS_AT_ONCE];
+        UNROLL
+        for (int g = 0; g < HEADS_AT_ONCE; g++) {
             UNROLL
-            for (uint g = 0; g < HEADS_AT_ONCE; g++) {
+            for (int v = 0; v < VECTORS_AT_ONCE; v++) {
+                part[g][v] = 0.0f;
+            }
+        }
+        for (int begin = 0; begin < n_positions; begin += SC_PAGE) {
+            __global const float *from =
+                values + (size_t)list[begin / SC_PAGE] * (KV_HEADS * HEAD_PAD * SC_PAGE) + vector * (16 * SC_PAGE);
+            const int n = min(SC_PAGE, n_positions - begin);
+            for (int s = 0; s < n; s++) {
+                float16 x[VECTORS_AT_ONCE];
                 UNROLL
-                for (uint v = 0; v < VECTORS_AT_ONCE; v++) {
-                    part[g][v] = 0.0f;
+                for (int v = 0; v < VECTORS_AT_ONCE; v++) {
+                    x[v] = ((__global const float16 *)from)[v * SC_PAGE];
                 }
-            }
-            for (uint begin = 0; begin < n_positions; begin += SC_PAGE) {
-                __global const float *page =
-                    values + ((size_t)list[begin / SC_PAGE] * KV_HEADS + head) * (HEAD_PAD * SC_PAGE) + vector * 16;
-                const uint end = min(begin + SC_PAGE, n_positions);
-                for (uint s = begin; s < end; s++) {
-                    float16 x[VECTORS_AT_ONCE];
+                UNROLL
+                for (int g = 0; g < HEADS_AT_ONCE; g++) {
+                    const float16 share = w[g * CHUNK];
                     UNROLL
-                    for (uint v = 0; v < VECTORS_AT_ONCE; v++) {
-                        x[v] = ((__global const float16 *)(page + (s - begin) * HEAD_PAD))[v];
-                    }
-                    UNROLL
-                    for (uint g = 0; g < HEADS_AT_ONCE; g++) {
-                        const float16 w = weight[(first + g) * CHUNK + s];
-                        UNROLL
-                        for (uint v = 0; v < VECTORS_AT_ONCE; v++) {
-                            part[g][v] = fma(w, x[v], part[g][v]);
-                        }
+                    for (int v = 0; v < VECTORS_AT_ONCE; v++) {
+                        part[g][v] = fma(share, x[v], part[g][v]);
                     }
                 }
+                from += 16;
+                w++;
             }
+        }
+        UNROLL
+        for (int g = 0; g < HEADS_AT_ONCE; g++) {
             UNROLL
-            for (uint g = 0; g < HEADS_AT_ONCE; g++) {
-                UNROLL
-                for (uint v = 0; v < VECTORS_AT_ONCE; v++) {
-                    float *to = sum + (first + g) * HEAD_PAD + (vector + v) * 16;
-                    vstore16(vload16(0, to) * shrink[first + g] + part[g][v], 0, to);
-                }
+            for (int v = 0; v < VECTORS_AT_ONCE; v++) {
+                float16 *to = sum + (first + g) * VECTORS + vector + v;
+                *to = *to * shrink[first + g] + part[g][v];
             }
         }
     }
@@ -306,8 +338,8 @@ static void add_values(float *sum, const float *shrink, const float *weight, __g
 
 /* out [N, HEADS * HEAD]: softmax of q k / sqrt(HEAD) over positions 0 .. position[row], times the values. `scale` holds
  * log2(e), as weights are powers of 2. Work-item: one KV head and one of n_tiles runs of neighbouring rows, all of which
- * go through a chunk of pages before the next chunk: where they share pages (draws of one prompt, tokens of one prompt),
- * keys and values come from memory once for all of them. Nothing of a row depends on its tile.
+ * go through a few pages before the next ones: where they share pages (draws of one prompt, tokens of one prompt), keys
+ * and values come from memory once for all of them. Nothing of a row depends on its tile.
  * Floor, per KV head: 2 * HEAD * GROUP fma per row and position (16 to an instruction), and the distinct pages once. */
 __kernel void attention(__global float *out, __global const float *qkv, __global const float *keys,
                         __global const float *values, __global const int *position, __global const int *table,
@@ -315,53 +347,70 @@ __kernel void attention(__global float *out, __global const float *qkv, __global
 {
     const uint tile = get_global_id(0) / KV_HEADS, head = get_global_id(0) % KV_HEADS;
     const uint row_first = (uint)((ulong)n_rows * tile / n_tiles);
-    const uint n_here = (uint)((ulong)n_rows * (tile + 1) / n_tiles) - row_first;
-    float q[SC_ATTENTION_ROWS][GROUP * HEAD], sum[SC_ATTENTION_ROWS][GROUP * HEAD_PAD], weight[GROUP * CHUNK];
-    float peak[SC_ATTENTION_ROWS][GROUP], mass[SC_ATTENTION_ROWS][GROUP], shrink[GROUP];
-    uint longest = 0;
-    for (uint r = 0; r < n_here; r++) {
+    const int n_here = (int)((uint)((ulong)n_rows * (tile + 1) / n_tiles) - row_first);
+    float q[SC_ATTENTION_ROWS][GROUP * HEAD];
+    float16 sum[SC_ATTENTION_ROWS][GROUP * VECTORS], weight[SC_ATTENTION_ROWS][GROUP * SC_ATTENTION_PAGES];
+    float peak[SC_ATTENTION_ROWS][GROUP], mass[SC_ATTENTION_ROWS][GROUP], shrink[SC_ATTENTION_ROWS][GROUP];
+    int n_positions[SC_ATTENTION_ROWS], longest = 0;
+    keys += head * (HEAD * SC_PAGE);
+    values += head * (HEAD_PAD * SC_PAGE);
+    for (int r = 0; r < n_here; r++) {
         __global const float *from = qkv + (size_t)(row_first + r) * QKV + head * GROUP * HEAD;
-        for (uint i = 0; i < GROUP * HEAD; i++) {
+        for (int i = 0; i < GROUP * HEAD; i++) {
             q[r][i] = from[i] * scale;
         }
-        for (uint i = 0; i < GROUP * HEAD_PAD; i++) {
+        for (int i = 0; i < GROUP * VECTORS; i++) {
             sum[r][i] = 0.0f;
         }
-        for (uint g = 0; g < GROUP; g++) {
+        for (int g = 0; g < GROUP; g++) {
             peak[r][g] = -INFINITY;
             mass[r][g] = 0.0f;
         }
-        longest = max(longest, (uint)position[row_first + r] + 1);
+        longest = max(longest, position[row_first + r] + 1);
     }
-    for (uint first = 0; first < longest; first += CHUNK) {
-        for (uint r = 0; r < n_here; r++) {
-            const uint length = (uint)position[row_first + r] + 1;
-            if (length <= first) {
-                continue;
+    for (int first = 0; first < longest; first += CHUNK) {
+        for (int r = 0; r < n_here; r++) {
+            n_positions[r] = clamp(position[row_first + r] + 1 - first, 0, CHUNK);
+        }
+        for (int p = 0; p < SC_ATTENTION_PAGES; p += PAGES_AT_ONCE) {
+            for (int r = 0; r < n_here; r++) {
+                __global const int *list = pages + table[row_first + r] + first / SC_PAGE;
+                const int n_pages = n_positions[r] > 0 ? (position[row_first + r] - first) / SC_PAGE + 1 : 0;
+                score(weight[r], q[r], keys, list, p, min(p + PAGES_AT_ONCE, min(n_pages, SC_ATTENTION_PAGES)),
+                      n_positions[r] - 1);
+                fetch(keys, HEAD * SC_PAGE * 4, list, p + PAGES_AT_ONCE, n_pages, r, n_here);
+                fetch(values, HEAD_PAD * SC_PAGE * 4, list, p, n_pages, r, n_here);
             }
-            const uint n_positions = min((uint)CHUNK, length - first), here = (n_positions + SC_PAGE - 1) / SC_PAGE;
-            __global const int *list = pages + table[row_first + r] + first / SC_PAGE;
-            const int left = (int)n_positions - 1;
-            uint p = 0;
-#define SCORE_BY(n)                                                                                                    \
-    for (; PAGES_AT_ONCE >= n && p + n <= here; p += n) {                                                              \
-        score_##n(weight, q[r], keys, list, head, p, left);                                                            \
-    }
-            SCORE_BY(8)
-            SCORE_BY(4)
-            SCORE_BY(2)
-            SCORE_BY(1)
-            for (uint g = 0; g < GROUP; g++) {
-                shrink[g] = soften(weight + g * CHUNK, &peak[r][g], &mass[r][g], here, first == 0);
+        }
+        for (int r = 0; r < n_here; r++) {
+            const int here = (n_positions[r] + SC_PAGE - 1) / SC_PAGE;
+            if (here > 0) {
+                float best[GROUP];
+                for (int g = 0; g < GROUP; g++) {
+                    best[g] = peak_of(weight[r] + g * SC_ATTENTION_PAGES, peak[r][g], here);
+                    shrink[r][g] = first == 0 ? 0.0f : sc_exp2_falling(peak[r][g] - best[g]);
+                    peak[r][g] = best[g];
+                }
+                for (int g = 0; g < GROUP; g++) {
+                    mass[r][g] = mass[r][g] * shrink[r][g] + soften(weight[r] + g * SC_ATTENTION_PAGES, best[g], here);
+                }
             }
-            add_values(sum[r], shrink, weight, values, list, head, n_positions);
+        }
+        for (int vector = 0; vector < VECTORS; vector += VECTORS_AT_ONCE) {
+            for (int r = 0; r < n_here; r++) {
+                if (n_positions[r] > 0) {
+                    add_values(sum[r], shrink[r], weight[r], values, pages + table[row_first + r] + first / SC_PAGE,
+                               vector, n_positions[r]);
+                }
+            }
         }
     }
-    for (uint r = 0; r < n_here; r++) {
-        for (uint g = 0; g < GROUP; g++) {
+    for (int r = 0; r < n_here; r++) {
+        for (int g = 0; g < GROUP; g++) {
             __global float *to = out + (size_t)(row_first + r) * (HEADS * HEAD) + (head * GROUP + g) * HEAD;
-            for (uint d = 0; d < HEAD; d++) {
-                to[d] = sum[r][g * HEAD_PAD + d] / mass[r][g];
+            const float *from = (const float *)(sum[r] + g * VECTORS);
+            for (int d = 0; d < HEAD; d++) {
+                to[d] = from[d] / mass[r][g];
             }
         }
     }
@@ -432,7 +481,7 @@ __kernel void attention(__global float *out, __global const float *qkv, __global
                 float part = 0.0f;
                 for (uint s = 0; s < here; s++) {
                     const size_t page = (size_t)list[(first + s) / SC_PAGE];
-                    part = fma(weight[g][s], values[(page * KV_HEADS + head) * (HEAD_PAD * SC_PAGE) + s % SC_PAGE * HEAD_PAD + d], part);
+                    part = fma(weight[g][s], values[(page * KV_HEADS + head) * (HEAD_PAD * SC_PAGE) + (d / 16 * SC_PAGE + s % SC_PAGE) * 16 + d % 16], part);
                 }
                 sum[i] = fma(sum[i], shrink[g], part);
             }

@@ -13,8 +13,8 @@ void *sc_memory_alloc(size_t count, size_t size, semcal_error *error);
  * half; new bytes are not initialised. On failure nothing changes. */
 semcal_status sc_memory_grow(void *array, size_t *capacity, size_t need, size_t size, semcal_error *error);
 
-/* `bytes` (not 0) for data read again and again, contents undefined: large ones on huge pages where the system has them,
- * as walks through page tables otherwise cost a fifth of the bandwidth. Free with free(). */
+/* `bytes` (not 0) for data read again and again, contents undefined: large ones on huge pages where the system has
+ * them, as walks through page tables otherwise cost a fifth of the bandwidth. Free with free(). */
 void *sc_memory_large(size_t bytes, semcal_error *error);
 
 /* A copy of `text` (of its first `length` bytes), NUL-terminated. */

@@ -23,9 +23,13 @@ static const struct {
     semcal_status (*suite)(sc_bench *bench, semcal_error *error);
     long n_rounds; /* when none are asked for */
 } suites[] = {
-    {"kernels", "rows", sc_bench_rows, 15}, {"kernels", "perturb", sc_bench_perturb, 15},
-    {"kernels", "gemm", sc_bench_gemm, 15}, {"decode", "decode", sc_bench_decode, 15},
-    {"job", "job", sc_bench_job_run, 3},    {"io", "io", sc_bench_io, 15},
+    {"kernels", "rows", sc_bench_rows, 15},
+    {"kernels", "perturb", sc_bench_perturb, 15},
+    {"kernels", "gemm", sc_bench_gemm, 15},
+    {"decode", "decode", sc_bench_decode, 15},
+    {"prefill", "prefill", sc_bench_prefill, 5},
+    {"job", "job", sc_bench_job_run, 3},
+    {"io", "io", sc_bench_io, 15},
 };
 
 static double now(const sc_bench *bench)
@@ -102,6 +106,21 @@ semcal_status sc_bench_measure(sc_bench *bench, const sc_bench_case *cases, size
     return status;
 }
 
+semcal_status sc_bench_append(sc_bench *bench, const char *name, double median_s, double ratio, const char *ceiling,
+                              semcal_error *error)
+{
+    semcal_status status =
+        sc_memory_grow(&bench->entries, &bench->capacity, bench->n + 1, sizeof *bench->entries, error);
+    if (status == SEMCAL_OK) {
+        sc_bench_entry *entry = &bench->entries[bench->n++];
+        *entry =
+            (sc_bench_entry){.unit = "", .median_s = median_s, .best_s = median_s, .rate = (double)NAN, .ratio = ratio};
+        (void)snprintf(entry->name, sizeof entry->name, "%s", name);
+        (void)snprintf(entry->ceiling, sizeof entry->ceiling, "%s", ceiling);
+    }
+    return status;
+}
+
 /* ---- printing ---- */
 
 static void print_text(const sc_bench *bench)
@@ -166,7 +185,7 @@ semcal_status sc_cli_bench(int argc, char **argv, semcal_error *error)
 {
     static const sc_cli_usage usage = {
         "bench",
-        "kernels|decode|job|io",
+        "kernels|decode|prefill|job|io",
         "achieved rates, and the ratio to the device's measured ceiling",
         1,
         1,
@@ -176,7 +195,8 @@ semcal_status sc_cli_bench(int argc, char **argv, semcal_error *error)
         "length; --head-scale sets how peaked the laws are and so how much draws share."};
     bool json = false, profile = false, help;
     const char *selector = NULL, *only = NULL, *clock_name = "wall";
-    long n_rounds = 0, n_rows = 256, n_vocabulary = 151936, n_questions = 16, n_draws = 50, n_prompt = 256,
+    bool unshared = false;
+    long n_rounds = 0, n_rows = 256, n_vocabulary = 151936, n_questions = 16, n_draws = 50, n_prompt = 0, n_live = 0,
          n_tokens = 16, n_layers = 24;
     double head_scale = 1;
     const char *model = NULL;
@@ -184,18 +204,20 @@ semcal_status sc_cli_bench(int argc, char **argv, semcal_error *error)
         {"json", 0, SC_CLI_FLAG, &json, NULL, "print JSON"},
         {"profile", 0, SC_CLI_FLAG, &profile, NULL, "and the device time of every kernel against its floor"},
         {"device", 'd', SC_CLI_TEXT, &selector, "P:D|NAME", "OpenCL device (default: the best one)"},
-        {"only", 0, SC_CLI_TEXT, &only, "SUITE", "only this suite: rows, perturb, gemm, decode, job, io"},
-        {"rounds", 0, SC_CLI_INT, &n_rounds, "N", "rounds to take medians over (15; job 3)"},
+        {"only", 0, SC_CLI_TEXT, &only, "SUITE", "only this suite: rows, perturb, gemm, decode, prefill, job, io"},
+        {"rounds", 0, SC_CLI_INT, &n_rounds, "N", "rounds to take medians over (15; prefill 5, job 3)"},
         {"clock", 0, SC_CLI_TEXT, &clock_name, "wall|cpu", "cpu: processor time, steadier on a busy machine (wall)"},
         {"rows", 0, SC_CLI_INT, &n_rows, "N", "rows of logits (256)"},
         {"vocabulary", 0, SC_CLI_INT, &n_vocabulary, "V", "logits per row (151936)"},
         {"model", 0, SC_CLI_TEXT, &model, "DIR", "job: a model folder (default: random weights)"},
         {"questions", 0, SC_CLI_INT, &n_questions, "N", "job: questions per round (16)"},
         {"draws", 0, SC_CLI_INT, &n_draws, "M", "job, rows: draws per question or row (50)"},
-        {"prompt", 0, SC_CLI_INT, &n_prompt, "N", "job: tokens of a prompt (256)"},
+        {"prompt", 0, SC_CLI_INT, &n_prompt, "N", "tokens of a prompt (decode 128, prefill 256 and 2048, job 256)"},
         {"tokens", 0, SC_CLI_INT, &n_tokens, "N", "job: tokens of a response (16)"},
         {"layers", 0, SC_CLI_INT, &n_layers, "N", "job: layers of the random model (24)"},
         {"head-scale", 0, SC_CLI_REAL, &head_scale, "S", "job: factor on all logits (1)"},
+        {"live", 0, SC_CLI_INT, &n_live, "N", "decode: sequences of a step (1, 8 and 50)"},
+        {"unshared", 0, SC_CLI_FLAG, &unshared, NULL, "decode: every sequence has its own copy of the prompt"},
     };
     const char **operands = sc_memory_alloc((size_t)argc, sizeof *operands, error);
     if (operands == NULL) {
@@ -214,12 +236,16 @@ semcal_status sc_cli_bench(int argc, char **argv, semcal_error *error)
                               "rounds 1 to 10000 (0: the default), rows 1 to 1000000, vocabulary 1024 to 524288");
         goto done;
     }
-    if (n_questions < 1 || n_questions > 100000 || n_draws < 1 || n_draws > 1000000 || n_prompt < 1 ||
+    if (n_questions < 1 || n_questions > 100000 || n_draws < 1 || n_draws > 1000000 || n_prompt < 0 ||
         n_prompt > 16384 || n_tokens < 1 || n_tokens > 16384 || n_layers < 1 || n_layers > 256 || !(head_scale > 0) ||
         !(head_scale <= 1e6)) {
         status = sc_error_set(error, SEMCAL_E_CONFIG,
                               "questions 1 to 100000, draws 1 to 1000000, prompt and tokens 1 to 16384, layers 1 to "
                               "256, head-scale above 0 and at most 1e6");
+        goto done;
+    }
+    if (n_live < 0 || n_live > 1024) {
+        status = sc_error_set(error, SEMCAL_E_CONFIG, "live 1 to 1024");
         goto done;
     }
     if (strcmp(clock_name, "wall") != 0 && strcmp(clock_name, "cpu") != 0) {
@@ -228,13 +254,21 @@ semcal_status sc_cli_bench(int argc, char **argv, semcal_error *error)
     }
     sc_device_options device_options = SC_DEVICE_OPTIONS_INIT;
     device_options.selector = selector;
-    device_options.profile = profile;
+    device_options.profile = profile || strcmp(operands[0], "decode") == 0 || strcmp(operands[0], "prefill") == 0;
     double began_s = 0;
     bench.cpu_clock = strcmp(clock_name, "cpu") == 0;
-    bench.job = (sc_bench_job){
-        model, (size_t)n_questions, (size_t)n_draws, (size_t)n_prompt, (size_t)n_tokens, (size_t)n_layers, head_scale};
+    bench.job = (sc_bench_job){model,
+                               (size_t)n_questions,
+                               (size_t)n_draws,
+                               n_prompt == 0 ? 256 : (size_t)n_prompt,
+                               (size_t)n_tokens,
+                               (size_t)n_layers,
+                               head_scale};
     bench.n_rows = (size_t)n_rows;
     bench.n_vocabulary = (size_t)n_vocabulary;
+    bench.n_prompt = (size_t)n_prompt;
+    bench.n_live = (size_t)n_live;
+    bench.unshared = unshared;
     bool found = false;
     for (size_t i = 0; status == SEMCAL_OK && i < sizeof suites / sizeof *suites; i++) {
         if (strcmp(suites[i].what, operands[0]) != 0) {

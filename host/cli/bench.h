@@ -4,7 +4,7 @@
 #ifndef SC_CLI_BENCH_H
 #define SC_CLI_BENCH_H
 
-#include "device/device.h"
+#include "model/model.h"
 
 typedef semcal_status (*sc_bench_body)(void *payload, semcal_error *error);
 
@@ -45,6 +45,9 @@ typedef struct sc_bench {
     bool cpu_clock;              /* processor time of all threads instead of wall time */
     size_t n_rows, n_vocabulary; /* of the row kernels */
     sc_bench_job job;
+    size_t n_prompt; /* tokens before a decoding step, or of a prefill; 0: the suite's own choice */
+    size_t n_live;   /* sequences of a decoding step; 0: the suite's own choice */
+    bool unshared;   /* every sequence has its own copy of the prompt */
     sc_bench_entry *entries;
     size_t n, capacity;
 } sc_bench;
@@ -52,12 +55,32 @@ typedef struct sc_bench {
 /* Runs every case once to warm up, then n_rounds rounds, and appends the entries. */
 semcal_status sc_bench_measure(sc_bench *bench, const sc_bench_case *cases, size_t n_cases, semcal_error *error);
 
+/* Appends a line of another making: `ratio` of `name` to `ceiling`. */
+semcal_status sc_bench_append(sc_bench *bench, const char *name, double median_s, double ratio, const char *ceiling,
+                              semcal_error *error);
+
+/* cblas_sgemm(order, transposeA, transposeB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc) of OpenBLAS, loaded when it
+ * is there, as the program itself has no use for it; else NULL. */
+typedef void (*sc_bench_sgemm)(int, int, int, int, int, int, float, const float *, int, const float *, int, float,
+                               float *, int);
+sc_bench_sgemm sc_bench_find_sgemm(void);
+
+/* A model of the Qwen2.5-0.5B shape with random bf16 weights and room for `n_pages` pages of keys and values. */
+semcal_status sc_bench_open_model(sc_model **model, sc_device *device, size_t max_rows, size_t n_positions,
+                                  size_t n_pages, semcal_error *error);
+/* Layer products of that shape, [n, k]: qkv, attention out, gate and up, down. */
+enum { SC_BENCH_N_PRODUCTS = 4 };
+extern const struct sc_bench_product {
+    size_t n, k;
+} sc_bench_products[SC_BENCH_N_PRODUCTS];
+
 /* Suites. */
 semcal_status sc_bench_rows(sc_bench *bench, semcal_error *error);
 semcal_status sc_bench_perturb(sc_bench *bench, semcal_error *error);
 semcal_status sc_bench_gemm(sc_bench *bench, semcal_error *error);
 semcal_status sc_bench_decode(sc_bench *bench, semcal_error *error);
 semcal_status sc_bench_job_run(sc_bench *bench, semcal_error *error);
+semcal_status sc_bench_prefill(sc_bench *bench, semcal_error *error);
 semcal_status sc_bench_io(sc_bench *bench, semcal_error *error);
 
 #endif

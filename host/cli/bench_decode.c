@@ -1,23 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Decoding steps of a model of the Qwen2.5-0.5B shape with random bf16 weights: one token for each of 1, 8, 50
- * sequences that share a prompt, forward and draws, against its matrix products alone. */
+ * sequences after a prompt they share, forward and draws, against the matrix products alone; and the share of a step
+ * that is attention. */
 #include "cli/bench.h"
 
 #include "abi.h"
+#include "base/clock.h"
 #include "base/memory.h"
+#include "base/numeric.h"
 #include "device/rows.h"
-#include "model/model.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { PROMPT = 128, MOST = 50, SETS = 6, N_MATRICES = 4, PAGES = PROMPT / SC_PAGE + 1 };
-
-static const size_t batches[] = {1, 8, MOST};
-static const struct {
-    size_t n, k;
-} products[N_MATRICES] = {{1152, 896}, {896, 896}, {9728, 896}, {896, 4864}};
+enum { PROMPT = 128, SETS = 6, N_MATRICES = SC_BENCH_N_PRODUCTS, N_BATCHES = 3, MOST_ROWS = 1024 };
 
 /* Everything the cases share. The products cycle through a few sets of weights, more than caches hold. */
 typedef struct workplace {
@@ -27,46 +24,89 @@ typedef struct workplace {
     sc_gemm *gemm;
     sc_matrix *matrix[SETS][N_MATRICES], *head;
     sc_buffer *a, *c;
-    size_t first_draw[MOST + 1];
-    uint64_t uniform[MOST];
+    size_t n_prompt, most;    /* positions before the step; sequences of the largest one */
+    size_t n_shared, n_lists; /* full pages of the prompt; copies of them */
+    size_t n_pages;           /* of one sequence */
+    int32_t *rows_of, *pages; /* [4, most] token, position, table, output; [most, n_pages] */
+    int32_t *drawn;           /* [most] */
+    double *numbers;          /* [4, most] */
+    size_t *first_draw;       /* [most + 1] */
+    uint64_t *uniform;        /* [most] */
 } workplace;
 
 typedef struct step {
     workplace *place;
     size_t m;
+    double *share; /* of attention, of every step so far */
+    size_t n_steps;
 } step;
 
-static semcal_status decode(void *payload, semcal_error *error)
+/* Pages 0 .. n_lists * n_shared - 1 hold the prompt, once or for every sequence; then one or two of each sequence. */
+static void list_pages(workplace *place, size_t m)
 {
-    const step *s = payload;
-    workplace *place = s->place;
-    int32_t token[MOST], position[MOST], table[MOST], output[MOST], pages[MOST * PAGES], drawn[MOST];
-    double numbers[4 * MOST];
-    for (size_t r = 0; r < s->m; r++) {
-        token[r] = (int32_t)(r * 37 + 11);
-        position[r] = PROMPT;
-        table[r] = (int32_t)(r * PAGES);
-        output[r] = (int32_t)r;
-        for (size_t p = 0; p < PAGES; p++) {
-            pages[r * PAGES + p] = (int32_t)(p + 1 < PAGES ? p : PAGES + r);
+    const size_t own = place->n_pages - place->n_shared;
+    for (size_t r = 0; r < m; r++) {
+        for (size_t p = 0; p < place->n_pages; p++) {
+            const size_t shared = place->n_lists == 1 ? p : r * place->n_shared + p;
+            const size_t mine = place->n_lists * place->n_shared + r * own + p - place->n_shared;
+            place->pages[r * place->n_pages + p] = (int32_t)(p < place->n_shared ? shared : mine);
         }
     }
-    const sc_forward forward = {s->m, token, position, table, pages, s->m * PAGES, output, s->m};
+}
+
+static semcal_status attention_seconds(double *seconds, sc_device *device, semcal_error *error)
+{
+    sc_profile_row *rows;
+    size_t n;
+    *seconds = 0;
+    semcal_status status = sc_device_profile(&rows, &n, device, error);
+    for (size_t i = 0; status == SEMCAL_OK && i < n; i++) {
+        *seconds += strcmp(rows[i].kernel, "attention") == 0 ? rows[i].seconds : 0;
+    }
+    free(status == SEMCAL_OK ? rows : NULL);
+    return status;
+}
+
+static semcal_status run_step(workplace *place, size_t m, semcal_error *error)
+{
+    int32_t *token = place->rows_of, *position = token + place->most, *table = position + place->most,
+            *output = table + place->most;
+    for (size_t r = 0; r < m; r++) {
+        token[r] = (int32_t)(r * 37 + 11);
+        position[r] = (int32_t)place->n_prompt;
+        table[r] = (int32_t)(r * place->n_pages);
+        output[r] = (int32_t)r;
+    }
+    const sc_forward forward = {m, token, position, table, place->pages, m * place->n_pages, output, m};
     semcal_status status = sc_model_forward(place->model, &forward, error);
     if (status != SEMCAL_OK) {
         return status;
     }
     const size_t V = sc_model_shape(place->model)->n_vocabulary;
-    const sc_rows_input input = {sc_model_logits(place->model), SC_ROWS_F32, s->m, V, V, 0};
+    const sc_rows_input input = {sc_model_logits(place->model), SC_ROWS_F32, m, V, V, 0};
     sc_rows_request request = SC_ROWS_REQUEST_INIT;
     request.first_draw = place->first_draw;
     request.uniform = place->uniform;
-    sc_rows_result result = {.log_normalizer = numbers,
-                             .entropy = numbers + MOST,
-                             .token = drawn,
-                             .logprob = numbers + 2 * MOST,
-                             .logprob_raw = numbers + 3 * MOST};
+    sc_rows_result result = {.log_normalizer = place->numbers,
+                             .entropy = place->numbers + place->most,
+                             .token = place->drawn,
+                             .logprob = place->numbers + 2 * place->most,
+                             .logprob_raw = place->numbers + 3 * place->most};
     return sc_rows_evaluate(place->rows, &input, &request, &result, error);
+}
+
+static semcal_status decode(void *payload, semcal_error *error)
+{
+    step *s = payload;
+    double before = 0, after = 0;
+    semcal_status status = attention_seconds(&before, s->place->device, error);
+    const double start = sc_clock_now_s();
+    status = status == SEMCAL_OK ? run_step(s->place, s->m, error) : status;
+    const double wall = sc_clock_now_s() - start;
+    status = status == SEMCAL_OK ? sc_device_finish(s->place->device, error) : status;
+    status = status == SEMCAL_OK ? attention_seconds(&after, s->place->device, error) : status;
+    s->share[s->n_steps++] = (after - before) / wall;
+    return status;
 }
 
 static semcal_status multiply(void *payload, semcal_error *error)
@@ -77,7 +117,7 @@ static semcal_status multiply(void *payload, semcal_error *error)
     const size_t n_layers = sc_model_shape(place->model)->n_layers;
     for (size_t i = 0; i < n_layers * N_MATRICES && status == SEMCAL_OK; i++) {
         const size_t j = i % N_MATRICES;
-        status = sc_gemm_run(place->gemm, place->c, products[j].n, SC_MODE_STORE, place->a,
+        status = sc_gemm_run(place->gemm, place->c, sc_bench_products[j].n, SC_MODE_STORE, place->a,
                              place->matrix[i / N_MATRICES % SETS][j], s->m, error);
     }
     if (status == SEMCAL_OK) {
@@ -95,68 +135,82 @@ static void some_row(float *row, size_t i, void *payload)
     }
 }
 
+static semcal_status prepare_rows(workplace *place, semcal_error *error)
+{
+    const size_t most = place->most;
+    place->rows_of = sc_memory_alloc(4 * most, sizeof *place->rows_of, error);
+    place->pages = sc_memory_alloc(most * place->n_pages, sizeof *place->pages, error);
+    place->drawn = sc_memory_alloc(most, sizeof *place->drawn, error);
+    place->numbers = sc_memory_alloc(4 * most, sizeof *place->numbers, error);
+    place->first_draw = sc_memory_alloc(most + 1, sizeof *place->first_draw, error);
+    place->uniform = sc_memory_alloc(most, sizeof *place->uniform, error);
+    if (!place->rows_of || !place->pages || !place->drawn || !place->numbers || !place->first_draw || !place->uniform) {
+        return SEMCAL_E_MEMORY;
+    }
+    list_pages(place, most);
+    for (size_t i = 0; i < most; i++) {
+        place->first_draw[i + 1] = i + 1;
+        place->uniform[i] = (uint64_t)i * UINT64_C(0x0512345678901234);
+    }
+    return SEMCAL_OK;
+}
+
 static semcal_status prepare(workplace *place, semcal_error *error)
 {
-    const sc_model_config config = {.architecture = "Qwen2ForCausalLM",
-                                    .width = 896,
-                                    .mlp_width = 4864,
-                                    .n_layers = 24,
-                                    .n_heads = 14,
-                                    .n_kv_heads = 2,
-                                    .head_size = 64,
-                                    .n_vocabulary = 151936,
-                                    .n_context = 1024,
-                                    .norm_epsilon = 1e-6,
-                                    .rope = {.kind = SC_ROPE_DEFAULT, .theta = 1e6},
-                                    .tied = true};
-    sc_model_options options = SC_MODEL_OPTIONS_INIT;
-    options.gemm = SC_GEMM_OWN;
-    options.max_rows = options.max_outputs = PROMPT;
-    options.kv_bytes = (uint64_t)128 << 20;
-    const uint64_t a_bytes = sizeof(float) * MOST * 4864, c_bytes = sizeof(float) * MOST * config.n_vocabulary;
+    const size_t n_pages = place->n_lists * place->n_shared + place->most * (place->n_pages - place->n_shared);
+    const uint64_t a_bytes = sizeof(float) * place->most * 4864;
     semcal_status status;
-    if ((status = sc_model_open_random(&place->model, &config, true, place->device, &options, error)) != SEMCAL_OK ||
+    if ((status = prepare_rows(place, error)) != SEMCAL_OK ||
+        (status = sc_bench_open_model(&place->model, place->device, MOST_ROWS, place->n_prompt + 1, n_pages, error)) !=
+            SEMCAL_OK ||
         (status = sc_rows_create(&place->rows, place->device, NULL, error)) != SEMCAL_OK ||
         (status = sc_gemm_open(&place->gemm, place->device, SC_GEMM_OWN, error)) != SEMCAL_OK ||
-        (status = sc_buffer_create(&place->a, place->device, a_bytes, SC_BUFFER_DEVICE, "rows", error)) != SEMCAL_OK ||
-        (status = sc_buffer_create(&place->c, place->device, c_bytes, SC_BUFFER_DEVICE, "products", error)) !=
-            SEMCAL_OK) {
+        (status = sc_buffer_create(&place->a, place->device, a_bytes, SC_BUFFER_DEVICE, "rows", error)) != SEMCAL_OK) {
         return status;
     }
+    const size_t n_vocabulary = sc_model_shape(place->model)->n_vocabulary;
+    status = sc_buffer_create(&place->c, place->device, sizeof(float) * place->most * n_vocabulary, SC_BUFFER_DEVICE,
+                              "products", error);
     const float half = 0.5f;
-    status = sc_buffer_fill(place->a, 0, a_bytes, &half, sizeof half, error);
-    for (size_t i = 0; i < SETS * N_MATRICES && status == SEMCAL_OK; i++) {
-        size_t k = products[i % N_MATRICES].k;
-        status = sc_matrix_pack(&place->matrix[i / N_MATRICES][i % N_MATRICES], place->gemm, products[i % N_MATRICES].n,
-                                k, true, false, some_row, NULL, "benchmark weights", &k, error);
-    }
-    size_t width = config.width;
     if (status == SEMCAL_OK) {
-        status = sc_matrix_pack(&place->head, place->gemm, config.n_vocabulary, width, true, false, some_row, NULL,
-                                "benchmark weights", &width, error);
+        status = sc_buffer_fill(place->a, 0, a_bytes, &half, sizeof half, error);
     }
-    for (size_t i = 0; i <= MOST; i++) {
-        place->first_draw[i] = i;
-        if (i < MOST) {
-            place->uniform[i] = (uint64_t)i * UINT64_C(0x0512345678901234);
-        }
+    for (size_t i = 0; i < SETS * N_MATRICES && status == SEMCAL_OK; i++) {
+        size_t k = sc_bench_products[i % N_MATRICES].k;
+        status = sc_matrix_pack(&place->matrix[i / N_MATRICES][i % N_MATRICES], place->gemm,
+                                sc_bench_products[i % N_MATRICES].n, k, true, false, some_row, NULL,
+                                "benchmark weights", &k, error);
+    }
+    size_t width = sc_model_shape(place->model)->width;
+    if (status == SEMCAL_OK) {
+        status = sc_matrix_pack(&place->head, place->gemm, n_vocabulary, width, true, false, some_row, NULL,
+                                "benchmark weights", &width, error);
     }
     return status;
 }
 
-/* The shared prompt, once. */
+/* The prompt, through the pages of each sequence that has its own; its end goes to every sequence's own page. */
 static semcal_status prefill(workplace *place, semcal_error *error)
 {
-    int32_t token[PROMPT], position[PROMPT], table[PROMPT] = {0}, pages[PAGES];
-    for (int32_t t = 0; t < PROMPT; t++) {
-        token[t] = t * 101 + 5;
-        position[t] = t;
+    const size_t T = place->n_prompt;
+    int32_t *rows = sc_memory_alloc(3 * MOST_ROWS, sizeof *rows, error);
+    semcal_status status = rows == NULL ? SEMCAL_E_MEMORY : SEMCAL_OK;
+    for (size_t r = 0; r < place->most && status == SEMCAL_OK; r++) {
+        const size_t begin = r == 0 || place->n_lists > 1 ? 0 : place->n_shared * SC_PAGE;
+        for (size_t first = begin; first < T && status == SEMCAL_OK; first += MOST_ROWS) {
+            const size_t n = T - first < MOST_ROWS ? T - first : MOST_ROWS;
+            for (size_t i = 0; i < n; i++) {
+                rows[i] = (int32_t)((first + i) * 101 % 150000);
+                rows[MOST_ROWS + i] = (int32_t)(first + i);
+            }
+            memset(rows + 2 * MOST_ROWS, 0, MOST_ROWS * sizeof *rows);
+            const sc_forward forward = {
+                n,    rows, rows + MOST_ROWS, rows + 2 * MOST_ROWS, place->pages + r * place->n_pages, place->n_pages,
+                NULL, 0};
+            status = sc_model_forward(place->model, &forward, error);
+        }
     }
-    for (int32_t p = 0; p < PAGES; p++) {
-        pages[p] = p;
-    }
-    const sc_forward forward = {PROMPT, token, position, table, pages, PAGES, NULL, 0};
-    semcal_status status = sc_model_forward(place->model, &forward, error);
+    free(rows);
     return status == SEMCAL_OK ? sc_device_finish(place->device, error) : status;
 }
 
@@ -171,22 +225,27 @@ static void dismantle(workplace *place)
     sc_gemm_close(place->gemm);
     sc_rows_free(place->rows);
     sc_model_close(place->model);
+    free(place->rows_of);
+    free(place->pages);
+    free(place->drawn);
+    free(place->numbers);
+    free(place->first_draw);
+    free(place->uniform);
 }
 
-semcal_status sc_bench_decode(sc_bench *bench, semcal_error *error)
+static semcal_status measure(sc_bench *bench, workplace *place, const size_t *batches, size_t n_batches,
+                             semcal_error *error)
 {
-    enum { N = 2 * sizeof batches / sizeof *batches };
-    workplace *place = sc_memory_alloc(1, sizeof *place, error);
-    if (place == NULL) {
+    step steps[2 * N_BATCHES];
+    sc_bench_case cases[2 * N_BATCHES];
+    char names[2 * N_BATCHES][80];
+    double *shares = sc_memory_alloc(n_batches * (bench->n_rounds + 1), sizeof *shares, error);
+    if (shares == NULL) {
         return SEMCAL_E_MEMORY;
     }
-    place->device = bench->device;
-    step steps[N];
-    sc_bench_case cases[N];
-    char names[N][80];
-    for (size_t i = 0; i < N; i++) {
+    for (size_t i = 0; i < 2 * n_batches; i++) {
         const size_t m = batches[i / 2];
-        steps[i] = (step){place, m};
+        steps[i] = (step){place, m, shares + i / 2 * (bench->n_rounds + 1), 0};
         (void)snprintf(names[i], sizeof names[i], "%s, batch %zu", i % 2 == 0 ? "products alone" : "decode", m);
         cases[i] = (sc_bench_case)SC_BENCH_CASE_INIT;
         cases[i].name = names[i];
@@ -196,12 +255,41 @@ semcal_status sc_bench_decode(sc_bench *bench, semcal_error *error)
         cases[i].unit = "token/s";
         cases[i].ceiling = i % 2 == 0 ? -1 : (int)i - 1;
     }
+    semcal_status status = sc_bench_measure(bench, cases, 2 * n_batches, error);
+    for (size_t i = 0; i < n_batches && status == SEMCAL_OK; i++) {
+        double *share = steps[2 * i + 1].share + 1; /* without the round that warms up */
+        char name[80];
+        (void)snprintf(name, sizeof name, "attention, %zu%s + %zu tokens", place->n_prompt,
+                       place->n_lists > 1 ? " own" : "", batches[i]);
+        qsort(share, bench->n_rounds, sizeof *share, sc_compare_doubles);
+        const double middle = sc_quantile_sorted(share, bench->n_rounds, 0.5);
+        const double step_s = bench->entries[bench->n - i - 2 * (n_batches - i) + 1].median_s;
+        status = sc_bench_append(bench, name, middle * step_s, middle, names[2 * i + 1], error);
+    }
+    free(shares);
+    return status;
+}
+
+semcal_status sc_bench_decode(sc_bench *bench, semcal_error *error)
+{
+    const size_t usual[N_BATCHES] = {1, 8, 50};
+    const size_t *batches = bench->n_live != 0 ? &bench->n_live : usual, n = bench->n_live != 0 ? 1 : N_BATCHES;
+    workplace *place = sc_memory_alloc(1, sizeof *place, error);
+    if (place == NULL) {
+        return SEMCAL_E_MEMORY;
+    }
+    place->device = bench->device;
+    place->n_prompt = bench->n_prompt != 0 ? bench->n_prompt : PROMPT;
+    place->most = batches[n - 1];
+    place->n_shared = place->n_prompt / SC_PAGE;
+    place->n_lists = bench->unshared ? place->most : 1;
+    place->n_pages = place->n_prompt / SC_PAGE + 1;
     semcal_status status = prepare(place, error);
     if (status == SEMCAL_OK) {
         status = prefill(place, error);
     }
     if (status == SEMCAL_OK) {
-        status = sc_bench_measure(bench, cases, N, error);
+        status = measure(bench, place, batches, n, error);
     }
     dismantle(place);
     free(place);

@@ -5,7 +5,6 @@
 #include "base/memory.h"
 #include "device/gemm.h"
 
-#include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,15 +28,10 @@ enum {
     N_KINDS = SC_GEMM_N_METHODS * 2 + 1 /* OpenBLAS, then methods by weights */
 };
 
-/* cblas_sgemm(order, transposeA, transposeB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc); loaded when it is there, as
- * the program itself has no use for it. */
-typedef void (*sgemm_function)(int, int, int, int, int, int, float, const float *, int, const float *, int, float,
-                               float *, int);
-
 /* Everything the cases share. */
 typedef struct workplace {
     sc_device *device;
-    sgemm_function sgemm;
+    sc_bench_sgemm sgemm;
     sc_gemm *own, *clblast;
     float *a, *w[N_SHAPES], *c;
     sc_buffer *device_a, *device_c;
@@ -106,11 +100,7 @@ static semcal_status prepare(workplace *place, semcal_error *error)
     const uint64_t a_bytes = sizeof(float) * MOST_ROWS * MOST_K, c_bytes = sizeof(float) * MOST_ROWS * shapes[2].n;
     const uint64_t head_bytes = sizeof(float) * 50 * shapes[N_LAYER].n,
                    most = c_bytes > head_bytes ? c_bytes : head_bytes;
-    void *library = dlopen("libopenblas.so.0", RTLD_NOW | RTLD_LOCAL);
-    if (library != NULL) {
-        void *symbol = dlsym(library, "cblas_sgemm");
-        memcpy(&place->sgemm, &symbol, sizeof place->sgemm); /* POSIX promises that it is a function pointer */
-    }
+    place->sgemm = sc_bench_find_sgemm();
     place->a = sc_memory_alloc((size_t)a_bytes, 1, error);
     place->c = sc_memory_alloc((size_t)most, 1, error);
     if (place->a == NULL || place->c == NULL) {

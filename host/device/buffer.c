@@ -53,8 +53,7 @@ static cl_mem create_in_memory(const sc_device *device, uint64_t bytes, cl_int *
         *code = CL_OUT_OF_HOST_MEMORY;
         return NULL;
     }
-    cl_mem handle =
-        clCreateBuffer(device->context, CL_MEM_READ_WRITE | CL_MEM_USE_HOST_PTR, (size_t)bytes, data, code);
+    cl_mem handle = clCreateBuffer(device->context, CL_MEM_READ_WRITE | CL_MEM_USE_HOST_PTR, (size_t)bytes, data, code);
     if (*code == CL_SUCCESS) {
         *code = clSetMemObjectDestructorCallback(handle, free_memory, data);
         if (*code == CL_SUCCESS) {
