@@ -192,6 +192,41 @@ static void beginnings_are_computed_once(void **state)
     source->functions->close(source);
 }
 
+/* The preamble of a dataset is computed once, although the questions after it keep asking for room; the laws are those
+ * of prompts computed in full. */
+static void preamble_is_computed_once(void **state)
+{
+    (void)state;
+    enum { PREAMBLE = 32, TAIL = 20, QUESTIONS = 30, TOGETHER = 2 };
+    struct law want[QUESTIONS], got[TOGETHER];
+    for (int share = 0; share < 2; share++) {
+        sc_source *source = open_source("llama_bf16_tied", 0, 10 * 2 * 2 * 26 * 16 * 4, share > 0);
+        for (int32_t k = 0; k < QUESTIONS; k += TOGETHER) {
+            const int32_t none[TOGETHER] = {-1, -1};
+            sc_node nodes[TOGETHER];
+            for (int32_t j = 0; j < TOGETHER; j++) {
+                int32_t ids[PREAMBLE + TAIL];
+                for (int32_t t = 0; t < PREAMBLE + TAIL; t++) {
+                    ids[t] = (t < PREAMBLE ? t : t * 3 + k + j) % 93;
+                }
+                nodes[j] = open_prompt(source, ids, PREAMBLE + TAIL);
+            }
+            check_ok(ask(got, source, nodes, none, TOGETHER), error);
+            source->functions->release(source, TOGETHER, nodes);
+            for (int32_t j = 0; j < TOGETHER; j++) {
+                got[j].target = got[j].target_raw = 0; /* NaN: nothing was asked about */
+                if (share == 0) {
+                    want[k + j] = got[j];
+                }
+                assert_memory_equal(&got[j], &want[k + j], sizeof *got);
+            }
+        }
+        assert_int_equal(source->facts.n_forward_tokens,
+                         share > 0 ? PREAMBLE + QUESTIONS * TAIL : QUESTIONS * (PREAMBLE + TAIL));
+        source->functions->close(source);
+    }
+}
+
 /* Many prompts through few pages: known beginnings come and go, the laws stay. */
 static void laws_survive_eviction(void **state)
 {
@@ -289,11 +324,9 @@ int main(void)
         return 77;
     }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(gives_the_laws_of_transformers),
-        cmocka_unit_test(same_bits_however_asked),
-        cmocka_unit_test(beginnings_are_computed_once),
-        cmocka_unit_test(laws_survive_eviction),
-        cmocka_unit_test(refusals),
+        cmocka_unit_test(gives_the_laws_of_transformers), cmocka_unit_test(same_bits_however_asked),
+        cmocka_unit_test(beginnings_are_computed_once),   cmocka_unit_test(preamble_is_computed_once),
+        cmocka_unit_test(laws_survive_eviction),          cmocka_unit_test(refusals),
     };
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
     sc_device_close(device);
