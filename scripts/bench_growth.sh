@@ -52,7 +52,7 @@ PY
   "$semcal" show run --json | "$python" -c '
 import json, sys
 cell = json.load(sys.stdin)["cells"][0]
-print(f"{sys.argv[1]},{sys.argv[2]},{cell["draw_tokens"]:.0f},{cell["forward_tokens"]:.0f}")' "$columns" "$(cat figures)"
+print("%s,%s,%.0f,%.0f" % (sys.argv[1], sys.argv[2], cell["draw_tokens"], cell["forward_tokens"]))' "$columns" "$(cat figures)"
 }
 
 {
