@@ -17,6 +17,13 @@ static semcal_status shape_error(const sc_table *table, const char *wanted, semc
     return sc_error_set(error, SEMCAL_E_DATA, "%s: must have %s, has shape %s", sc_table_label(table), wanted, text);
 }
 
+/* The file of a table, for provenance. */
+static semcal_status keep_path(char **path, const sc_table *table, semcal_error *error)
+{
+    *path = sc_memory_strdup(sc_table_path(table), error);
+    return *path == NULL ? SEMCAL_E_MEMORY : SEMCAL_OK;
+}
+
 static bool is_float(sc_dtype type)
 {
     return type == SC_DTYPE_F64 || type == SC_DTYPE_F32 || type == SC_DTYPE_F16 || type == SC_DTYPE_BF16;
@@ -130,10 +137,16 @@ static semcal_status open_classes(sc_perturb_inputs *in, const sc_perturb_files 
     if (status != SEMCAL_OK) {
         return status;
     }
+    status = keep_path(&in->classes_path, table, error);
     const sc_table_shape *shape = sc_table_get_shape(table);
+    if (status != SEMCAL_OK) {
+        sc_table_close(table);
+        return status;
+    }
     if (shape->n_dims == 1 && shape->length[0] == in->n_vocabulary) {
         status = shared_classes(in, table, error);
-    } else if (shape->n_dims == 2 && shape->length[0] == in->n_rows && shape->length[1] == in->n_vocabulary) {
+    } else if (in->live == NULL && shape->n_dims == 2 && shape->length[0] == in->n_rows &&
+               shape->length[1] == in->n_vocabulary) {
         in->row_classes = table;
         table = NULL;
         if (in->spec.n_classes == 0) {
@@ -172,6 +185,9 @@ static semcal_status read_tilts(sc_perturb_inputs *in, const char *where, semcal
             in->tilt == NULL ? SEMCAL_E_MEMORY : sc_table_read_doubles(in->tilt, table, 0, shape->length[0], error);
         in->spec.tilt = in->tilt;
     }
+    if (status == SEMCAL_OK) {
+        status = keep_path(&in->tilts_path, table, error);
+    }
     sc_table_close(table);
     return status;
 }
@@ -197,6 +213,9 @@ static semcal_status read_dense(sc_perturb_inputs *in, const char *where, semcal
         status =
             in->dense == NULL ? SEMCAL_E_MEMORY : sc_table_read_floats(in->dense, table, 0, shape->length[0], error);
         in->spec.dense = in->dense;
+    }
+    if (status == SEMCAL_OK) {
+        status = keep_path(&in->biases_path, table, error);
     }
     sc_table_close(table);
     return status;
@@ -276,6 +295,10 @@ static semcal_status read_sparse(sc_perturb_inputs *in, const char *where, semca
     in->spec.sparse_token = in->sparse_token;
     in->spec.sparse_value = in->sparse_value;
     json_decref(root);
+    if (status == SEMCAL_OK) {
+        in->biases_path = sc_memory_strdup(where, error);
+        status = in->biases_path == NULL ? SEMCAL_E_MEMORY : SEMCAL_OK;
+    }
     return status;
 }
 
@@ -287,10 +310,19 @@ semcal_status sc_perturb_inputs_open(sc_perturb_inputs *in, const sc_perturb_fil
     if (files->tilts != NULL && files->classes == NULL) {
         return sc_error_set(error, SEMCAL_E_CONFIG, "--tilts needs --classes");
     }
-    if (files->targets == NULL && (files->tilts != NULL || files->biases != NULL || files->n_temperatures > 0)) {
+    if (files->targets == NULL && files->live == NULL &&
+        (files->tilts != NULL || files->biases != NULL || files->n_temperatures > 0)) {
         return sc_error_set(error, SEMCAL_E_CONFIG, "--temperatures, --tilts and --biases need --targets");
     }
-    semcal_status status = open_rows(in, files, error);
+    semcal_status status = SEMCAL_OK;
+    if (files->live != NULL) {
+        in->live = files->live;
+        in->type = SC_ROWS_F32;
+        in->n_rows = sc_perturb_live_n_rows(in->live);
+        in->n_vocabulary = in->width = sc_perturb_live_n_vocabulary(in->live);
+    } else {
+        status = open_rows(in, files, error);
+    }
     if (status == SEMCAL_OK && files->targets != NULL) {
         status = open_targets(in, files->targets, error);
     }
@@ -312,6 +344,16 @@ semcal_status sc_perturb_inputs_open(sc_perturb_inputs *in, const sc_perturb_fil
     return status;
 }
 
+const char *sc_perturb_inputs_label(const sc_perturb_inputs *in)
+{
+    return in->live != NULL ? sc_perturb_live_label(in->live) : sc_table_label(in->logits);
+}
+
+bool sc_perturb_inputs_has_targets(const sc_perturb_inputs *in)
+{
+    return in->live != NULL || in->targets != NULL;
+}
+
 void sc_perturb_inputs_close(sc_perturb_inputs *in)
 {
     sc_table_close(in->logits);
@@ -322,6 +364,9 @@ void sc_perturb_inputs_close(sc_perturb_inputs *in)
         free(in->sparse_name[p]);
     }
     free(in->sparse_name);
+    free(in->classes_path);
+    free(in->tilts_path);
+    free(in->biases_path);
     free(in->tilt);
     free(in->dense);
     free(in->class_of);

@@ -3,11 +3,14 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "experiment/perturb_calibration.h"
+#include "experiment/store_internal.h"
 #include "formats/h5.h"
 
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #define DEFLATE 1
 
@@ -136,7 +139,8 @@ semcal_status sc_perturb_output_create(sc_perturb_output **output, const sc_pert
     if (status == SEMCAL_OK) {
         status = make_dimensions(o, error);
     }
-    if (status == SEMCAL_OK && inputs->targets != NULL) {
+    const bool targets = sc_perturb_inputs_has_targets(inputs);
+    if (status == SEMCAL_OK && targets) {
         const struct variable target = {"target", NULL, "the token that came", "", SC_H5_I32, 0};
         status = make_variable(o, &target, error);
     }
@@ -144,7 +148,7 @@ semcal_status sc_perturb_output_create(sc_perturb_output **output, const sc_pert
         bool of_target = variables[i].offset == offsetof(sc_perturb_result, loss) ||
                          variables[i].offset == offsetof(sc_perturb_result, target_rank);
         bool left_out = variables[i].offset == offsetof(sc_perturb_result, class_logmass) && options->no_masses;
-        if (!left_out && !(of_target && inputs->targets == NULL)) {
+        if (!left_out && !(of_target && !targets)) {
             status = make_variable(o, &variables[i], error);
         }
     }
@@ -166,7 +170,9 @@ void sc_perturb_output_free(sc_perturb_output *o)
     }
     if (o->file != NULL) {
         (void)sc_h5_close(&o->file, NULL);
-        (void)remove(o->temporary);
+    }
+    if (o->temporary != NULL) {
+        (void)remove(o->temporary); /* gone already where the file was finished */
     }
     free(o->path);
     free(o->temporary);
@@ -179,7 +185,7 @@ semcal_status sc_perturb_output_append(sc_perturb_output *o, const sc_perturb_re
                                        size_t n, semcal_error *error)
 {
     semcal_status status = SEMCAL_OK;
-    if (o->inputs->targets != NULL) {
+    if (sc_perturb_inputs_has_targets(o->inputs)) {
         status = sc_h5_append(o->file, "target", SC_H5_I32, n, target, error);
     }
     for (size_t i = 0; status == SEMCAL_OK && i < sizeof variables / sizeof *variables; i++) {
@@ -219,13 +225,85 @@ static semcal_status write_means(sc_perturb_output *o, const sc_perturb_summary 
     return status;
 }
 
+/* Files are told by path and size, and up to FILE_HASHED bytes by their content: hashing a file larger than memory
+ * would read it once more. */
+#define FILE_HASHED ((uint64_t)1 << 30)
+
+static semcal_status tell_file(sc_perturb_output *o, const char *role, const char *label, const char *path,
+                               semcal_error *error)
+{
+    char name[64], hex[65];
+    struct stat facts;
+    semcal_status status = sc_h5_set_text(o->file, "", role, label, error);
+    if (status == SEMCAL_OK && stat(path, &facts) == 0 && S_ISREG(facts.st_mode)) {
+        (void)snprintf(name, sizeof name, "%s_bytes", role);
+        status = sc_h5_set_int(o->file, "", name, (int64_t)facts.st_size, error);
+        if (status == SEMCAL_OK && (uint64_t)facts.st_size <= FILE_HASHED) {
+            (void)snprintf(name, sizeof name, "%s_sha256", role);
+            status = sc_file_sha256(hex, path, error);
+            status = status == SEMCAL_OK ? sc_h5_set_text(o->file, "", name, hex, error) : status;
+        }
+    }
+    return status;
+}
+
+static semcal_status tell_inputs(sc_perturb_output *o, semcal_error *error)
+{
+    const sc_perturb_inputs *in = o->inputs;
+    const sc_table *tables[] = {in->logits, in->head, in->targets};
+    static const char *const roles[] = {"input", "head", "targets_file"};
+    const struct {
+        const char *role, *path;
+    } others[] = {{"classes_file", in->classes_path}, {"tilts_file", in->tilts_path}, {"biases_file", in->biases_path}};
+    semcal_status status = SEMCAL_OK;
+    if (in->live != NULL) {
+        status = sc_h5_set_text(o->file, "", "input", sc_perturb_live_label(in->live), error);
+        for (size_t i = 0; status == SEMCAL_OK && i < SC_PERTURB_LIVE_FACTS; i++) {
+            const char *name, *text = sc_perturb_live_fact(in->live, i, &name);
+            status = sc_h5_set_text(o->file, "", name, text, error);
+        }
+    }
+    for (size_t i = 0; status == SEMCAL_OK && i < sizeof tables / sizeof *tables; i++) {
+        if (tables[i] != NULL) {
+            status = tell_file(o, roles[i], sc_table_label(tables[i]), sc_table_path(tables[i]), error);
+        }
+    }
+    for (size_t i = 0; status == SEMCAL_OK && i < sizeof others / sizeof *others; i++) {
+        if (others[i].path != NULL) {
+            status = tell_file(o, others[i].role, others[i].path, others[i].path, error);
+        }
+    }
+    if (status == SEMCAL_OK && o->options->record != NULL) {
+        status = sc_h5_set_text(o->file, "", "record", o->options->record, error);
+    }
+    return status;
+}
+
+/* Numbers of the whole file. */
+static semcal_status tell_summary(sc_perturb_output *o, const sc_perturb_summary *summary, double wall_s,
+                                  semcal_error *error)
+{
+    semcal_status status = sc_h5_set_int(o->file, "", "vocabulary", (int64_t)summary->n_vocabulary, error);
+    if (status == SEMCAL_OK) {
+        status = sc_h5_set_int(o->file, "", "rows_computed_in_double", (int64_t)summary->n_exact, error);
+    }
+    if (status == SEMCAL_OK) {
+        status = sc_h5_set_real(o->file, "", "mean_entropy", summary->entropy.mean, error);
+    }
+    if (status == SEMCAL_OK && summary->has_targets) {
+        status = sc_h5_set_real(o->file, "", "mean_loss", summary->loss.mean, error);
+    }
+    for (size_t i = 0; status == SEMCAL_OK && summary->has_targets && i < sc_perturb_n_facts; i++) {
+        status = sc_h5_set_real(o->file, "", sc_perturb_facts[i].name, sc_perturb_fact_value(&summary->top1, i), error);
+    }
+    return status == SEMCAL_OK ? sc_h5_set_real(o->file, "", "wall_s", wall_s, error) : status;
+}
+
 semcal_status sc_perturb_output_finish(sc_perturb_output *o, const sc_perturb_summary *summary,
                                        const char *kernels_sha256, const char *build_options, double wall_s,
                                        semcal_error *error)
 {
     const sc_device_info *facts = sc_device_facts(o->options->device);
-    const sc_table *tables[] = {o->inputs->logits, o->inputs->head, o->inputs->targets, o->inputs->row_classes};
-    static const char *const roles[] = {"input", "head", "targets_file", "classes_file"};
     const struct {
         const char *name, *text;
     } texts[] = {{"format", "semcal-perturb"},
@@ -242,32 +320,17 @@ semcal_status sc_perturb_output_finish(sc_perturb_output *o, const sc_perturb_su
     for (size_t i = 0; status == SEMCAL_OK && i < sizeof texts / sizeof *texts; i++) {
         status = sc_h5_set_text(o->file, "", texts[i].name, texts[i].text, error);
     }
-    for (size_t i = 0; status == SEMCAL_OK && i < 4; i++) {
-        if (tables[i] != NULL) {
-            status = sc_h5_set_text(o->file, "", roles[i], sc_table_label(tables[i]), error);
-        }
+    if (status == SEMCAL_OK) {
+        status = tell_inputs(o, error);
     }
     if (status == SEMCAL_OK) {
-        status = sc_h5_set_int(o->file, "", "vocabulary", (int64_t)summary->n_vocabulary, error);
+        status = tell_summary(o, summary, wall_s, error);
     }
     if (status == SEMCAL_OK) {
-        status = sc_h5_set_int(o->file, "", "rows_computed_in_double", (int64_t)summary->n_exact, error);
-    }
-    if (status == SEMCAL_OK && summary->has_targets) {
-        status = sc_h5_set_real(o->file, "", "mean_loss", summary->loss.mean, error);
+        status = sc_h5_close(&o->file, error);
     }
     if (status == SEMCAL_OK) {
-        status = sc_h5_set_real(o->file, "", "wall_s", wall_s, error);
-    }
-    if (status != SEMCAL_OK) {
-        return status;
-    }
-    status = sc_h5_close(&o->file, error);
-    if (status == SEMCAL_OK) {
-        status = sc_file_commit(o->temporary, o->path, error);
-    }
-    if (status != SEMCAL_OK) {
-        (void)remove(o->temporary);
+        status = sc_store_commit_sealed(o->temporary, o->path, error);
     }
     return status;
 }

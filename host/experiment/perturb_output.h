@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The HDF5 file of perturbed losses: variables on the dimensions row, top, class and one per family. */
+/* The HDF5 file of perturbed losses: variables on the dimensions row, top, class and one per family; sealed like a cell
+ * file (sc_store_check_seal). */
 #ifndef SC_EXPERIMENT_PERTURB_OUTPUT_H
 #define SC_EXPERIMENT_PERTURB_OUTPUT_H
 

@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "base/numeric.h"
 #include "device/gemm.h"
+#include "experiment/perturb_calibration.h"
 #include "experiment/perturb_output.h"
 
 #include <math.h>
@@ -42,7 +43,9 @@ typedef struct stream {
     sc_perturb_output *output;
     /* sums over rows: loss, its square; per perturbation loss, gap, squares of both */
     sc_sum loss[2], entropy[2], *sums;
-    size_t n_top1;
+    sc_perturb_pairs *pairs;
+    size_t n_batches, n_taken; /* of a live model: slots handed over, rows in them */
+    size_t n_top;              /* asked of the device: the most probable token at least, where there are targets */
     /* shared by the threads */
     pthread_mutex_t lock, table_lock;
     pthread_cond_t changed;
@@ -214,11 +217,11 @@ static void add_row(stream *s, const sc_perturb_result *r, size_t i)
 {
     const sc_perturb_spec *spec = &s->in->spec;
     add(s->entropy, r->entropy[i]);
-    if (s->in->targets == NULL) {
+    if (!sc_perturb_inputs_has_targets(s->in)) {
         return;
     }
     add(s->loss, r->loss[i]);
-    s->n_top1 += r->target_rank[i] == 0;
+    sc_perturb_pairs_add(s->pairs, r->top_logprob[i * s->n_top], r->target_rank[i] == 0);
     const double *losses[SC_PERTURB_FAMILIES] = {r->loss_temperature, r->loss_tilt, r->loss_dense, r->loss_sparse};
     const size_t n[SC_PERTURB_FAMILIES] = {spec->n_temperatures, spec->n_tilts, spec->n_dense, spec->n_sparse};
     sc_sum *sums = s->sums;
@@ -231,6 +234,58 @@ static void add_row(stream *s, const sc_perturb_result *r, size_t i)
     }
 }
 
+/* Evaluates the rows of a slot, whose logits are `input`, and adds them to the sums. */
+static semcal_status compute(stream *s, slot *at, const sc_rows_input *input, size_t first, semcal_error *error)
+{
+    const sc_perturb_batch batch = {*input, sc_perturb_inputs_has_targets(s->in) ? at->target : NULL, at->class_of,
+                                    s->n_top, first};
+    semcal_status status = sc_perturb_evaluate(s->perturb, &batch, &at->result, error);
+    if (status != SEMCAL_OK) {
+        return sc_error_where(error, "%s", sc_perturb_inputs_label(s->in));
+    }
+    for (size_t r = 0; r < at->n; r++) {
+        add_row(s, &at->result, r);
+    }
+    s->summary->n_exact += at->result.n_exact;
+    return SEMCAL_OK;
+}
+
+/* Rows of one forward of a live model; a payload of sc_perturb_live_run. */
+static semcal_status take_rows(const sc_rows_input *input, const int32_t *target, void *payload, semcal_error *error)
+{
+    stream *s = payload;
+    for (size_t done = 0; done < input->n_rows; s->n_batches++) {
+        slot *at = wait_for(s, s->n_batches, SLOT_EMPTY);
+        if (at == NULL) {
+            return SEMCAL_INTERRUPTED; /* the writer says why */
+        }
+        at->n = input->n_rows - done < s->rows_at_once ? input->n_rows - done : s->rows_at_once;
+        memcpy(at->target, target + done, at->n * sizeof *target);
+        sc_rows_input rows = *input;
+        rows.n_rows = at->n;
+        rows.offset += done * input->stride;
+        semcal_status status = compute(s, at, &rows, s->n_taken, error);
+        if (status != SEMCAL_OK) {
+            return status;
+        }
+        done += at->n;
+        s->n_taken += at->n;
+        hand_over(s, at, SLOT_DONE);
+    }
+    return SEMCAL_OK;
+}
+
+static semcal_status compute_live(stream *s, semcal_error *error)
+{
+    semcal_status status = sc_perturb_live_run(s->in->live, take_rows, s, error);
+    slot *end = status == SEMCAL_OK ? wait_for(s, s->n_batches, SLOT_EMPTY) : NULL;
+    if (end != NULL) {
+        end->n = 0;
+        hand_over(s, end, SLOT_DONE);
+    }
+    return status;
+}
+
 static semcal_status compute_all(stream *s, semcal_error *error)
 {
     size_t first = 0;
@@ -240,26 +295,19 @@ static semcal_status compute_all(stream *s, semcal_error *error)
             return SEMCAL_OK; /* another thread says why */
         }
         if (at->n > 0) {
-            const sc_perturb_batch batch = {{s->logits, s->in->head == NULL ? s->in->type : SC_ROWS_F32, at->n,
-                                             s->in->n_vocabulary, s->in->n_vocabulary, 0},
-                                            s->in->targets == NULL ? NULL : at->target,
-                                            at->class_of,
-                                            s->options->n_top,
-                                            first};
+            const sc_rows_input input = {s->logits,
+                                         s->in->head == NULL ? s->in->type : SC_ROWS_F32,
+                                         at->n,
+                                         s->in->n_vocabulary,
+                                         s->in->n_vocabulary,
+                                         0};
             semcal_status status = upload(s, at, error);
             if (status == SEMCAL_OK) {
-                status = sc_perturb_evaluate(s->perturb, &batch, &at->result, error);
-                if (status != SEMCAL_OK) {
-                    (void)sc_error_where(error, "%s", sc_table_label(s->in->logits));
-                }
+                status = compute(s, at, &input, first, error);
             }
             if (status != SEMCAL_OK) {
                 return status;
             }
-            for (size_t r = 0; r < at->n; r++) {
-                add_row(s, &at->result, r);
-            }
-            s->summary->n_exact += at->result.n_exact;
             first += at->n;
         }
         bool end = at->n == 0;
@@ -308,14 +356,14 @@ static size_t choose_rows(const stream *s)
 static semcal_status make_slot(stream *s, slot *at, semcal_error *error)
 {
     const sc_perturb_spec *spec = &s->in->spec;
-    size_t n = s->rows_at_once, n_top = s->options->n_top;
-    bool targets = s->in->targets != NULL, rows = s->in->row_classes != NULL;
+    size_t n = s->rows_at_once, n_top = s->n_top;
+    bool targets = sc_perturb_inputs_has_targets(s->in), rows = s->in->row_classes != NULL;
     bool masses = s->options->output != NULL && !s->options->no_masses && spec->n_classes > 0;
     sc_perturb_result *r = &at->result;
     const struct {
         void *array; /* address of a pointer */
         size_t count, size;
-    } wanted[] = {{&at->rows, n, s->row_bytes},
+    } wanted[] = {{&at->rows, s->in->live != NULL ? 0 : n, s->row_bytes},
                   {&at->target, targets ? n : 0, 4},
                   {&at->class_of, rows ? n * spec->n_vocabulary : 0, 4},
                   {&at->wide, rows ? n * spec->n_vocabulary : n, 8},
@@ -383,13 +431,14 @@ static semcal_status make_ready(stream *s, semcal_error *error)
     const sc_perturb_spec *spec = &s->in->spec;
     size_t n = spec->n_temperatures + spec->n_tilts + spec->n_dense + spec->n_sparse;
     size_t element = s->in->head != NULL || s->in->type == SC_ROWS_F32 ? 4 : 2;
+    s->n_top = sc_perturb_inputs_has_targets(s->in) && s->options->n_top == 0 ? 1 : s->options->n_top;
     s->rows_at_once = choose_rows(s);
     s->row_bytes = s->in->width * element;
     semcal_status status = sc_rows_create(&s->rows, device, NULL, error);
     if (status == SEMCAL_OK) {
         status = sc_perturb_create(&s->perturb, s->rows, spec, error);
     }
-    if (status == SEMCAL_OK) {
+    if (status == SEMCAL_OK && s->in->live == NULL) {
         status = sc_buffer_create(&s->logits, device, element * s->rows_at_once * s->in->n_vocabulary, SC_BUFFER_DEVICE,
                                   "logits", error);
     }
@@ -401,7 +450,7 @@ static semcal_status make_ready(stream *s, semcal_error *error)
     }
     if (status == SEMCAL_OK) {
         s->sums = sc_memory_alloc(4 * n, sizeof *s->sums, error);
-        status = s->sums == NULL ? SEMCAL_E_MEMORY : SEMCAL_OK;
+        status = s->sums == NULL ? SEMCAL_E_MEMORY : sc_perturb_pairs_new(&s->pairs, error);
     }
     if (status == SEMCAL_OK && s->options->output != NULL) {
         status = sc_perturb_output_create(&s->output, s->in, s->options, error);
@@ -426,10 +475,9 @@ static semcal_status summarize(stream *s, semcal_error *error)
     const sc_sum *sums = s->sums;
     out->n_rows = s->in->n_rows;
     out->n_vocabulary = s->in->n_vocabulary;
-    out->has_targets = s->in->targets != NULL;
+    out->has_targets = sc_perturb_inputs_has_targets(s->in);
     out->entropy = mean_of(s->entropy, out->n_rows);
     out->loss = mean_of(s->loss, out->n_rows);
-    out->top1 = (double)s->n_top1 / (double)out->n_rows;
     double best = -(double)INFINITY;
     for (size_t f = 0; f < SC_PERTURB_FAMILIES; f++) {
         out->n[f] = n[f];
@@ -449,7 +497,7 @@ static semcal_status summarize(stream *s, semcal_error *error)
             }
         }
     }
-    return SEMCAL_OK;
+    return out->has_targets ? sc_perturb_pairs_describe(&out->top1, s->pairs, error) : SEMCAL_OK;
 }
 
 void sc_perturb_summary_free(sc_perturb_summary *summary)
@@ -466,21 +514,26 @@ void sc_perturb_summary_free(sc_perturb_summary *summary)
 static semcal_status run_threads(stream *s, semcal_error *error)
 {
     pthread_t reader, writer;
-    if (pthread_create(&reader, NULL, read_all, s) != 0) {
+    const bool live = s->in->live != NULL;
+    if (!live && pthread_create(&reader, NULL, read_all, s) != 0) {
         return sc_error_set(error, SEMCAL_E_MEMORY, "cannot start a thread");
     }
     if (pthread_create(&writer, NULL, write_all, s) != 0) {
         (void)sc_error_set(error, SEMCAL_E_MEMORY, "cannot start a thread");
         give_up(s, SEMCAL_E_MEMORY, error);
-        (void)pthread_join(reader, NULL);
+        if (!live) {
+            (void)pthread_join(reader, NULL);
+        }
         return SEMCAL_E_MEMORY;
     }
     semcal_error mine = SEMCAL_ERROR_INIT;
-    semcal_status status = compute_all(s, &mine);
+    semcal_status status = live ? compute_live(s, &mine) : compute_all(s, &mine);
     if (status != SEMCAL_OK) {
         give_up(s, status, &mine);
     }
-    (void)pthread_join(reader, NULL);
+    if (!live) {
+        (void)pthread_join(reader, NULL);
+    }
     (void)pthread_join(writer, NULL);
     if (s->status != SEMCAL_OK && error != NULL) {
         *error = s->error;
@@ -493,7 +546,7 @@ semcal_status sc_perturb_stream(sc_perturb_summary *summary, sc_perturb_inputs *
 {
     memset(summary, 0, sizeof *summary);
     if (inputs->n_rows == 0) {
-        return sc_error_set(error, SEMCAL_E_DATA, "%s: has no rows", sc_table_label(inputs->logits));
+        return sc_error_set(error, SEMCAL_E_DATA, "%s: has no rows", sc_perturb_inputs_label(inputs));
     }
     double start = sc_clock_now_s();
     stream s = {.in = inputs, .options = options, .summary = summary, .error = SEMCAL_ERROR_INIT};
@@ -523,6 +576,7 @@ semcal_status sc_perturb_stream(sc_perturb_summary *summary, sc_perturb_inputs *
         free_slot(&s.slots[i]);
     }
     free(s.sums);
+    sc_perturb_pairs_free(s.pairs);
     (void)pthread_cond_destroy(&s.changed);
     (void)pthread_mutex_destroy(&s.lock);
     (void)pthread_mutex_destroy(&s.table_lock);

@@ -14,6 +14,7 @@ typedef struct sc_perturb_options {
     size_t n_top;        /* 0..SC_ROWS_MAX_TOP */
     size_t rows_at_once; /* 0: chosen by size */
     bool no_masses;      /* leave the class masses [N, K] out of the file */
+    const char *record;  /* what scripts/record_logits.py tells of the rows, for the file; NULL */
 } sc_perturb_options;
 
 /* Mean over rows and its standard error, rows taken as independent. */
@@ -30,11 +31,18 @@ typedef enum sc_perturb_family {
     SC_PERTURB_FAMILIES
 } sc_perturb_family;
 
+/* Next-token calibration of the rows: pairs of the most probable token's probability and whether it came. The gaps are
+ * what the best tilt of that token saves in sample (statistics/gap.h), nats per token. */
+typedef struct sc_perturb_calibration {
+    double accuracy, mean_confidence, smece, smece_005, smece_floor, smece_floor_95;
+    double gap_shift, gap_affine, gap_lipschitz, gap_isotonic;
+} sc_perturb_calibration;
+
 typedef struct sc_perturb_summary {
     size_t n_rows, n_vocabulary, n_exact;
     bool has_targets;
     sc_perturb_mean loss, entropy; /* of the law as it is, nats per token */
-    double top1;                   /* share of rows whose target is the most probable token */
+    sc_perturb_calibration top1;   /* where there are targets */
     size_t n[SC_PERTURB_FAMILIES];
     sc_perturb_mean *loss_of[SC_PERTURB_FAMILIES]; /* [n] nats per token */
     sc_perturb_mean *gap_of[SC_PERTURB_FAMILIES]; /* [n] loss of the law as it is minus this; above 0: an improvement */

@@ -90,6 +90,9 @@ static semcal_status read_laws(text_build *b, semcal_error *error)
     const size_t V = sc_model_shape(s->model)->n_vocabulary, n = b->n_outputs, at = b->done;
     const bool raw = b->spec.temperature == 1.0;
     const sc_rows_input input = {sc_model_logits(s->model), SC_ROWS_F32, n, V, V, 0};
+    if (b->spec.take != NULL) {
+        return b->spec.take(&input, b->target, b->spec.payload, error);
+    }
     const sc_perturb_batch batch = {
         .input = input, .target = b->target, .n_top = raw ? 1 : 0, .first_row = SC_ROWS_UNNAMED};
     sc_perturb_result losses = {.loss_temperature = b->result->loss_temperature + at * b->spec.n_temperatures};
@@ -229,7 +232,7 @@ semcal_status sc_model_text_open(sc_model_text **reader, sc_source *source, cons
     b->output = sc_memory_alloc(rows, sizeof(int32_t), error);
     b->target = sc_memory_alloc(rows, sizeof(int32_t), error);
     semcal_status status = b->token && b->position && b->table && b->output && b->target ? SEMCAL_OK : SEMCAL_E_MEMORY;
-    if (status == SEMCAL_OK) {
+    if (status == SEMCAL_OK && spec->take == NULL) {
         const bool raw = spec->temperature == 1.0;
         sc_perturb_spec perturb = SC_PERTURB_SPEC_INIT;
         perturb.n_vocabulary = sc_model_shape(s->model)->n_vocabulary;

@@ -8,6 +8,7 @@
 #ifndef SC_SOURCE_MODEL_TEXT_H
 #define SC_SOURCE_MODEL_TEXT_H
 
+#include "device/rows.h"
 #include "source/source.h"
 
 /* What is read off every law. P = n_temperatures, K = n_classes. Arrays must outlive the reader. */
@@ -17,6 +18,10 @@ typedef struct sc_text_spec {
     const double *temperatures; /* [P] of further laws, for their losses */
     size_t n_classes;           /* 0: none */
     const int32_t *class_of;    /* [V] in 0..K-1 */
+    /* Reads the laws instead, forward by forward: logits where they lie, and the tokens that came. Then only `payload`
+     * of the rest is looked at, and there is no result. NULL: the above. */
+    semcal_status (*take)(const sc_rows_input *input, const int32_t *target, void *payload, semcal_error *error);
+    void *payload;
 } sc_text_spec;
 
 /* Sequence s is tokens[first[s]] .. tokens[first[s+1]-1], its first `skip[s]` tokens (at least one) context alone; the
