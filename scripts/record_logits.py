@@ -16,10 +16,10 @@ The text is a plain file (one document) or .jsonl (one document a line, --field)
 --window tokens, of which the first --overlap are context alone (they were scored in the window before), as are the
 first token of a document and the text of --context: the same cut as in text datasets of `semcal run`.
 
-Memory holds the model, one batch of windows and 4 bytes per token of the text; rows are written as they come, so the
+Memory holds the model, one batch of windows and about 100 bytes per token of the text; rows are written as they come, so the
 files may be larger than memory. Models spread over devices or offloaded (--device-map auto, needs accelerate) work; the
-head is copied row by row. A head with a bias, soft-capped or scaled logits cannot be had from hidden states and head
-alone: scales are multiplied into the head (stored in float32), the others are refused, and --logits still records them.
+head is copied in pieces. A head with a bias, soft-capped or scaled logits cannot be had from hidden states and head
+alone: scales are multiplied into the head (stored in float32), the others are refused, and --only-logits records them.
 Nothing appears under its name before it is complete.
 
 Needs torch and transformers. Example:
@@ -182,8 +182,8 @@ def compare(hidden, head, scale, logits):
 
 
 def record(options):
-    if not 0 <= options.overlap < options.window:
-        raise Refused(f"--overlap {options.overlap} must be from 0 to below --window {options.window}")
+    if not 1 <= options.overlap < options.window:
+        raise Refused(f"--overlap {options.overlap} must be from 1 to below --window {options.window}")
     if not options.text.is_file():
         raise Refused(f"{options.text}: no such file")
     tokenizer = transformers.AutoTokenizer.from_pretrained(options.tokenizer or options.model)
@@ -289,7 +289,7 @@ def main():
     parser.add_argument("--field", default="text", help="field of a .jsonl line with the text (text)")
     parser.add_argument("--context", help="field with what is read before the text and not scored")
     parser.add_argument("--window", type=int, default=1024, help="tokens the model reads at once (1024)")
-    parser.add_argument("--overlap", type=int, default=0, help="tokens of a window that only give context (0)")
+    parser.add_argument("--overlap", type=int, default=1, help="tokens of a window that only give context (1)")
     parser.add_argument("--limit", type=int, default=0, help="use so many tokens of the text (all)")
     parser.add_argument("--batch", type=int, default=1, help="windows per forward pass (1)")
     parser.add_argument("--dtype", choices=sorted(TYPES), help="type stored (the model's)")

@@ -142,14 +142,16 @@ static semcal_status print_json(const sc_perturb_summary *s, const sc_perturb_in
         }
     }
     json_t *best = s->n_total > 0 ? one_json(s, in, (int)s->best_family, s->best) : json_null();
-    json_t *root = json_pack(
-        "{s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:o}", "rows", (json_int_t)s->n_rows, "vocabulary",
-        (json_int_t)s->n_vocabulary, "mean_entropy", sc_json_real_or_null(s->entropy.mean), "mean_loss",
-        sc_json_real_or_null(s->has_targets ? s->loss.mean : (double)NAN), "mean_loss_error",
-        sc_json_real_or_null(s->has_targets ? s->loss.error : (double)NAN), "top1",
-        sc_json_real_or_null(s->has_targets ? s->top1.accuracy : (double)NAN), "calibration",
-        s->has_targets ? calibration_json(&s->top1) : json_null(), "rows_computed_in_double", (json_int_t)s->n_exact,
-        "perturbations", list, "best", best, "output", output == NULL ? json_null() : json_string(output));
+    json_t *root = json_pack("{s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:{s:f, s:f, s:f, s:f}}", "rows",
+                             (json_int_t)s->n_rows, "vocabulary", (json_int_t)s->n_vocabulary, "mean_entropy",
+                             sc_json_real_or_null(s->entropy.mean), "mean_loss",
+                             sc_json_real_or_null(s->has_targets ? s->loss.mean : (double)NAN), "mean_loss_error",
+                             sc_json_real_or_null(s->has_targets ? s->loss.error : (double)NAN), "top1",
+                             sc_json_real_or_null(s->has_targets ? s->top1.accuracy : (double)NAN), "calibration",
+                             s->has_targets ? calibration_json(&s->top1) : json_null(), "rows_computed_in_double",
+                             (json_int_t)s->n_exact, "perturbations", list, "best", best, "output",
+                             output == NULL ? json_null() : json_string(output), "seconds", "read", s->read_s,
+                             "compute", s->compute_s, "write", s->write_s, "wall", s->wall_s);
     semcal_status status = print_value(root, error);
     json_decref(root);
     return status;
@@ -242,7 +244,7 @@ static semcal_status open_rows(request *q, sc_perturb_live **live, sc_perturb_re
     if (q->text.model != NULL) {
         q->text.window = q->window == 0 ? SC_CONFIG_UNSET : q->window;
         q->text.limit = q->limit == 0 ? SC_CONFIG_UNSET : q->limit;
-        q->text.overlap = q->overlap;
+        q->text.overlap = q->overlap == 0 ? SC_CONFIG_UNSET : q->overlap;
         status = sc_perturb_live_open(live, &q->text, q->selector, error);
         q->files.live = *live;
         q->how.device = status == SEMCAL_OK ? sc_perturb_live_device(*live) : NULL;
@@ -348,7 +350,7 @@ semcal_status sc_cli_perturb(int argc, char **argv, semcal_error *error)
         {"field", 0, SC_CLI_TEXT, &q.text.field, "NAME", "field of a line with the text (text)"},
         {"context", 0, SC_CLI_TEXT, &q.text.context, "NAME", "field with what is read before it and not scored"},
         {"window", 0, SC_CLI_INT, &q.window, "N", "tokens the model reads at once (its context, at most 512)"},
-        {"overlap", 0, SC_CLI_INT, &q.overlap, "N", "tokens of a window that only give context (0)"},
+        {"overlap", 0, SC_CLI_INT, &q.overlap, "N", "tokens of a window that only give context (1)"},
         {"limit", 0, SC_CLI_INT, &q.limit, "N", "tokens of the text to use (all)"},
         {"top", 0, SC_CLI_INT, &top, "K", "store the K most probable tokens (0)"},
         {"bf16", 0, SC_CLI_FLAG, &q.files.bf16, NULL, "uint16 in .npy files is bfloat16"},

@@ -39,7 +39,7 @@ static semcal_status describe(sc_perturb_live *live, const sc_perturb_text *text
     live->dataset = (sc_config_dataset){.format = SC_CONFIG_TEXT,
                                         .limit = text->limit,
                                         .window = text->window,
-                                        .overlap = text->overlap == SC_CONFIG_UNSET ? 0 : text->overlap};
+                                        .overlap = text->overlap == SC_CONFIG_UNSET ? 1 : text->overlap};
     if (dot != NULL && strcmp(dot, ".jsonl") == 0) {
         live->dataset.format = SC_CONFIG_TEXT_JSONL;
     }

@@ -156,7 +156,9 @@ static void *read_all(void *payload)
         }
         semcal_error error = SEMCAL_ERROR_INIT;
         at->n = n - first < s->rows_at_once ? n - first : s->rows_at_once;
+        const double began = sc_clock_now_s();
         semcal_status status = at->n > 0 ? read_batch(s, at, first, &error) : SEMCAL_OK;
+        s->summary->read_s += sc_clock_now_s() - began;
         if (status != SEMCAL_OK) {
             give_up(s, status, &error);
             return NULL;
@@ -277,7 +279,9 @@ static semcal_status take_rows(const sc_rows_input *input, const int32_t *target
 
 static semcal_status compute_live(stream *s, semcal_error *error)
 {
+    const double began = sc_clock_now_s();
     semcal_status status = sc_perturb_live_run(s->in->live, take_rows, s, error);
+    s->summary->compute_s = sc_clock_now_s() - began;
     slot *end = status == SEMCAL_OK ? wait_for(s, s->n_batches, SLOT_EMPTY) : NULL;
     if (end != NULL) {
         end->n = 0;
@@ -301,10 +305,12 @@ static semcal_status compute_all(stream *s, semcal_error *error)
                                          s->in->n_vocabulary,
                                          s->in->n_vocabulary,
                                          0};
+            const double began = sc_clock_now_s();
             semcal_status status = upload(s, at, error);
             if (status == SEMCAL_OK) {
                 status = compute(s, at, &input, first, error);
             }
+            s->summary->compute_s += sc_clock_now_s() - began;
             if (status != SEMCAL_OK) {
                 return status;
             }
@@ -329,8 +335,10 @@ static void *write_all(void *payload)
             return NULL;
         }
         semcal_error error = SEMCAL_ERROR_INIT;
+        const double began = sc_clock_now_s();
         semcal_status status =
             s->output == NULL ? SEMCAL_OK : sc_perturb_output_append(s->output, &at->result, at->target, at->n, &error);
+        s->summary->write_s += sc_clock_now_s() - began;
         if (status != SEMCAL_OK) {
             give_up(s, status, &error);
             return NULL;
@@ -560,9 +568,10 @@ semcal_status sc_perturb_stream(sc_perturb_summary *summary, sc_perturb_inputs *
     if (status == SEMCAL_OK) {
         status = summarize(&s, error);
     }
+    summary->wall_s = sc_clock_now_s() - start;
     if (status == SEMCAL_OK && s.output != NULL) {
         status = sc_perturb_output_finish(s.output, summary, sc_perturb_kernels_sha256(s.perturb),
-                                          sc_rows_build_options(s.rows), sc_clock_now_s() - start, error);
+                                          sc_rows_build_options(s.rows), summary->wall_s, error);
     }
     sc_perturb_output_free(s.output);
     (void)sc_device_finish(options->device, NULL);

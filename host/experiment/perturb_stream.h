@@ -40,6 +40,7 @@ typedef struct sc_perturb_calibration {
 
 typedef struct sc_perturb_summary {
     size_t n_rows, n_vocabulary, n_exact;
+    double read_s, compute_s, write_s, wall_s; /* each thread at work (a live model: all computing); start to end */
     bool has_targets;
     sc_perturb_mean loss, entropy; /* of the law as it is, nats per token */
     sc_perturb_calibration top1;   /* where there are targets */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#define _DEFAULT_SOURCE /* madvise */
 #include "formats/table.h"
 
 #include "base/file.h"
@@ -10,6 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 struct sc_table {
     sc_table_shape shape;
@@ -247,6 +250,20 @@ const char *sc_table_label(const sc_table *table)
 
 /* ---- reading ---- */
 
+/* Whole pages of the mapped file up to here are not needed again soon: without this, reading a file by rows would count
+ * as memory of the size of the file. They come back from the file when touched. */
+static void forget(const unsigned char *from, size_t n)
+{
+    const long page = sysconf(_SC_PAGESIZE);
+    if (page > 0) {
+        const uintptr_t size = (uintptr_t)page, start = (uintptr_t)from / size * size;
+        const uintptr_t end = ((uintptr_t)from + n) / size * size;
+        if (end > start) {
+            (void)madvise((void *)start, end - start, MADV_DONTNEED);
+        }
+    }
+}
+
 semcal_status sc_table_read_raw(void *out, sc_table *t, uint64_t first, uint64_t n, semcal_error *error)
 {
     if (first > t->shape.length[0] || n > t->shape.length[0] - first) {
@@ -261,6 +278,7 @@ semcal_status sc_table_read_raw(void *out, sc_table *t, uint64_t first, uint64_t
     }
     if (t->tensor != NULL) {
         memcpy(out, t->tensor->data + first * row, (size_t)n * row);
+        forget(t->tensor->data + first * row, (size_t)n * row);
         return SEMCAL_OK;
     }
     uint64_t start[SC_TENSOR_MAX_DIMS] = {first}, count[SC_TENSOR_MAX_DIMS];

@@ -3,6 +3,7 @@
 """semcal perturb against float64 numpy: every format of rows, hidden states with a head, every family, the output."""
 import json
 import os
+import shutil
 import struct
 import subprocess
 import sys
@@ -18,6 +19,8 @@ except ImportError as missing:
     sys.exit(77)
 
 SEMCAL = os.environ["SEMCAL"]
+SOURCE = Path(os.environ["SEMCAL_SOURCE"])
+RECORDS = SOURCE / "tests/fixtures/record"
 N, V, K, D = 57, 3001, 12, 24
 SAFETENSORS = {"float32": "F32", "float16": "F16", "uint16": "BF16", "int64": "I64", "int32": "I32"}
 
@@ -295,6 +298,189 @@ def check_refusals(folder, data):
         perturb(rows, *targets, "--biases", folder / "sparse_bad.json", code=3, text=text)
 
 
+def reflected_smece(c, a, sigma):
+    """The definition: integral over [0, 1] of |mean K(t, c)(a - c)| with the reflected Gaussian kernel."""
+    t = (np.arange(4000) + 0.5) / 4000
+    total = np.zeros_like(t)
+    for m in range(-2, 3):
+        for sign in (1, -1):
+            d = t[:, None] - (sign * c[None, :] + 2 * m)
+            total += np.exp(-0.5 * (d / sigma) ** 2) @ (a - c)
+    return np.abs(total / (sigma * np.sqrt(2 * np.pi)) / len(c)).mean()
+
+
+def check_calibration(result, x, target):
+    p = np.exp(x - lse(x)[:, None])
+    top = np.argmax(p, axis=1)
+    c, a = p.max(axis=1), (top == target).astype(float)
+    facts = result["calibration"]
+    close(facts["accuracy"], a.mean(), "accuracy")
+    close(facts["mean_confidence"], c.mean(), "mean confidence")
+    assert abs(facts["smece_005"] - reflected_smece(c, a, 0.05)) < 1e-4, (facts, reflected_smece(c, a, 0.05))
+    if facts["smece"] > 0.02:  # the value is its own width
+        assert abs(reflected_smece(c, a, facts["smece"]) - facts["smece"]) < 1e-3, facts
+    gaps = [facts["gap_" + name] for name in ("shift", "affine", "lipschitz", "isotonic")]
+    assert all(x <= y + 1e-6 for x, y in zip(gaps, gaps[1:])), gaps
+
+
+def load_safetensors(path):
+    content = path.read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    tensors, types = {}, {"F32": np.float32, "F16": np.float16, "BF16": np.uint16, "I32": np.int32}
+    for name, tensor in json.loads(content[8:8 + length]).items():
+        begin, end = (8 + length + offset for offset in tensor["data_offsets"])
+        array = np.frombuffer(content[begin:end], types[tensor["dtype"]]).reshape(tensor["shape"])
+        tensors[name] = from_bfloat(array) if tensor["dtype"] == "BF16" else array
+    return tensors
+
+
+def check_records(folder):
+    """Folders of scripts/record_logits.py: the losses of hidden states times head, and Transformers' own."""
+    rows = {}
+    for name in ("one", "two", "three"):
+        record = RECORDS / name
+        x = (load_safetensors(record / "hidden.safetensors")["hidden"].astype(np.float64)
+             @ load_safetensors(record / "head.safetensors")["head"].astype(np.float64).T)
+        table = load_safetensors(record / "target.safetensors")
+        expected = json.loads((record / "expected.json").read_text())
+        out = folder / "record.h5"
+        result = perturb(record, "--temperatures", "0.5,1,2", "--json", "-o", out)
+        target = table["target"]
+        assert result["rows"] == expected["rows"] == len(target) and result["vocabulary"] == x.shape[1]
+        close(result["mean_loss"], losses(x, target).mean(), name)
+        # the model computed in its own type: nothing is left of float32's error, a little of bfloat16's
+        assert abs(result["mean_loss"] - expected["mean_loss"]) < (1e-5 if name == "one" else 5e-3), (name, result)
+        with h5py.File(out) as file:
+            close(file["loss"][:], losses(x, target), name)
+            close(file["loss_temperature"][:, 2], losses(x, target, temperature=2), name)
+            assert json.loads(file.attrs["record"])["model"] == name and file.attrs["input_sha256"]
+        check_calibration(result, x, target)
+        rows[name] = result
+        # every token but the first of a document is a target once
+        assert len(set(zip(table["document"], table["position"]))) == len(target)
+    logits = load_safetensors(RECORDS / "one" / "logits.safetensors")["logits"]
+    by_logits = perturb(RECORDS / "one" / "logits.safetensors", "--targets", RECORDS / "one" / "target.safetensors", "--json")
+    close(by_logits["mean_loss"], rows["one"]["mean_loss"], "logits")
+    close(losses(logits.astype(np.float64), load_safetensors(RECORDS / "one" / "target.safetensors")["target"]).mean(),
+          rows["one"]["mean_loss"], "logits of the file")
+    check_series(folder, rows)
+
+
+def check_series(folder, rows):
+    """One table over several sizes, by size, as text, CSV and JSON; what is missing is named and left out."""
+    config, table = folder / "scaling.yaml", folder / "scaling.csv"
+    models = "".join(f"  - {{name: {name}, path: {RECORDS / name}}}\n" for name in ("three", "one", "two"))
+    config.write_text(f"name: test\ntemperatures: [0.5, 1, 2]\nmodels:\n{models}")
+    text = perturb(config, "-o", table)
+    assert all(name in text for name in rows)
+    lines = [dict(zip(table.read_text().split("\n")[0].split(","), line.split(",")))
+             for line in table.read_text().split("\n")[1:-1]]
+    assert [line["model"] for line in lines] == ["one", "two", "three"]  # by size
+    for line in lines:
+        want = rows[line["model"]]
+        close(float(line["log_loss"]), want["mean_loss"], "series")
+        close(float(line["smece"]), want["calibration"]["smece"], "series")
+        close(float(line["gap_lipschitz"]), want["calibration"]["gap_lipschitz"], "series")
+        best = max(want["perturbations"], key=lambda p: p["gap"])
+        close(float(line["gap_temperature"]), max(0, best["gap"]), "series")
+        assert float(line["temperature_best"]) == best["temperature"]
+        assert abs(float(line["size_billion"]) * 1e9 - json.loads((RECORDS / line["model"] / "record.json").read_text())
+                   ["parameters"]) < 1
+    as_json = perturb(config, "--json")
+    assert {row["model"]: row["log_loss"] for row in as_json} == {name: rows[name]["mean_loss"] for name in rows}
+    config.write_text(f"models:\n{models}  - {{name: absent, path: nowhere, size: 70}}\n")
+    done = subprocess.run([SEMCAL, "perturb", config, "-o", table], capture_output=True, text=True)
+    assert done.returncode == 1 and "model 'absent'" in done.stderr and "1 of 4 models" in done.stderr, done.stderr
+    assert table.read_text().count("\n") == 4
+    for content, code, text in (("models: []", 2, "must be a list"), ("model: [1]", 2, "did you mean 'models'"),
+                                ("models: [{name: a}]", 2, "1:10: a model needs 'path'"),
+                                ("models: [{name: a, path: b}]\ntemperatures: warm", 2, "2:15"),
+                                ("models: [{name: a, path: b}]", 3, "record_logits.py makes one")):
+        config.write_text(content)
+        perturb(config, code=code, text=text)
+    broken = folder / "broken"
+    shutil.copytree(RECORDS / "one", broken)
+    (broken / "head.safetensors").unlink()
+    perturb(broken, code=3, text="head.safetensors: no such file: the record is not complete")
+    (broken / "record.json").write_text('{"format": "other"}')
+    perturb(broken, code=3, text="format 'other' is not semcal-record")
+    ready = subprocess.run([SEMCAL, "perturb", SOURCE / "configs/scaling/scaling.yaml"], capture_output=True, text=True)
+    assert ready.returncode in (0, 1, 3) and "unknown" not in ready.stderr, ready.stderr  # it is read
+
+
+def check_live(folder):
+    """Rows straight from a model are those `semcal score` scores."""
+    model = SOURCE / "configs/quickstart/models/base"
+    lines = [json.loads(line) for line in (SOURCE / "configs/quickstart/data/documents.jsonl").open()][:6]
+    text = folder / "text.jsonl"
+    text.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    out, classes = folder / "live.h5", folder / "classes.npy"
+    result = perturb("--model", model, "--text", text, "--field", "response", "--context", "prompt", "--temperatures",
+                     "0.7", "--json", "-o", out, "--top", 2)
+    asked = "".join(json.dumps({"prompt": line["prompt"], "completion": line["response"]}) + "\n" for line in lines)
+    (folder / "ask.jsonl").write_text(asked)
+    scored = subprocess.run([SEMCAL, "score", model, "--input", folder / "ask.jsonl", "--json"], capture_output=True,
+                            text=True, check=True)
+    ids = subprocess.run([SEMCAL, "tokenize", model, "--json"], capture_output=True, text=True, check=True,
+                         input="".join(json.dumps({"text": line["response"]}) + "\n" for line in lines))
+    want, tokens = [], []
+    for row, own in zip(scored.stdout.splitlines(), ids.stdout.splitlines()):
+        own = json.loads(own)["ids"]
+        want += json.loads(row)["logprobs"][-len(own):]
+        tokens += own
+    with h5py.File(out) as file:
+        close(file["loss"][:], -np.array(want, float), "live")
+        assert file["target"][:].tolist() == tokens
+        assert file.attrs["model_sha256"] and file.attrs["dataset_sha256"]
+    assert result["rows"] == len(want)
+    np.save(classes, np.arange(result["vocabulary"], dtype=np.int32) % 5)
+    np.save(folder / "fives.npy", np.eye(5) * 0.3)
+    tilted = perturb("--model", model, "--text", text, "--field", "response", "--context", "prompt", "--classes", classes,
+                     "--tilts", folder / "fives.npy", "--rows", 3, "--json")
+    assert len(tilted["perturbations"]) == 5 and tilted["rows"] == len(want)
+    close(tilted["mean_loss"], result["mean_loss"], "in smaller pieces")
+    perturb("--model", model, code=2, text="--model and --text go together")
+    perturb("--model", model, "--text", text, "--targets", text, code=2, text="belong to recorded rows")
+    perturb("--model", model, "--text", folder / "none.txt", code=3, text="none.txt: no such file")
+    perturb("--model", model, "--text", text, "--field", "answer", code=3, text="answer")
+    perturb("--model", model, "--text", text, "--field", "response", "--window", 4, "--overlap", 4, code=2,
+            text="overlap 4, but the window is 4 tokens")
+    short = perturb("--model", model, "--text", text, "--field", "document", "--window", 20, "--limit", 100, "--json")
+    assert short["rows"] <= 100
+    perturb(folder / "f32.npy", "--limit", 5, code=2, text="belong to --model and --text")
+    perturb(code=2, text="either LOGITS or --model and --text")
+
+
+def check_memory(folder):
+    """Three times the rows take no more memory, in either kind of file; reading goes on while others compute."""
+    v, piece = 8192, np.random.default_rng(8).standard_normal((1000, 8192)).astype(np.float32)
+    for kind in ("npy", "safetensors"):
+        peak = {}
+        for n in (4000, 12000):
+            path = folder / f"large.{kind}"
+            with path.open("wb") as file:
+                if kind == "npy":
+                    np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": (n, v)})
+                else:
+                    header = json.dumps({"logits": {"dtype": "F32", "shape": [n, v], "data_offsets": [0, 4 * n * v]}})
+                    file.write(len(header).to_bytes(8, "little") + header.encode())
+                for _ in range(n // 1000):
+                    file.write(piece.tobytes())
+            np.save(folder / "many.npy", np.arange(n) % v)
+            with subprocess.Popen([SEMCAL, "perturb", path, "--targets", folder / "many.npy", "--rows", "400", "--json"],
+                                  stdout=subprocess.PIPE) as child:
+                result = json.load(child.stdout)
+                _, status, usage = os.wait4(child.pid, 0)
+                child.returncode = status
+            assert status == 0 and result["rows"] == n
+            peak[n] = usage.ru_maxrss / 1024
+            path.unlink()
+        print(f"{kind}: peak {peak[4000]:.0f} MiB with 125 MiB of logits, {peak[12000]:.0f} MiB with 375 MiB")
+        assert peak[12000] < peak[4000] + 40, peak
+    seconds = result["seconds"]
+    assert 0 < seconds["read"] < seconds["wall"] and 0 < seconds["compute"] < seconds["wall"], seconds
+
+
 def main():
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -303,6 +489,9 @@ def main():
         check_output(folder, data)
         check_hidden(folder, data)
         check_refusals(folder, data)
+        check_records(folder)
+        check_live(folder)
+        check_memory(folder)
     print("perturb agrees with numpy")
 
 
