@@ -292,6 +292,61 @@ static void invariant(void **state)
     }
 }
 
+/* What follows from the law's integers has the same bits on the way of a CPU and that of a GPU. */
+static void forms(void **state)
+{
+    (void)state;
+    bench vector = open_bench("-DLSZ=1 -DVW=16", 0), group = open_bench("-DLSZ=64 -DVW=4", 0);
+    for (int which = 0; which < N_KINDS; which++) {
+        problem q;
+        make_problem(&q, 2500, (kind)which, CLASSES, 3);
+        (void)evaluate(&got, &vector, &q, 0, N, false);
+        (void)evaluate(&other, &group, &q, 0, N, false);
+        assert_memory_equal(got.log_normalizer, other.log_normalizer, sizeof got.log_normalizer);
+        assert_memory_equal(got.loss, other.loss, sizeof got.loss);
+        assert_memory_equal(got.rank, other.rank, sizeof got.rank);
+        assert_memory_equal(got.token, other.token, sizeof got.token);
+        assert_memory_equal(got.top, other.top, sizeof got.top);
+        free_problem(&q);
+    }
+    close_bench(&vector);
+    close_bench(&group);
+}
+
+/* As many perturbations as are allowed, of as many classes. */
+static void limits(void **state)
+{
+    (void)state;
+    enum { ROWS = 3, MANY = SC_PERTURB_MAX_PERTURBATIONS, K = SC_PERTURB_MAX_CLASSES };
+    static double many[2][ROWS * MANY];
+    semcal_error error = SEMCAL_ERROR_INIT;
+    bench b = open_bench("", 0);
+    problem q;
+    make_problem(&q, 5000, BELL, K, 1);
+    double *tilt = calloc((size_t)MANY * K, sizeof *tilt);
+    assert_non_null(tilt);
+    sc_random_stream stream;
+    sc_random_stream_init(&stream, 7, 0);
+    for (size_t i = 0; i < (size_t)MANY * K; i++) {
+        tilt[i] = sc_random_unit(&stream) - 0.5;
+    }
+    const sc_perturb_spec spec = {
+        .n_vocabulary = q.n, .n_classes = K, .class_of = q.class_of, .n_tilts = MANY, .tilt = tilt};
+    sc_buffer *buffer = buffer_of(b.device, q.logits, N * q.n * sizeof *q.logits);
+    const sc_perturb_batch batch = {{buffer, SC_ROWS_F32, ROWS, q.n, q.n, 0}, q.target, NULL, 0, 0};
+    sc_perturb_result on_device = {.loss_tilt = many[0]}, by_definition = {.loss_tilt = many[1]};
+    sc_perturb *perturb;
+    check_ok(sc_perturb_create(&perturb, b.rows, &spec, &error), error);
+    check_ok(sc_perturb_evaluate(perturb, &batch, &on_device, &error), error);
+    check_ok(sc_perturb_reference(q.logits, &spec, &batch, &by_definition, &error), error);
+    check_all(many[0], many[1], ROWS * MANY, "tilt");
+    sc_perturb_free(perturb);
+    sc_buffer_free(buffer);
+    free(tilt);
+    free_problem(&q);
+    close_bench(&b);
+}
+
 /* fp16 and bf16 hold the same numbers as the floats they stand for. */
 static void types(void **state)
 {
@@ -440,9 +495,14 @@ static void bad_rows(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(vectors),           cmocka_unit_test(groups), cmocka_unit_test(overturned),
-        cmocka_unit_test(invariant),         cmocka_unit_test(types),  cmocka_unit_test(bad_rows),
-        cmocka_unit_test(bad_specifications)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(vectors),
+                                       cmocka_unit_test(groups),
+                                       cmocka_unit_test(overturned),
+                                       cmocka_unit_test(invariant),
+                                       cmocka_unit_test(types),
+                                       cmocka_unit_test(bad_rows),
+                                       cmocka_unit_test(bad_specifications),
+                                       cmocka_unit_test(forms),
+                                       cmocka_unit_test(limits)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
