@@ -30,6 +30,7 @@ static const struct {
     {"prefill", "prefill", sc_bench_prefill, 5},
     {"job", "job", sc_bench_job_run, 3},
     {"io", "io", sc_bench_io, 15},
+    {"tune", "tune", sc_bench_tune, 7},
 };
 
 static double now(const sc_bench *bench)
@@ -185,14 +186,16 @@ semcal_status sc_cli_bench(int argc, char **argv, semcal_error *error)
 {
     static const sc_cli_usage usage = {
         "bench",
-        "kernels|decode|prefill|job|io",
+        "kernels|decode|prefill|job|io|tune",
         "achieved rates, and the ratio to the device's measured ceiling",
         1,
         1,
         "Ceilings are measured on the same device in the same process: reading and copying the same\nmemory, the "
         "products of OpenBLAS where it is installed, the matrix products of a decoding step alone.\n`job` is the whole "
         "sampling of many questions on random weights of the Qwen2.5-0.5B shape (or --model), all\nresponses of one "
-        "length; --head-scale sets how peaked the laws are and so how much draws share."};
+        "length; --head-scale sets how peaked the laws are and so how much draws share.\n`tune` finds how this device "
+        "wants its work "
+        "cut and keeps that in the cache folder (or SEMCAL_TUNE); later commands use it,\nno result depends on it."};
     bool json = false, profile = false, help;
     const char *selector = NULL, *only = NULL, *clock_name = "wall";
     bool unshared = false;

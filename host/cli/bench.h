@@ -81,6 +81,7 @@ semcal_status sc_bench_gemm(sc_bench *bench, semcal_error *error);
 semcal_status sc_bench_decode(sc_bench *bench, semcal_error *error);
 semcal_status sc_bench_job_run(sc_bench *bench, semcal_error *error);
 semcal_status sc_bench_prefill(sc_bench *bench, semcal_error *error);
+semcal_status sc_bench_tune(sc_bench *bench, semcal_error *error);
 semcal_status sc_bench_io(sc_bench *bench, semcal_error *error);
 
 #endif

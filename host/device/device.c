@@ -400,6 +400,9 @@ semcal_status sc_device_open(sc_device **out, const sc_device_options *options, 
     device->queue =
         clCreateCommandQueue(device->context, device->id, device->clocked ? CL_QUEUE_PROFILING_ENABLE : 0, &code);
     status = sc_opencl_check(code, error, "%s: cannot make a queue", device->info.name);
+    if (status == SEMCAL_OK) {
+        sc_tune_load(device);
+    }
     if (status == SEMCAL_OK && options->profile) {
         sc_ceilings ceilings;
         status = sc_device_ceilings(&ceilings, device, error);

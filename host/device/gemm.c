@@ -35,8 +35,9 @@ static void tell_floor(sc_work *work, const struct job *job, const struct sc_mat
 /* Rows per work-item: few enough that every compute unit has several, many enough that a panel is read seldom. */
 static uint32_t block_rows(const sc_gemm *gemm, size_t m, size_t n_panels)
 {
-    const size_t wanted = 8 * (size_t)sc_device_facts(gemm->device)->compute_units;
-    size_t block = 9 * SC_TILE_ROWS;
+    const sc_tune *tune = sc_device_tune(gemm->device);
+    const size_t wanted = (size_t)tune->gemm_items_per_unit * sc_device_facts(gemm->device)->compute_units;
+    size_t block = (size_t)tune->gemm_block_tiles * SC_TILE_ROWS;
     while (block > SC_TILE_ROWS && n_panels * ((m + block - 1) / block) < wanted) {
         block -= SC_TILE_ROWS;
     }
@@ -190,9 +191,15 @@ semcal_status sc_gemm_run_method(sc_gemm *gemm, sc_gemm_method method, sc_buffer
 semcal_status sc_gemm_run(sc_gemm *gemm, sc_buffer *c, size_t stride, sc_gemm_mode mode, sc_buffer *a,
                           const sc_matrix *matrix, size_t m, semcal_error *error)
 {
-    const sc_gemm_method method = gemm->choice == SC_GEMM_CLBLAST ? SC_GEMM_METHOD_CLBLAST
-                                  : m <= gemm->skinny_rows        ? SC_GEMM_METHOD_SKINNY
-                                                                  : gemm->many_rows;
+    const sc_tune *tune = sc_device_tune(gemm->device);
+    const size_t skinny =
+        gemm->skinny_rows > 0 && tune->gemm_skinny_rows >= 0 ? (size_t)tune->gemm_skinny_rows : gemm->skinny_rows;
+    /* a paired bias lies in CLBlast's order where CLBlast was chosen */
+    const bool clblast = gemm->choice == SC_GEMM_CLBLAST &&
+                         (m >= (size_t)tune->gemm_clblast_rows || (matrix->paired && matrix->bias != NULL));
+    const sc_gemm_method method = clblast       ? SC_GEMM_METHOD_CLBLAST
+                                  : m <= skinny ? SC_GEMM_METHOD_SKINNY
+                                                : gemm->many_rows;
     return sc_gemm_run_method(gemm, method, c, stride, mode, a, matrix, m, error);
 }
 
@@ -425,7 +432,8 @@ static semcal_status choose_methods(sc_gemm *gemm, semcal_error *error)
         return status; /* gemm_tiled takes all rows */
     }
     gemm->skinny_rows = 16;
-    return gemm->choice == SC_GEMM_AUTO ? measure(gemm, error) : SEMCAL_OK;
+    const bool tuned = sc_device_tune(gemm->device)->gemm_skinny_rows >= 0;
+    return gemm->choice == SC_GEMM_AUTO && !tuned ? measure(gemm, error) : SEMCAL_OK;
 }
 
 semcal_status sc_gemm_open(sc_gemm **gemm, sc_device *device, sc_gemm_choice choice, semcal_error *error)

@@ -4,6 +4,7 @@
 #define SC_DEVICE_OPENCL_H
 
 #include "device/device.h"
+#include "device/tune.h"
 
 #include <CL/cl.h>
 
@@ -22,6 +23,7 @@ struct sc_device {
     uint64_t alignment;    /* of sub-buffers, bytes */
     uint64_t used, budget; /* bytes of buffers */
     bool profile, no_cache, ran_out;
+    sc_tune tune;
     char **notes;
     size_t n_notes, notes_capacity;
     sc_program *programs; /* linked list */

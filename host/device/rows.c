@@ -5,6 +5,7 @@
 #include "device/rows_law.h"
 #include "device/rows_sort.h"
 #include "device/selftest.h"
+#include "device/tune.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -255,7 +256,8 @@ sc_rows_shape sc_rows_make_shape(const sc_rows_input *input, double temperature,
 static size_t rows_per_pass(const sc_rows *rows, const sc_rows_input *input)
 {
     const sc_device_info *facts = sc_device_facts(rows->device);
-    size_t n = ((size_t)40 << 20) / (4 * input->n_vocabulary), least = 32 * (size_t)facts->compute_units;
+    size_t n = ((size_t)sc_device_tune(rows->device)->rows_pass_mb << 20) / (4 * input->n_vocabulary),
+           least = 32 * (size_t)facts->compute_units;
     n = !facts->is_cpu ? 8192 : n < least ? least : n > 4096 ? 4096 : n;
     n = rows->options.rows_per_pass != 0 ? rows->options.rows_per_pass : n;
     if (rows->hook == NULL) {
@@ -270,7 +272,7 @@ static size_t rows_per_pass(const sc_rows *rows, const sc_rows_input *input)
 static size_t items_per_row(const sc_rows *rows, size_t n_rows, size_t n_blocks)
 {
     const sc_device_info *facts = sc_device_facts(rows->device);
-    size_t wanted = (size_t)facts->compute_units * (rows->group == 1 ? 256 : 32);
+    size_t wanted = (size_t)facts->compute_units * (size_t)sc_device_tune(rows->device)->rows_items_per_unit;
     size_t n = rows->options.items_per_row != 0 ? rows->options.items_per_row : (wanted + n_rows - 1) / n_rows;
     size_t most = rows->group == 1 ? (n_blocks + 7) / 8 : n_blocks; /* a piece begins with a pass for its maximum */
     most = rows->options.items_per_row != 0 ? n_blocks : most;
