@@ -194,8 +194,8 @@ semcal_status sc_cli_bench(int argc, char **argv, semcal_error *error)
         "products of OpenBLAS where it is installed, the matrix products of a decoding step alone.\n`job` is the whole "
         "sampling of many questions on random weights of the Qwen2.5-0.5B shape (or --model), all\nresponses of one "
         "length; --head-scale sets how peaked the laws are and so how much draws share.\n`tune` finds how this device "
-        "wants its work "
-        "cut and keeps that in the cache folder (or SEMCAL_TUNE); later commands use it,\nno result depends on it."};
+        "wants its work cut and keeps that in the cache folder (or SEMCAL_TUNE); later commands use it,\nno result "
+        "depends on it."};
     bool json = false, profile = false, help;
     const char *selector = NULL, *only = NULL, *clock_name = "wall";
     bool unshared = false;
@@ -207,7 +207,7 @@ semcal_status sc_cli_bench(int argc, char **argv, semcal_error *error)
         {"json", 0, SC_CLI_FLAG, &json, NULL, "print JSON"},
         {"profile", 0, SC_CLI_FLAG, &profile, NULL, "and the device time of every kernel against its floor"},
         {"device", 'd', SC_CLI_TEXT, &selector, "P:D|NAME", "OpenCL device (default: the best one)"},
-        {"only", 0, SC_CLI_TEXT, &only, "SUITE", "only this suite: rows, perturb, gemm, decode, prefill, job, io"},
+        {"only", 0, SC_CLI_TEXT, &only, "SUITE", "only this suite: rows, perturb, gemm, decode, prefill, job, io, tune"},
         {"rounds", 0, SC_CLI_INT, &n_rounds, "N", "rounds to take medians over (15; prefill 5, job 3)"},
         {"clock", 0, SC_CLI_TEXT, &clock_name, "wall|cpu", "cpu: processor time, steadier on a busy machine (wall)"},
         {"rows", 0, SC_CLI_INT, &n_rows, "N", "rows of logits (256)"},
