@@ -32,14 +32,14 @@ __kernel __attribute__((reqd_work_group_size(LSZ, 1, 1))) void bench_sum(__globa
 
 /*
  * bench_fma: 16 independent chains of `steps` multiply-adds in registers per work-item: what arithmetic alone can reach.
- * Shapes: out [n_items], one number per work-item that keeps the chains alive. Work-groups: any. Precision: fp32.
+ * Shapes: out [n_items], one number per work-item that keeps the chains alive. Work-groups: LSZ items. Precision: fp32.
  */
 #define CHAINS(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15)
 #define DECLARE(c) FLOATV x##c = (FLOATV)((float)(c) + y);
 #define STEP(c) x##c = fma(x##c, (FLOATV)(y), (FLOATV)(y));
 #define ADD(c) total += x##c;
 
-__kernel void bench_fma(__global float *restrict out, const uint steps, const float y)
+__kernel __attribute__((reqd_work_group_size(LSZ, 1, 1))) void bench_fma(__global float *restrict out, const uint steps, const float y)
 {
     CHAINS(DECLARE)
     for (uint i = 0; i < steps; i++) {

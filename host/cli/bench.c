@@ -207,7 +207,8 @@ semcal_status sc_cli_bench(int argc, char **argv, semcal_error *error)
         {"json", 0, SC_CLI_FLAG, &json, NULL, "print JSON"},
         {"profile", 0, SC_CLI_FLAG, &profile, NULL, "and the device time of every kernel against its floor"},
         {"device", 'd', SC_CLI_TEXT, &selector, "P:D|NAME", "OpenCL device (default: the best one)"},
-        {"only", 0, SC_CLI_TEXT, &only, "SUITE", "only this suite: rows, perturb, gemm, decode, prefill, job, io, tune"},
+        {"only", 0, SC_CLI_TEXT, &only, "SUITE",
+         "only this suite: rows, perturb, gemm, decode, prefill, job, io, tune"},
         {"rounds", 0, SC_CLI_INT, &n_rounds, "N", "rounds to take medians over (15; prefill 5, job 3)"},
         {"clock", 0, SC_CLI_TEXT, &clock_name, "wall|cpu", "cpu: processor time, steadier on a busy machine (wall)"},
         {"rows", 0, SC_CLI_INT, &n_rows, "N", "rows of logits (256)"},
@@ -227,7 +228,7 @@ semcal_status sc_cli_bench(int argc, char **argv, semcal_error *error)
         return SEMCAL_E_MEMORY;
     }
     sc_bench bench = {0};
-    int n_operands;
+    int n_operands = 0;
     semcal_status status = sc_cli_parse(&n_operands, operands, &help, &usage, options, sizeof options / sizeof *options,
                                         argc, argv, error);
     if (status != SEMCAL_OK || help) {
@@ -308,7 +309,9 @@ semcal_status sc_cli_bench(int argc, char **argv, semcal_error *error)
         }
     }
 done:
-    sc_cli_notes(bench.device);
+    if (n_operands != 1 || strcmp(operands[0], "tune") != 0) { /* which has just written a new file */
+        sc_cli_notes(bench.device);
+    }
     sc_device_close(bench.device);
     free(bench.entries);
     free(operands);

@@ -103,7 +103,8 @@ static semcal_status upload(sc_model *model, const sc_forward *f, semcal_error *
 static semcal_status embed(sc_model *model, size_t n_rows, semcal_error *error)
 {
     semcal_status status = SEMCAL_OK;
-    const sc_work work = SC_WORK_1D(n_rows, model->group_size);
+    sc_work work = SC_WORK_1D(n_rows, model->group_size);
+    work.bytes = (double)n_rows * (double)model->config.width * (sc_matrix_is_bf16(model->embedding) ? 6 : 8);
     for (size_t i = 0; i < sc_matrix_n_parts(model->embedding) && status == SEMCAL_OK; i++) {
         size_t first, n;
         const sc_buffer *panels = sc_matrix_part(model->embedding, i, &first, &n);
@@ -118,7 +119,8 @@ static semcal_status embed(sc_model *model, size_t n_rows, semcal_error *error)
 
 static semcal_status norm(sc_model *model, sc_buffer *gain, sc_buffer *index, size_t n_rows, semcal_error *error)
 {
-    const sc_work work = SC_WORK_1D(n_rows, model->group_size);
+    sc_work work = SC_WORK_1D(n_rows, model->group_size);
+    work.bytes = 8.0 * (double)n_rows * (double)model->config.width;
     return sc_launch(model->norm, &work,
                      SC_ARGS(SC_BUFFER_ARG(model->normed), SC_BUFFER_ARG(model->x), SC_BUFFER_ARG(gain),
                              SC_BUFFER_ARG(index), SC_U32(u32(model->config.width)),
@@ -143,7 +145,8 @@ static semcal_status attend(sc_model *model, const struct sc_model_layer *layer,
 {
     static const double log2_e = 1.44269504088896340736;
     const sc_model_config *c = &model->config;
-    const sc_work rows = SC_WORK_1D(n_rows, model->group_size);
+    sc_work rows = SC_WORK_1D(n_rows, model->group_size);
+    rows.bytes = 8.0 * (double)n_rows * (double)((c->n_heads + 2 * c->n_kv_heads) * c->head_size);
     semcal_status status = SEMCAL_OK;
     if (layer->head_norms != NULL) {
         status = sc_launch(
@@ -163,7 +166,9 @@ static semcal_status attend(sc_model *model, const struct sc_model_layer *layer,
         return status;
     }
     const size_t n_tiles = attention_tiles(model, n_rows);
-    const sc_work heads = SC_WORK_1D(n_tiles * c->n_kv_heads, model->group_size);
+    sc_work heads = SC_WORK_1D(n_tiles * c->n_kv_heads, model->group_size);
+    /* scores and weighted values: two multiply-adds per head, place and position attended to */
+    heads.flops = 4.0 * model->n_attended * (double)(c->n_heads * c->head_size);
     return sc_launch(model->attention, &heads,
                      SC_ARGS(SC_BUFFER_ARG(model->mixed), SC_BUFFER_ARG(model->qkv), SC_BUFFER_ARG(layer->keys),
                              SC_BUFFER_ARG(layer->values), SC_BUFFER_ARG(model->position), SC_BUFFER_ARG(model->table),
@@ -193,6 +198,10 @@ static semcal_status run_layer(sc_model *model, const struct sc_model_layer *lay
 
 semcal_status sc_model_forward(sc_model *model, const sc_forward *forward, semcal_error *error)
 {
+    model->n_attended = 0;
+    for (size_t i = 0; i < forward->n_rows; i++) {
+        model->n_attended += (double)forward->position[i] + 1;
+    }
     size_t n_positions = 0;
     semcal_status status = check(model, forward, &n_positions, error);
     if (status != SEMCAL_OK || forward->n_rows == 0) {

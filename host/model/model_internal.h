@@ -30,6 +30,7 @@ struct sc_model {
     sc_buffer *x, *normed, *qkv, *mixed, *activation, *logits;
     sc_buffer *token, *position, *table, *output, *pages;
     size_t pages_capacity;
+    double n_attended; /* positions attended to by the rows of the forward under way, for profiles */
     char weights_sha256[65], kernels_sha256[65];
     const char *build_options;
 };
