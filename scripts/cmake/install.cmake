@@ -49,21 +49,25 @@ function(semcal_install_document source destination)
       set(name ${ARGN})
     endif()
     set(packed ${CMAKE_BINARY_DIR}/generated/${name}.gz)
-    execute_process(COMMAND gzip -9nc ${CMAKE_SOURCE_DIR}/${source} OUTPUT_FILE ${packed} COMMAND_ERROR_IS_FATAL ANY)
+    execute_process(COMMAND gzip -9nc ${source} OUTPUT_FILE ${packed} COMMAND_ERROR_IS_FATAL ANY)
     install(FILES ${packed} DESTINATION ${destination})
   else()
     install(FILES ${source} DESTINATION ${destination})
   endif()
 endfunction()
-semcal_install_document(scripts/man/semcal.1 ${CMAKE_INSTALL_MANDIR}/man1)
-semcal_install_document(scripts/man/semcal-config.5 ${CMAKE_INSTALL_MANDIR}/man5)
-semcal_install_document(scripts/man/semcal-results.5 ${CMAKE_INSTALL_MANDIR}/man5)
-semcal_install_document(CHANGELOG.md ${CMAKE_INSTALL_DOCDIR} changelog)
+semcal_install_document(${CMAKE_SOURCE_DIR}/scripts/man/semcal.1 ${CMAKE_INSTALL_MANDIR}/man1)
+semcal_install_document(${CMAKE_SOURCE_DIR}/scripts/man/semcal-config.5 ${CMAKE_INSTALL_MANDIR}/man5)
+semcal_install_document(${CMAKE_SOURCE_DIR}/scripts/man/semcal-results.5 ${CMAKE_INSTALL_MANDIR}/man5)
 install(FILES README.md THEORY.md CONTRIBUTING.md TYPE DOC)
 if(SEMCAL_DEBIAN)
+  string(TIMESTAMP SEMCAL_NOW "%a, %d %b %Y %H:%M:%S +0000" UTC)  # heeds SOURCE_DATE_EPOCH
+  configure_file(scripts/cmake/changelog.in ${CMAKE_BINARY_DIR}/generated/changelog @ONLY)
+  semcal_install_document(${CMAKE_BINARY_DIR}/generated/changelog ${CMAKE_INSTALL_DOCDIR})
+  semcal_install_document(${CMAKE_SOURCE_DIR}/CHANGELOG.md ${CMAKE_INSTALL_DOCDIR} NEWS)
   install(FILES scripts/cmake/copyright TYPE DOC)
+  install(FILES scripts/cmake/overrides DESTINATION ${CMAKE_INSTALL_DATADIR}/lintian/overrides RENAME semcal)
 else()
-  install(FILES LICENSE TYPE DOC)
+  install(FILES CHANGELOG.md LICENSE TYPE DOC)
 endif()
 
 # ---- .deb: scripts/package.sh ----
@@ -80,8 +84,6 @@ set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "gnuplot-nox | gnuplot, bash-completion")
 set(CPACK_DEBIAN_PACKAGE_SUGGESTS
     "python3-xarray, python3-h5netcdf, libjansson-dev, libyaml-dev, libpcre2-dev, libutf8proc-dev, libssl-dev, ocl-icd-opencl-dev, libhdf5-dev, libclblast-dev")
 set(CPACK_DEBIAN_PACKAGE_DESCRIPTION
-    "measures the semantic calibration of language models
- Draws many answers per question from a language model on an OpenCL device,
- collapses them into meanings, and measures how well the confidence in a
- meaning is calibrated. Program, library, header, kernels and documents.")
+    "Draws many answers per question from a language model on an OpenCL device, collapses them into meanings, and
+measures how well the confidence in a meaning is calibrated. Program, library, header, kernels and documents.")
 include(CPack)

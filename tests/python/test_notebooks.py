@@ -18,7 +18,7 @@ except ImportError as reason:
 matplotlib.use("Agg")
 root = Path(os.environ["SEMCAL_SOURCE"])
 folder = root / "scripts" / "notebooks"
-if not (root / "results" / "quickstart" / "analysis.h5").exists():
+if not (root / "results" / "quickstart" / "slim" / "analysis.h5").exists():
     print("skipped: no quickstart results")
     sys.exit(77)
 os.chdir(folder)
