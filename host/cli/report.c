@@ -22,7 +22,8 @@ semcal_status sc_cli_report(int argc, char **argv, semcal_error *error)
         "a page to read and print: index.html, every figure as SVG and PNG, every table as CSV",
         1,
         1,
-        "Analyses the run first. Figures are drawn by gnuplot; 'gnuplot NAME.gp' in the folder draws one again."};
+        "Analyses the run first, unless RUN/analysis.h5 is of the files that are there. Figures are drawn by gnuplot;\n"
+        "'gnuplot NAME.gp' in the folder draws one again."};
     const sc_cli_option table[] = {
         {"output", 'o', SC_CLI_TEXT, &options.folder, "DIR", "folder of the report (default: RUN/report)"},
         {"bootstrap", 0, SC_CLI_INT, &replicates, "N",

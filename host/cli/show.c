@@ -19,7 +19,8 @@ static const sc_cli_usage usage = {
     1,
     "config   every key with type, default and meaning\n"
     "devices  every OpenCL device\n"
-    "RUN      the cells of a run folder with a reliability diagram of each; analysed first when need be\n"
+    "RUN      the cells of a run folder with a reliability diagram of each; analysed first when need be;\n"
+    "         in plain ASCII where LC_ALL, LC_CTYPE or LANG names another encoding than UTF-8\n"
     "FILE     sizes, variables with units and attributes of an HDF5 file; shape of a .npy file;\n"
     "         tensors of a .safetensors file or a model folder"};
 

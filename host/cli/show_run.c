@@ -132,30 +132,6 @@ static void put_braille(sc_report_text *out, const canvas *c, size_t row)
     }
 }
 
-/* A text cut and padded to `width` columns; names are plain enough to count characters. */
-static void put_cut(sc_report_text *out, const char *text, size_t width)
-{
-    sc_report_text whole;
-    sc_report_text_init(&whole, out->error);
-    sc_report_put_visible(&whole, text, 0);
-    const char *bytes = whole.text.data != NULL ? whole.text.data : "";
-    size_t n = 0;
-    for (const char *p = bytes; *p != '\0'; p++) {
-        n += (*p & 0xc0) != 0x80;
-    }
-    if (n > width) { /* the end of a name says more than its beginning */
-        for (size_t skip = n - width + 1; skip > 0; skip--) {
-            do {
-                bytes++;
-            } while ((*bytes & 0xc0) == 0x80);
-        }
-        sc_report_put(out, "\xe2\x80\xa6");
-        n = width;
-    }
-    sc_report_put(out, "%s%*s", bytes, (int)(width - n), "");
-    sc_report_text_free(&whole);
-}
-
 static const char *above(const line *cell)
 {
     return cell->smece > cell->floor_95 ? "!" : " ";
@@ -179,7 +155,7 @@ static void put_table(sc_report_text *out, const lines *l, size_t first, size_t 
         const char *numbers[] = {sc_report_share(t[0], c->accuracy),       sc_report_share(t[1], c->mean_confidence),
                                  sc_report_share(t[2], c->overconfidence), sc_report_share(t[3], c->smece),
                                  sc_report_share(t[4], c->floor),          sc_report_share(t[5], c->split)};
-        put_cut(out, c->name, width);
+        sc_terminal_cut(out, c->name, width);
         for (size_t k = 0; k < 6; k++) { /* the dash of a missing number has three bytes and one column */
             numbers[k] = (unsigned char)numbers[k][0] == 0xe2 ? "-" : numbers[k];
         }
@@ -233,7 +209,7 @@ static void put_diagrams(sc_report_text *out, const lines *l, size_t columns)
         sc_report_put(out, "\n");
         for (size_t k = 0; k < n; k++) {
             draw(&drawn[k], &l->at[first + k]);
-            put_cut(out, l->at[first + k].name, WIDTH + 2);
+            sc_terminal_cut(out, l->at[first + k].name, WIDTH + 2);
             sc_report_put(out, "%*s", k + 1 < n ? GAP : 0, "");
         }
         sc_report_put(out, "\n");
@@ -242,7 +218,7 @@ static void put_diagrams(sc_report_text *out, const lines *l, size_t columns)
             char t[2][16], numbers[64];
             (void)snprintf(numbers, sizeof numbers, "smECE %s%s floor %s", sc_report_share(t[0], c->smece), above(c),
                            sc_report_share(t[1], c->floor));
-            put_cut(out, numbers, WIDTH + 2);
+            sc_terminal_cut(out, numbers, WIDTH + 2);
             sc_report_put(out, "%*s", k + 1 < n ? GAP : 0, "");
         }
         for (size_t row = 0; row < HEIGHT; row++) {

@@ -116,3 +116,26 @@ void sc_terminal_put(const char *text)
         left -= step;
     }
 }
+
+void sc_terminal_cut(sc_report_text *out, const char *text, size_t width)
+{
+    sc_report_text whole;
+    sc_report_text_init(&whole, out->error);
+    sc_report_put_visible(&whole, text, 0);
+    const char *bytes = whole.text.data != NULL ? whole.text.data : "";
+    size_t n = 0;
+    for (const char *p = bytes; *p != '\0'; p++) {
+        n += (*p & 0xc0) != 0x80;
+    }
+    if (n > width) { /* the end of a name says more than its beginning */
+        for (size_t skip = n - width + 1; skip > 0; skip--) {
+            do {
+                bytes++;
+            } while ((*bytes & 0xc0) == 0x80);
+        }
+        sc_report_put(out, "\xe2\x80\xa6");
+        n = width;
+    }
+    sc_report_put(out, "%s%*s", bytes, (int)(width - n), "");
+    sc_report_text_free(&whole);
+}

@@ -4,6 +4,7 @@
 #define SC_CLI_TERMINAL_H
 
 #include "experiment/progress.h"
+#include "experiment/report_text.h"
 
 typedef struct sc_terminal {
     sc_progress progress;
@@ -20,6 +21,10 @@ void sc_terminal_line(sc_terminal *terminal, const char *label, const char *line
 /* Size of the terminal at stdout, or COLUMNS and LINES, or 80 x 24. */
 size_t sc_terminal_columns(void);
 size_t sc_terminal_rows(void);
+
+/* Puts a text cut and padded to `width` columns: the end of a name says more than its beginning. Names are plain enough
+ * to count characters. */
+void sc_terminal_cut(sc_report_text *out, const char *text, size_t width);
 
 /* Writes UTF-8 text to stdout. Where the locale (LC_ALL, LC_CTYPE, LANG, the first one set) names another encoding,
  * bars and diagrams become plain ASCII and any other character '?'. */

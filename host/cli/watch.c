@@ -60,15 +60,11 @@ static void put_bar(sc_report_text *out, double share, size_t width)
     }
 }
 
-static void put_cell(sc_report_text *out, const sc_run_state_cell *cell, size_t width)
+static void put_cell(sc_report_text *out, const sc_run_state_cell *cell, size_t width, size_t bar)
 {
-    enum { BAR = 16 };
-    sc_report_text name;
-    sc_report_text_init(&name, out->error);
-    sc_report_put_visible(&name, cell->cell->name, width);
-    sc_report_put(out, "%-*s ", (int)width, name.text.data != NULL ? name.text.data : "");
-    sc_report_text_free(&name);
-    put_bar(out, cell->finished ? 1 : cell->questions > 0 ? (double)cell->committed / (double)cell->questions : 0, BAR);
+    sc_terminal_cut(out, cell->cell->name, width);
+    sc_report_put(out, " ");
+    put_bar(out, cell->finished ? 1 : cell->questions > 0 ? (double)cell->committed / (double)cell->questions : 0, bar);
     sc_report_put(out, " %7llu", (unsigned long long)cell->committed);
     if (cell->questions > 0) {
         sc_report_put(out, "/%llu", (unsigned long long)cell->questions);
@@ -86,25 +82,34 @@ static void put_cell(sc_report_text *out, const sc_run_state_cell *cell, size_t 
     sc_report_put(out, "\n");
 }
 
-static void put_view(sc_report_text *out, const sc_run_state *state, double per_second, size_t rows)
+/* The first line says what is done, the second how it goes, then come the cells: a name, a bar and numbers. */
+static void put_view(sc_report_text *out, const sc_run_state *state, double per_second, size_t rows, size_t columns)
 {
+    enum { NUMBERS = 33 }; /* "    1000/1000  done in 1:02:03" */
     char left[32];
     size_t width = 8, first = 0;
     for (size_t i = 0; i < state->plan.n_cells; i++) {
         size_t n = strlen(state->cells[i].cell->name);
         width = n > width ? n : width;
     }
-    width = width > 44 ? 44 : width;
+    const size_t bar = columns >= 72 ? 16 : 8, room = columns > NUMBERS + bar + 12 ? columns - NUMBERS - bar : 12;
+    width = width > room ? room : width;
     sc_report_put_visible(out, state->config->name, 60);
     sc_report_put(out, ": %zu of %zu cells", state->n_finished, state->plan.n_cells);
     if (state->n_failed > 0) {
         sc_report_put(out, ", %zu failed", state->n_failed);
     }
-    sc_report_put(out, ", %llu", (unsigned long long)state->committed);
+    sc_report_put(out, "\n%s, ",
+                  state->running                             ? "running"
+                  : state->n_finished == state->plan.n_cells ? "finished"
+                  : state->interrupted                       ? "interrupted; the same 'semcal run' goes on"
+                  : state->ended                             ? "ended; not every cell could be done"
+                                                             : "no process is at work; 'semcal run' goes on with it");
+    sc_report_put(out, "%llu", (unsigned long long)state->committed);
     if (state->questions > 0) {
         sc_report_put(out, " of %llu", (unsigned long long)state->questions);
     }
-    sc_report_put(out, " questions committed");
+    sc_report_put(out, " questions");
     if (state->running && per_second > 0) {
         sc_report_put(out, ", %.1f per second", per_second);
         if (state->questions > state->committed) {
@@ -112,22 +117,29 @@ static void put_view(sc_report_text *out, const sc_run_state *state, double per_
             sc_report_put(out, ", %s left", left);
         }
     }
-    sc_report_put(out, "\n%s\n\n",
-                  state->running                             ? "running"
-                  : state->n_finished == state->plan.n_cells ? "finished"
-                  : state->interrupted                       ? "interrupted; the same 'semcal run' goes on"
-                  : state->ended                             ? "ended; not every cell could be done"
-                                                             : "no process is at work; 'semcal run' goes on with it");
+    sc_report_put(out, "\n\n");
     /* What does not fit is done already, or far ahead. */
     size_t shown = rows > 5 ? rows - 5 : 1;
     while (first + shown < state->plan.n_cells && state->cells[first].finished) {
         first++;
     }
     for (size_t i = first; i < state->plan.n_cells && i < first + shown; i++) {
-        put_cell(out, &state->cells[i], width);
+        put_cell(out, &state->cells[i], width, bar);
     }
     if (first + shown < state->plan.n_cells) {
         sc_report_put(out, "and %zu more\n", state->plan.n_cells - first - shown);
+    }
+}
+
+/* A line that wraps would push the first ones off the screen. */
+static void cut_line(char *line, size_t columns)
+{
+    for (size_t n = 0; *line != '\0'; line++) {
+        n += (*line & 0xc0) != 0x80;
+        if (n > columns) {
+            *line = '\0';
+            return;
+        }
     }
 }
 
@@ -147,12 +159,14 @@ static semcal_status look(bool *done, rate *r, const char *run, bool screen, boo
     if (screen) {
         sc_report_put(&out, "\033[H");
     }
-    put_view(&out, &state, per_second, screen ? sc_terminal_rows() : SIZE_MAX);
+    const size_t columns = screen ? sc_terminal_columns() : 120;
+    put_view(&out, &state, per_second, screen ? sc_terminal_rows() : SIZE_MAX, columns);
     status = out.status;
     if (status == SEMCAL_OK && screen) {
         /* each line clears what was right of it, the last one what was below */
         for (char *line = out.text.data, *end; (end = strchr(line, '\n')) != NULL; line = end + 1) {
             *end = '\0';
+            cut_line(line, columns);
             sc_terminal_put(line);
             (void)fputs("\033[K\n", stdout);
         }

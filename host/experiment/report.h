@@ -6,8 +6,9 @@
  *     NAME.svg .png   each figure; NAME.gp and NAME.dat draw it again: `gnuplot NAME.gp` in that folder
  *     NAME.csv        each table
  *
- * The run is analysed first (RUN/analysis.h5). Figures need the program `gnuplot`; without it everything else still
- * comes and the page says so. The same run gives the same files, byte for byte, with the same gnuplot.
+ * The run is analysed first, unless RUN/analysis.h5 is of the files that are there. Figures need the program `gnuplot`;
+ * without it everything else still comes and the page says so. The same run gives the same files, byte for byte, with
+ * the same gnuplot.
  */
 #ifndef SC_EXPERIMENT_REPORT_H
 #define SC_EXPERIMENT_REPORT_H
