@@ -34,6 +34,17 @@ for block in blocks/*; do
   [ -s out.txt ] || complain "$(head -n 1 "$block") ...: prints nothing"
 done
 
+# a run in its default folder, results/<name>, leaves a checkout clean; what is committed there is not in its way
+if git -C "$source_folder" rev-parse --git-dir >/dev/null 2>&1; then
+  for place in .lock-1-of-1 analysis.h5 cells/a.h5 config.yaml log.jsonl mechanism/a.h5 report/index.html resolved.yaml; do
+    for name in sums quickstart; do
+      git -C "$source_folder" check-ignore -q "results/$name/$place" || complain "git does not ignore results/$name/$place"
+      [ -z "$(git -C "$source_folder" ls-files "results/$name/$place")" ] || complain "results/$name/$place is committed"
+    done
+  done
+  git -C "$source_folder" check-ignore -q results/quickstart/slim/analysis.h5 && complain "the committed copy is ignored"
+fi
+
 # what it points to exists
 for target in $(grep -oE '\]\([A-Za-z0-9_./-]+\)' "$source_folder/README.md" "$source_folder/CONTRIBUTING.md" | sed -E 's/.*\((.*)\)/\1/'); do
   [ -e "$source_folder/$target" ] || complain "a link to $target, which does not exist"
