@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* semcal calibrate: every calibration number of a table of (confidence, correct) pairs. */
+#include "cli/calibrate_curve.h"
 #include "cli/cli.h"
 
 #include "base/memory.h"
@@ -218,7 +219,7 @@ static const char details[] =
 semcal_status sc_cli_calibrate(int argc, char **argv, semcal_error *error)
 {
     bool json = false, help = false;
-    const char *mode = "exact", *operands[64];
+    const char *mode = "exact", *curve = NULL, *operands[64];
     int n_operands = 0;
     sc_calibration_options how = SC_CALIBRATION_OPTIONS_INIT;
     long bootstrap = (long)how.n_bootstrap, floor = (long)how.n_floor, gaps = (long)how.n_gap,
@@ -232,6 +233,7 @@ semcal_status sc_cli_calibrate(int argc, char **argv, semcal_error *error)
         {"seed", 0, SC_CLI_INT, &seed, "S", "of every random number (1)"},
         {"draws", 0, SC_CLI_INT, &draws, "M", "draws behind each confidence, for log_loss_smoothed"},
         {"mode", 0, SC_CLI_TEXT, &mode, "exact|relplot", "which SmoothECE is printed as smece (exact)"},
+        {"curve", 0, SC_CLI_TEXT, &curve, "FILE", "also write the smoothed accuracy and the best tilts tau(c) as CSV"},
     };
     static const sc_cli_usage usage = {"calibrate", "PAIRS.csv", "calibration of a table of (confidence, correct)",
                                        1,           1,           details};
@@ -263,6 +265,9 @@ semcal_status sc_cli_calibrate(int argc, char **argv, semcal_error *error)
     status = read_pairs(&c, &a, &n, operands[0], error);
     if (status == SEMCAL_OK) {
         status = sc_calibration_compute(&result, c, a, n, &how, error);
+    }
+    if (status == SEMCAL_OK && curve != NULL) {
+        status = sc_calibrate_write_curve(curve, c, a, n, result.smece_sigma, error);
     }
     if (status == SEMCAL_OK) {
         if (json) {

@@ -20,8 +20,8 @@
  *
  * Accuracy of the supremum: shift and isotonic to rounding; lipschitz and square to 1e-8 with a proof per call (see
  * chain.h), for more than SC_GAP_CHAIN distinct confidences the proof is looser and returned; affine is a search over
- * two numbers on a grid refined by Newton's method: a value that is attained, within 1e-9 of the best found by finer
- * searches where log-odds spread over units, up to 2e-4 nats below it where they spread over tens.
+ * two numbers on a grid refined by Newton's method, for at most 64 distinct confidences also along the lines on which
+ * some point meets the clip: a value that is attained, within 1e-9 of the best that finer searches found.
  */
 #ifndef SC_STATISTICS_GAP_H
 #define SC_STATISTICS_GAP_H

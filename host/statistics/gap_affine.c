@@ -106,6 +106,51 @@ static double climb(const logits *s, double *slope, double *offset, double low, 
     return best;
 }
 
+/* ---- where the line meets the clip: kinks that Newton's method cannot climb along ---- */
+
+#define POLISH_MOST 64
+#define POLISH_FIRST 0.25
+#define POLISH_LAST 1e-12
+#define KINK_SLOPES 48
+#define KINK_STARTS 4
+#define KINK_NEAR 1e-3
+
+/* Moves both numbers by `step` along a direction while that gains; true when it did. */
+static bool move(const logits *s, double *best, double *slope, double *offset, double low, double high, double along,
+                 double across)
+{
+    bool moved = false;
+    for (;;) {
+        double a = fmin(high, fmax(low, *slope + along)), b = *offset + across;
+        double value = gain(s, a, b, NULL);
+        if (!(value > *best)) {
+            return moved;
+        }
+        *best = value;
+        *slope = a;
+        *offset = b;
+        moved = true;
+    }
+}
+
+/* Direct search: along both axes, and for every point along the lines that keep its tilt, among them the kinks. */
+static double polish(const logits *s, double best, double *slope, double *offset, double low, double high)
+{
+    for (double step = POLISH_FIRST; step > POLISH_LAST; step /= 2) {
+        bool moved = true;
+        for (int round = 0; moved && round < 8; round++) {
+            moved = false;
+            for (size_t j = 0; j < s->n + 2; j++) {
+                const double along = j == s->n + 1 ? 0 : 1, across = j == s->n + 1 ? 1 : j == s->n ? 0 : -s->t[j];
+                const double size = step / fmax(1, fabs(across) / 8);
+                moved |= move(s, &best, slope, offset, low, high, size * along, size * across);
+                moved |= move(s, &best, slope, offset, low, high, -size * along, -size * across);
+            }
+        }
+    }
+    return best;
+}
+
 /* ---- where to start: the gain of every line of a coarse grid, from a table of each point's gain ---- */
 
 typedef struct table {
@@ -158,6 +203,38 @@ static void remember(start *starts, int n_starts, start candidate)
     }
 }
 
+/* Refines the line found, and the best ones on which some point meets the clip where those are nearly as good. */
+static double along_kinks(const logits *s, double best, double *slope, double *offset, double low, double high)
+{
+    start starts[KINK_STARTS + 1];
+    for (int i = 0; i < KINK_STARTS; i++) {
+        starts[i] = (start){-INFINITY, 0, 0};
+    }
+    for (size_t j = 0; j < s->n; j++) {
+        for (int wall = -1; wall <= 1; wall += 2) {
+            start top = {-INFINITY, 0, 0};
+            for (int i = 0; i <= KINK_SLOPES; i++) {
+                const double a = low + (high - low) * i / KINK_SLOPES, b = wall * SC_GAP_MOST_TILT - a * s->t[j];
+                const double value = gain(s, a, b, NULL);
+                top = value > top.gain ? (start){value, a, b} : top;
+            }
+            remember(starts, KINK_STARTS, top);
+        }
+    }
+    starts[KINK_STARTS] = (start){best, *slope, *offset};
+    for (int i = 0; i <= KINK_STARTS; i++) {
+        start *from = &starts[i];
+        const double value =
+            from->gain > best - KINK_NEAR ? polish(s, from->gain, &from->slope, &from->offset, low, high) : from->gain;
+        if (value > best) {
+            best = value;
+            *slope = from->slope;
+            *offset = from->offset;
+        }
+    }
+    return best;
+}
+
 /* The sample, what the coarse search sees of it, and the best line of slope 0. */
 typedef struct search {
     logits all, few;
@@ -201,7 +278,8 @@ static double best_line(const search *s, double low, double high, double *slope,
             *offset = from->offset;
         }
     }
-    return climb(all, slope, offset, low, high, s->tolerance);
+    best = climb(all, slope, offset, low, high, s->tolerance);
+    return loose || all->n > POLISH_MOST ? best : along_kinks(all, best, slope, offset, low, high);
 }
 
 /* ---- a tilt from the line ---- */

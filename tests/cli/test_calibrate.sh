@@ -93,5 +93,27 @@ bad 'confidence,correct\n.5,1\n' 2 'negative' --draws -1
 "$SEMCAL" calibrate absent.csv > out.txt 2> err.txt; [ $? -eq 3 ] && grep -q absent.csv err.txt || complain "absent file"
 "$SEMCAL" calibrate > out.txt 2> err.txt; [ $? -eq 2 ] || complain "no operand"
 
+# The best tilts as a curve: constant where they should be, and tau(c) of a calibrated atom is 0.
+printf 'confidence,correct\n' > atoms.csv
+for i in 1 2 3 4; do printf '.5,%d\n.25,%d\n' $((i % 2)) $((i == 1)); done >> atoms.csv
+"$SEMCAL" calibrate atoms.csv --bootstrap 0 --floor 0 --gaps 0 --curve curve.csv > /dev/null || complain "--curve"
+python3 - <<'PYTHON' || complain "the curve"
+import csv
+rows = list(csv.DictReader(open("curve.csv")))
+assert [round(float(r["confidence"]) * 200) for r in rows] == list(range(201))
+for family in "shift", "affine", "lipschitz", "isotonic":
+    assert all(abs(float(r["tau_" + family])) < 1e-6 for r in rows[50:101]), family
+assert abs(float(rows[100]["accuracy"]) - .5) < .01
+PYTHON
+"$SEMCAL" calibrate ends.csv --bootstrap 0 --floor 0 --gaps 0 --curve curve.csv > /dev/null
+python3 - <<'PYTHON' || complain "the curve of an overconfident sample"
+import csv
+rows = list(csv.DictReader(open("curve.csv")))
+assert float(rows[200]["tau_isotonic"]) < -3.99, rows[200]
+PYTHON
+"$SEMCAL" calibrate ends.csv --curve absent/curve.csv > out.txt 2> err.txt
+[ $? -ne 0 ] && [ "$(wc -l < err.txt)" -eq 1 ] && [ ! -s out.txt ] && grep -q absent/curve.csv err.txt ||
+  complain "a curve that cannot be written"
+
 [ "$failures" -eq 0 ] || exit 1
 echo "calibrate: ok"

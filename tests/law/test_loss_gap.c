@@ -222,6 +222,72 @@ static void gaps_match_a_fine_grid(void **state)
     }
 }
 
+/* The best line by brute force that knows of the kinks: a grid over both numbers, and along every line on which some
+ * point meets the clip, each refined around its best place. */
+static double line_gain(const double *c, const double *a, size_t n, double slope, double offset)
+{
+    double sum = 0;
+    for (size_t j = 0; j < n; j++) {
+        double t = sc_logit(c[j]);
+        sum += sc_gap_gain(SC_GAP_AFFINE, c[j], a[j], fmin(4, fmax(-4, slope * t + offset))) / (double)n;
+    }
+    return sum;
+}
+
+static double best_on_kinks(const double *c, const double *a, size_t n)
+{
+    double best = 0;
+    for (size_t j = 0; j < n; j++) {
+        for (int wall = -4; wall <= 4; wall += 8) {
+            double from = -1, to = 1;
+            for (int zoom = 0; zoom < 8; zoom++) {
+                double top = -INFINITY, at = 0, step = (to - from) / 400;
+                for (int i = 0; i <= 400; i++) {
+                    double slope = from + step * i, value = line_gain(c, a, n, slope, wall - slope * sc_logit(c[j]));
+                    if (value > top) {
+                        top = value;
+                        at = slope;
+                    }
+                }
+                best = fmax(best, top);
+                from = fmax(-1, at - 2 * step);
+                to = fmin(1, at + 2 * step);
+            }
+        }
+    }
+    return best;
+}
+
+/* Log-odds that spread over tens of units meet the clip, and the best line often touches it at some point. */
+static void the_affine_search_climbs_along_kinks(void **state)
+{
+    (void)state;
+    sc_random_stream stream;
+    sc_random_stream_init(&stream, 8, 77);
+    semcal_error error = SEMCAL_ERROR_INIT;
+    int on_kinks = 0;
+    for (int trial = 0; trial < 120; trial++) {
+        enum { N = 24 };
+        double c[N], a[N], gap[SC_GAP_FAMILIES];
+        size_t n = 2 + sc_random_below(&stream, N - 1);
+        double width = 1 + 14 * sc_random_unit(&stream);
+        for (size_t j = 0; j < n; j++) {
+            double g = 0;
+            for (int k = 0; k < 12; k++) {
+                g += sc_random_unit(&stream) - .5;
+            }
+            c[j] = sc_sigmoid(width * g);
+            a[j] = sc_random_below(&stream, 2);
+        }
+        check_ok(sc_gap_in_sample(gap, NULL, c, a, NULL, n, &error), error);
+        double brute = best_on_kinks(c, a, n);
+        assert_true(gap[SC_GAP_AFFINE] >= brute - 1e-9);
+        on_kinks += gap[SC_GAP_AFFINE] <= brute + 1e-9;
+    }
+    print_message("the best line touches the clip in %d of 120 samples\n", on_kinks);
+    assert_true(on_kinks > 10);
+}
+
 /* Confidences of many kinds: spread out, few atoms, tiny, atoms at both ends, within 1e-8 of each other, near 1. */
 static double confidence(sc_random_stream *stream, int kind)
 {
@@ -378,6 +444,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(smooth_errors_match_the_lattice),
+        cmocka_unit_test(the_affine_search_climbs_along_kinks),
         cmocka_unit_test(smooth_errors_by_hand),
         cmocka_unit_test(smooth_errors_stay_fast),
         cmocka_unit_test(a_tilt_changes_the_loss_as_the_formula_says),
