@@ -29,7 +29,7 @@ static semcal_status compute(curves *out, const double *c, const double *a, size
         status = sc_pool_make(&pool, c, a, NULL, n, error);
     }
     for (size_t k = 0; k < FAMILIES && status == SEMCAL_OK; k++) {
-        sc_tilt tilt = {0};
+        sc_gap_tilt tilt = {0};
         double gap;
         status = sc_gap_fit(&tilt, &gap, NULL, families[k], &pool, error);
         for (size_t i = 0; i < PLACES && status == SEMCAL_OK; i++) {
