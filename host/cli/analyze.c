@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/analyze_text.h"
 #include "cli/cli.h"
+#include "cli/terminal.h"
 
 #include "base/memory.h"
 #include "experiment/analyze.h"
@@ -213,7 +214,9 @@ semcal_status sc_cli_analyze(int argc, char **argv, semcal_error *error)
         print_all(&analysis);
     }
     for (size_t i = 0; i < analysis.n_failed; i++) {
-        (void)fprintf(stderr, "semcal analyze: %s\n", analysis.failed[i]);
+        (void)fputs("semcal analyze: ", stderr);
+        sc_terminal_print(stderr, analysis.failed[i]);
+        (void)fputc('\n', stderr);
     }
     if (status == SEMCAL_OK && analysis.n_failed > 0) {
         status =

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/cli.h"
+#include "cli/terminal.h"
 
 #include "base/nearest.h"
 
@@ -89,7 +90,9 @@ int sc_cli_main(int argc, char **argv)
                 status = sc_error_set(&error, SEMCAL_E_DATA, "standard output: cannot write");
             }
             if (status != SEMCAL_OK && error.message[0] != '\0') {
-                fprintf(stderr, "semcal %s: %s\n", name, error.message);
+                (void)fprintf(stderr, "semcal %s: ", name);
+                sc_terminal_print(stderr, error.message);
+                (void)fputc('\n', stderr);
             }
             return semcal_status_exit_code(status);
         }

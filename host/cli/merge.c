@@ -13,7 +13,9 @@ semcal_status sc_cli_merge(int argc, char **argv, semcal_error *error);
 static void print_line(const char *line, bool bad, void *payload)
 {
     (void)payload;
-    printf("%s%s\n", bad ? "BAD  " : "", line);
+    (void)fputs(bad ? "BAD  " : "", stdout);
+    sc_terminal_print(stdout, line);
+    (void)putchar('\n');
 }
 
 static void show_line(sc_log_level level, const char *line, void *payload)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/cli.h"
+#include "cli/terminal.h"
 #include "experiment/cost.h"
 #include "experiment/progress.h"
 #include "formats/json.h"
@@ -70,7 +71,8 @@ static semcal_status print_table(const sc_plan *plan, const sc_cost *cost, semca
     sc_text notes = {0};
     semcal_status status = sc_cost_assumptions(&notes, cost, error);
     if (status == SEMCAL_OK) {
-        fprintf(stderr, "\nassumptions\n%s", notes.data);
+        (void)fputs("\nassumptions\n", stderr);
+        sc_terminal_print(stderr, notes.data);
     }
     sc_text_free(&notes);
     return status;

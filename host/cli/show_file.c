@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is in a file: built as JSON, printed as JSON or as text. */
 #include "base/file.h"
+#include "base/memory.h"
 #include "cli/show.h"
+#include "cli/terminal.h"
 #include "experiment/store.h"
 #include "formats/h5.h"
 #include "formats/json.h"
@@ -9,6 +11,7 @@
 #include "formats/safetensors.h"
 
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -125,6 +128,30 @@ static semcal_status describe_h5(json_t **out, const char *path, semcal_error *e
     return status;
 }
 
+/* Formats and shows: names and texts of a file are anyone's. */
+static void show(const char *format, ...) SC_PRINTF(1, 2);
+
+static void show(const char *format, ...)
+{
+    char short_line[1024], *line = short_line;
+    va_list arguments, again;
+    va_start(arguments, format);
+    va_copy(again, arguments);
+    const int n = vsnprintf(short_line, sizeof short_line, format, arguments);
+    va_end(arguments);
+    if (n >= (int)sizeof short_line) {
+        line = sc_memory_alloc((size_t)n + 1, 1, NULL);
+        if (line != NULL) {
+            (void)vsnprintf(line, (size_t)n + 1, format, again);
+        }
+    }
+    va_end(again);
+    sc_terminal_print(stdout, line != NULL ? line : short_line);
+    if (line != short_line) {
+        free(line);
+    }
+}
+
 static void print_attributes(const json_t *attributes, const char *indent)
 {
     const char *name;
@@ -134,9 +161,9 @@ static void print_attributes(const json_t *attributes, const char *indent)
         const char *text = json_string_value(value);
         size_t line = strcspn(text, "\n"), all = strlen(text);
         if (line == all && all <= 100) {
-            printf("%s%s: %s\n", indent, name, text);
+            show("%s%s: %s\n", indent, name, text);
         } else {
-            printf("%s%s: %.*s... (%zu bytes)\n", indent, name, (int)(line < 60 ? line : 60), text, all);
+            show("%s%s: %.*s... (%zu bytes)\n", indent, name, (int)(line < 60 ? line : 60), text, all);
         }
     }
 }
@@ -157,10 +184,10 @@ static void print_variable(const json_t *variable)
                                json_integer_value(json_array_get(shape, i)));
         used += n > 0 ? (size_t)n : 0;
     }
-    printf("  %-24s %-8s (%s)%s%s%s%s%s\n", json_string_value(json_object_get(variable, "name")),
-           json_string_value(json_object_get(variable, "type")), place, long_name != NULL ? "  " : "",
-           long_name != NULL ? long_name : "", units != NULL && units[0] != '\0' ? " [" : "",
-           units != NULL ? units : "", units != NULL && units[0] != '\0' ? "]" : "");
+    show("  %-24s %-8s (%s)%s%s%s%s%s\n", json_string_value(json_object_get(variable, "name")),
+         json_string_value(json_object_get(variable, "type")), place, long_name != NULL ? "  " : "",
+         long_name != NULL ? long_name : "", units != NULL && units[0] != '\0' ? " [" : "", units != NULL ? units : "",
+         units != NULL && units[0] != '\0' ? "]" : "");
 }
 
 static void print_group(const json_t *group, const char *path)
@@ -168,20 +195,20 @@ static void print_group(const json_t *group, const char *path)
     const char *name;
     json_t *value;
     size_t i;
-    printf("%s%s\n", path[0] != '\0' ? "group " : "", path[0] != '\0' ? path : "dimensions:");
+    show("%s%s\n", path[0] != '\0' ? "group " : "", path[0] != '\0' ? path : "dimensions:");
     json_object_foreach(json_object_get(group, "dimensions"), name, value)
     {
-        printf("  %s: %" JSON_INTEGER_FORMAT "\n", name, json_integer_value(value));
+        show("  %s: %" JSON_INTEGER_FORMAT "\n", name, json_integer_value(value));
     }
     if (path[0] == '\0') {
-        printf("variables:\n");
+        show("variables:\n");
     }
     json_array_foreach(json_object_get(group, "variables"), i, value)
     {
         print_variable(value);
     }
     if (path[0] == '\0') {
-        printf("attributes:\n");
+        show("attributes:\n");
     }
     print_attributes(json_object_get(group, "attributes"), "  ");
     json_object_foreach(json_object_get(group, "groups"), name, value)
@@ -236,34 +263,34 @@ static semcal_status describe_tensors(json_t **out, const char *path, semcal_err
 
 static void print_shape(const json_t *shape)
 {
-    printf("[");
+    show("[");
     for (size_t i = 0; i < json_array_size(shape); i++) {
-        printf("%s%" JSON_INTEGER_FORMAT, i > 0 ? ", " : "", json_integer_value(json_array_get(shape, i)));
+        show("%s%" JSON_INTEGER_FORMAT, i > 0 ? ", " : "", json_integer_value(json_array_get(shape, i)));
     }
-    printf("]\n");
+    show("]\n");
 }
 
 static void print_text(const json_t *found, const char *path)
 {
     const char *kind = json_string_value(json_object_get(found, "kind"));
-    printf("%s: %s%s\n", path, kind, json_is_true(json_object_get(found, "sealed")) ? ", seal intact" : "");
+    show("%s: %s%s\n", path, kind, json_is_true(json_object_get(found, "sealed")) ? ", seal intact" : "");
     if (strcmp(kind, "HDF5") == 0) {
         print_group(found, "");
     } else if (strcmp(kind, "npy") == 0) {
-        printf("%s ", json_string_value(json_object_get(found, "type")));
+        show("%s ", json_string_value(json_object_get(found, "type")));
         print_shape(json_object_get(found, "shape"));
     } else {
         size_t i;
         json_t *tensor;
         json_array_foreach(json_object_get(found, "tensors"), i, tensor)
         {
-            printf("  %-48s %-5s ", json_string_value(json_object_get(tensor, "name")),
-                   json_string_value(json_object_get(tensor, "type")));
+            show("  %-48s %-5s ", json_string_value(json_object_get(tensor, "name")),
+                 json_string_value(json_object_get(tensor, "type")));
             print_shape(json_object_get(tensor, "shape"));
         }
-        printf("%zu tensors, %" JSON_INTEGER_FORMAT " numbers, %" JSON_INTEGER_FORMAT " bytes\n", i,
-               json_integer_value(json_object_get(found, "n_elements")),
-               json_integer_value(json_object_get(found, "n_bytes")));
+        show("%zu tensors, %" JSON_INTEGER_FORMAT " numbers, %" JSON_INTEGER_FORMAT " bytes\n", i,
+             json_integer_value(json_object_get(found, "n_elements")),
+             json_integer_value(json_object_get(found, "n_bytes")));
     }
 }
 

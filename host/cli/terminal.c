@@ -2,6 +2,8 @@
 #include "cli/terminal.h"
 
 #include "base/clock.h"
+#include "base/memory.h"
+#include "experiment/report_text.h"
 #include "language/utf8.h"
 
 #include <stdio.h>
@@ -30,10 +32,34 @@ void sc_terminal_progress(sc_terminal *terminal, const sc_progress_counters *cou
     }
 }
 
+void sc_terminal_print(FILE *to, const char *untrusted)
+{
+    for (const char *at = untrusted; *at != '\0';) {
+        const size_t n = strcspn(at, "\n");
+        semcal_error ignored = SEMCAL_ERROR_INIT;
+        sc_report_text line;
+        sc_report_text_init(&line, &ignored);
+        char *part = sc_memory_strndup(at, n, &ignored);
+        if (part != NULL) {
+            sc_report_put_visible(&line, part, 0);
+        }
+        (void)fputs(line.text.data != NULL ? line.text.data : "", to);
+        free(part);
+        sc_report_text_free(&line);
+        at += n;
+        if (*at == '\n') {
+            (void)fputc('\n', to);
+            at++;
+        }
+    }
+}
+
 void sc_terminal_line(sc_terminal *terminal, const char *label, const char *line)
 {
-    (void)fprintf(stderr, "%ssemcal: %s%s%s\n", terminal->is_terminal ? "\r\033[K" : "", label,
-                  label[0] != '\0' ? ": " : "", line);
+    (void)fprintf(stderr, "%ssemcal: %s%s", terminal->is_terminal ? "\r\033[K" : "", label,
+                  label[0] != '\0' ? ": " : "");
+    sc_terminal_print(stderr, line);
+    (void)fputc('\n', stderr);
 }
 
 static size_t size_of(const char *variable, bool rows, size_t otherwise)

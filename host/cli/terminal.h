@@ -6,6 +6,8 @@
 #include "experiment/progress.h"
 #include "experiment/report_text.h"
 
+#include <stdio.h>
+
 typedef struct sc_terminal {
     sc_progress progress;
     bool is_terminal;
@@ -17,6 +19,10 @@ void sc_terminal_init(sc_terminal *terminal);
 void sc_terminal_progress(sc_terminal *terminal, const sc_progress_counters *counters, bool last);
 /* Shows "semcal: <label>: line" ("" for no label) above the progress line. */
 void sc_terminal_line(sc_terminal *terminal, const char *label, const char *line);
+
+/* Writes text that may come from elsewhere (a file's names, a model's words) so that a terminal only shows it: control
+ * characters, and with them escape sequences, become visible ones; ends of lines stay. */
+void sc_terminal_print(FILE *to, const char *untrusted);
 
 /* Size of the terminal at stdout, or COLUMNS and LINES, or 80 x 24. */
 size_t sc_terminal_columns(void);

@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "cli/cli.h"
+#include "cli/terminal.h"
 #include "experiment/plan.h"
 #include "experiment/store.h"
 
@@ -14,7 +15,9 @@ semcal_status sc_cli_verify(int argc, char **argv, semcal_error *error);
 static void print_line(const char *line, bool bad, void *payload)
 {
     (void)payload;
-    printf("%s%s\n", bad ? "BAD  " : "     ", line);
+    (void)fputs(bad ? "BAD  " : "     ", stdout);
+    sc_terminal_print(stdout, line);
+    (void)putchar('\n');
 }
 
 static bool ends_with(const char *name, const char *suffix)

@@ -97,6 +97,10 @@ static semcal_status temperature_gap(sc_analysis_text *out, text_reading *r, siz
     return SEMCAL_OK;
 }
 
+/* Class biases and tilts of the confidence do not go through the perturbation kernels as the temperatures do: they are
+ * fitted here, to the whole text and once per fold, after the model has read it, while a kernel wants them before. A
+ * second reading of the text for every fitted tilt would be needed. What a tilt changes depends on the class masses
+ * alone, log sum_k e^{tau_k} pi_k - tau_class, and those the kernels have given. */
 static semcal_status bias_gap(sc_analysis_text *out, text_reading *r, size_t folds, semcal_error *error)
 {
     const sc_text_sums *s = &r->file.sums;
