@@ -331,7 +331,7 @@ class Table:
     """What was measured, and the lines of the result."""
 
     def __init__(self, args):
-        self.args, self.lines = args, []
+        self.args, self.lines, self.part = args, [], ""
 
     def process(self, *words):
         command = shlex.split(self.args.wrap) + [str(w) for w in words]
@@ -355,12 +355,12 @@ class Table:
 
     def add(self, what, engine, values, unit, against=None, command=""):
         """`values` per round; `against`: the same rounds of what the ratio is relative to."""
-        line = {"what": what, "engine": engine, "unit": unit, "rounds": len(values),
+        line = {"part": self.part, "what": what, "engine": engine, "unit": unit, "rounds": len(values),
                 "median": statistics.median(values), "low": min(values), "high": max(values)}
         if against is not None:
             ratios = [a / b for a, b in zip(values, against)]
             line |= {"semcal_over_it": statistics.median(ratios), "ratio_low": min(ratios), "ratio_high": max(ratios)}
-        line["command"] = command
+        line["command"] = command.replace(str(self.args.folder), "FOLDER")
         self.lines.append(line)
         ratio = "" if against is None else \
             f"  semcal {line['semcal_over_it']:.2f} x [{line['ratio_low']:.2f} {line['ratio_high']:.2f}]"
@@ -444,7 +444,7 @@ def compare_rows(t):
         print(f"{'':22} {'':34} semcal {t.lines[-1]['semcal_over_it']:.2f} x", flush=True)
 
 
-def curve(t, path):
+def curve(t, path, facts):
     """Questions per hour over sharing; what the peers do does not depend on it."""
     a = t.args
     rows = []
@@ -455,12 +455,13 @@ def curve(t, path):
                      "top_by_draw": found["job: top probability, by draw"]["rate"],
                      "questions_per_hour": found["job: questions per hour"]["rate"]})
         print("curve", rows[-1], flush=True)
-    peers = {line["engine"]: line["median"] for line in t.lines if line["what"] == "job, questions/h"}
+    peers = {line["engine"]: float(line["median"]) for line in t.lines or read(path.parent / "peers.csv")
+             if line["what"] == "job, questions/h"}
     for engine, value in peers.items():
         if engine != "semcal":
             for row in rows:
                 row[f"over {engine}"] = row["questions_per_hour"] / value
-    write(path, rows, {})
+    write(path, rows, facts)
 
 
 def write(path, rows, facts):
@@ -475,6 +476,19 @@ def write(path, rows, facts):
             writer.writerow({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()})
 
 
+def read(path):
+    if not path.exists():
+        return []
+    with open(path, encoding="utf-8") as lines:
+        return list(csv.DictReader(line for line in lines if not line.startswith("#")))
+
+
+def merge(path, lines, facts):
+    """Writes `lines`; what an earlier run found for other parts stays."""
+    parts = {line["part"] for line in lines}
+    write(path, [line for line in read(path) if line["part"] not in parts] + lines, facts)
+
+
 def run(args):
     make(args.folder, args.head_scale)
     t = Table(args)
@@ -487,12 +501,11 @@ def run(args):
     parts = args.parts.split(",")
     for name, compare in (("job", compare_job), ("decode", compare_decode), ("rows", compare_rows)):
         if name in parts:
+            t.part = name
             compare(t)
-            write(args.out / f"peers_{name}.csv", t.lines, facts)
+            merge(args.out / "peers.csv", t.lines, facts)
     if "curve" in parts:
-        curve(t, args.out / "job_sharing.csv")
-    if {"job", "decode", "rows"} <= set(parts):
-        write(args.out / "peers.csv", t.lines, facts)
+        curve(t, args.out / "job_sharing.csv", facts)
 
 
 def main():
