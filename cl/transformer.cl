@@ -155,6 +155,7 @@ __kernel void rope_store(__global float *qkv, __global float *keys, __global flo
 
 #define VECTORS (HEAD_PAD / 16)
 #define UNROLL __attribute__((opencl_unroll_hint))
+#define UNROLL_4 __attribute__((opencl_unroll_hint(4)))
 #define CHUNK (SC_ATTENTION_PAGES * SC_PAGE)
 
 /* Heads, pages and vectors whose sums are in registers together: enough of them to keep the multipliers busy, few enough
@@ -187,7 +188,8 @@ static float total_of(const float16 v)
     return c.x + c.y;
 }
 
-/* weight [GROUP][SC_ATTENTION_PAGES] = scores of positions of n pages, p .. p + n - 1 of the chunk; those after `left` are -inf. */
+/* weight [GROUP][SC_ATTENTION_PAGES] = scores of the positions of pages p .. p + n - 1 of the chunk; those after `left` are
+ * -inf. */
 #define SCORE(n)                                                                                                       \
     static void score_##n(float16 *weight, const float *q, __global const float *keys, __global const int *list,         \
                           const int p, const int left)                                                                 \
@@ -209,6 +211,7 @@ static float total_of(const float16 v)
                     chain[g][j] = 0.0f;                                                                                \
                 }                                                                                                      \
             }                                                                                                          \
+            UNROLL_4                                                                                                   \
             for (int d = 0; d < HEAD; d++) {                                                                           \
                 float16 key[n];                                                                                        \
                 UNROLL                                                                                                 \
@@ -224,12 +227,20 @@ static float total_of(const float16 v)
                     }                                                                                                  \
                 }                                                                                                      \
             }                                                                                                          \
+            if (left < (p + n) * SC_PAGE - 1) {                                                                        \
+                UNROLL                                                                                                 \
+                for (int g = 0; g < HEADS_AT_ONCE; g++) {                                                              \
+                    UNROLL                                                                                             \
+                    for (int j = 0; j < n; j++) {                                                                      \
+                        chain[g][j] = lane + (p + j) * SC_PAGE > left ? (float16)(-INFINITY) : chain[g][j];            \
+                    }                                                                                                  \
+                }                                                                                                      \
+            }                                                                                                          \
             UNROLL                                                                                                     \
             for (int g = 0; g < HEADS_AT_ONCE; g++) {                                                                  \
                 UNROLL                                                                                                 \
                 for (int j = 0; j < n; j++) {                                                                          \
-                    to[g * SC_ATTENTION_PAGES + j] =                                                                   \
-                        lane + (p + j) * SC_PAGE > left ? (float16)(-INFINITY) : chain[g][j];                          \
+                    to[g * SC_ATTENTION_PAGES + j] = chain[g][j];                                                      \
                 }                                                                                                      \
             }                                                                                                          \
         }                                                                                                              \
@@ -307,6 +318,7 @@ static void add_values(float16 *sum, const float *shrink, const float16 *weight,
             __global const float *from =
                 values + (size_t)list[begin / SC_PAGE] * (KV_HEADS * HEAD_PAD * SC_PAGE) + vector * (16 * SC_PAGE);
             const int n = min(SC_PAGE, n_positions - begin);
+            UNROLL_4
             for (int s = 0; s < n; s++) {
                 float16 x[VECTORS_AT_ONCE];
                 UNROLL
@@ -481,7 +493,8 @@ __kernel void attention(__global float *out, __global const float *qkv, __global
                 float part = 0.0f;
                 for (uint s = 0; s < here; s++) {
                     const size_t page = (size_t)list[(first + s) / SC_PAGE];
-                    part = fma(weight[g][s], values[(page * KV_HEADS + head) * (HEAD_PAD * SC_PAGE) + (d / 16 * SC_PAGE + s % SC_PAGE) * 16 + d % 16], part);
+                    const size_t place_of = (d / 16 * SC_PAGE + s % SC_PAGE) * 16 + d % 16;
+                    part = fma(weight[g][s], values[(page * KV_HEADS + head) * (HEAD_PAD * SC_PAGE) + place_of], part);
                 }
                 sum[i] = fma(sum[i], shrink[g], part);
             }
