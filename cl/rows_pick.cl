@@ -84,6 +84,8 @@ inline place locate(const sc_rows_shape shape, __global const float *restrict bl
     return result;
 }
 
+#define STRIDE 4
+
 /* How far the last walk came: the weights of its part before token `i`. */
 typedef struct trail {
     ulong before;
@@ -103,14 +105,27 @@ inline sc_rows_token walk(const place at, FLOATV x, trail *last, __global const 
         last->before = 0;
     }
     ulong rest = at.rest - last->before;
-    for (uint i = last->i; at.found && i < shape.n_vocabulary; i += VW) {
+    uint i = last->i;
+    /* In strides of some vectors, summed once, to the stride that holds the token. */
+    for (; at.found && i + STRIDE * VW <= shape.n_vocabulary; i += STRIDE * VW) {
+        INTV coarse = (INTV)(0), fine = (INTV)(0);
+        for (uint v = 0; v < STRIDE; v++) {
+            quantize(weight_v(below(LOADV(q, i + v * VW), at.reference, shape.lowest), shape.c), &coarse, &fine);
+        }
+        const ulong here = part_sum(coarse, fine);
+        if (rest < here) {
+            break;
+        }
+        rest -= here;
+    }
+    last->i = i;
+    last->before = at.rest - rest;
+    for (; at.found && i < shape.n_vocabulary; i += VW) {
         INTV coarse = (INTV)(0), fine = (INTV)(0);
         x = i == at.first ? x : load_any(q, i, shape.n_vocabulary);
         quantize(weight_v(below(x, at.reference, shape.lowest), shape.c), &coarse, &fine);
         const ulong here = part_sum(coarse, fine);
         if (rest < here) {
-            last->i = i;
-            last->before = at.rest - rest;
             int a[VW], c[VW];
             CAT(vstore, VW)(coarse, 0, a);
             CAT(vstore, VW)(fine, 0, c);

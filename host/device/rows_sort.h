@@ -12,15 +12,15 @@
 typedef struct sc_rows_sort {
     bool sorted; /* the request under way is */
     uint64_t *uniform;
-    struct sc_rows_numbered *order;
+    size_t *order; /* where each of them came from */
     sc_rows_token *unsorted;
     size_t uniform_capacity, order_capacity, unsorted_capacity;
 } sc_rows_sort;
 
 void sc_rows_sort_free(sc_rows_sort *sort);
 
-/* Where a row has many draws, *uniform becomes a copy of the request's uniforms in sorted order within each such row,
- * valid until the next call; else the request's own. */
+/* Where a row has many draws, *uniform becomes a copy of the request's uniforms sorted by their leading bits within
+ * each such row, valid until the next call; else the request's own. */
 semcal_status sc_rows_sort_draws(const uint64_t **uniform, sc_rows_sort *sort, const sc_rows_request *request,
                                  size_t n_rows, semcal_error *error);
 

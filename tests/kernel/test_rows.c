@@ -295,6 +295,51 @@ static void any_number_of_rows(void **state)
     free(target);
 }
 
+/* Rows with many draws, which go through the device sorted, beside rows with few and none; flat, peaked and ragged. */
+static void many_draws(void **state)
+{
+    (void)state;
+    semcal_error error = SEMCAL_ERROR_INIT;
+    enum { N = 5, V = 5003, MANY = 700, ALL = 2 * MANY + 130 + 7 };
+    static const size_t first_draw[N + 1] = {0, MANY, MANY + 7, MANY + 7, 2 * MANY + 7, ALL};
+    float *logits = calloc((size_t)N * V, sizeof *logits);
+    uint64_t *uniform = calloc(ALL, sizeof *uniform);
+    assert_true(logits != NULL && uniform != NULL);
+    sc_random_stream stream;
+    sc_random_stream_init(&stream, 13, 0);
+    for (size_t i = 0; i < (size_t)N * V; i++) {
+        logits[i] = (float)(bell(&stream) * (i < V ? 0.01 : i < (size_t)3 * V ? 2 : 9));
+    }
+    for (size_t j = 0; j < ALL; j++) { /* some equal, some at the ends, the rest in no order */
+        uniform[j] = j % 50 == 0 ? UINT64_MAX : j % 50 == 1 ? 0 : j % 50 == 2 ? uniform[j - 1] : sc_random_u64(&stream);
+    }
+    sc_buffer *buffer = buffer_of(device, logits, (size_t)N * V * sizeof *logits);
+    const sc_rows_input input = {buffer, SC_ROWS_F32, N, V, V, 0};
+    static const char *const builds[] = {NULL, "-DLSZ=64 -DVW=4"};
+    for (size_t b = 0; b < sizeof builds / sizeof *builds; b++) {
+        sc_rows_options options = SC_ROWS_OPTIONS_INIT;
+        options.build_options = builds[b];
+        sc_rows *rows;
+        check_ok(sc_rows_create(&rows, device, &options, &error), error);
+        for (int again = 0; again < 2; again++) { /* a request with few draws in between must not see the sorted ones */
+            rows_arrays got = make_arrays(N, ALL, 0), want = make_arrays(N, ALL, 0);
+            const size_t few[N + 1] = {0, 3, 3, 4, 5, 9};
+            const sc_rows_request request = {1, again ? few : first_draw, uniform, NULL, 0};
+            check_ok(sc_rows_evaluate(rows, &input, &request, &got.result, &error), error);
+            check_ok(sc_rows_reference(logits, SC_ROWS_F32, N, V, V, &request, &want.result, &error), error);
+            const size_t n = again ? 9 : ALL;
+            assert_memory_equal(got.result.token, want.result.token, n * sizeof *got.result.token);
+            assert_memory_equal(got.result.logprob, want.result.logprob, n * sizeof *got.result.logprob);
+            free_arrays(&got);
+            free_arrays(&want);
+        }
+        sc_rows_free(rows);
+    }
+    sc_buffer_free(buffer);
+    free(uniform);
+    free(logits);
+}
+
 /* What is asked beside them does not change draws and log-probabilities; rows may have different numbers of draws. */
 static void any_request(void **state)
 {
@@ -459,14 +504,9 @@ static void misuse(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(vector_path),
-        cmocka_unit_test(narrow_vector_path),
-        cmocka_unit_test(group_path),
-        cmocka_unit_test(small_group_path),
-        cmocka_unit_test(any_number_of_rows),
-        cmocka_unit_test(any_request),
-        cmocka_unit_test(errors_name_the_place),
-        cmocka_unit_test(misuse),
+        cmocka_unit_test(vector_path),      cmocka_unit_test(narrow_vector_path),    cmocka_unit_test(group_path),
+        cmocka_unit_test(small_group_path), cmocka_unit_test(any_number_of_rows),    cmocka_unit_test(many_draws),
+        cmocka_unit_test(any_request),      cmocka_unit_test(errors_name_the_place), cmocka_unit_test(misuse),
     };
     return cmocka_run_group_tests(tests, open_device, close_device);
 }
