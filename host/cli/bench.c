@@ -9,6 +9,7 @@
 #include "base/numeric.h"
 
 #include <jansson.h>
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -182,6 +183,107 @@ static semcal_status print_json(const sc_bench *bench, double profiled_s, semcal
     return SEMCAL_OK;
 }
 
+/* What the command line says; rounds, prompt and live may be UNSET: the suite's own choice. */
+typedef struct settings {
+    const char *selector, *only, *clock_name, *model;
+    long rounds, prompt, live, rows, vocabulary, questions, draws, tokens, layers;
+    double head_scale;
+    bool json, profile, unshared;
+} settings;
+
+#define UNSET LONG_MIN
+
+static bool within(long value, long least, long most)
+{
+    return value == UNSET || (value >= least && value <= most);
+}
+
+static semcal_status check_settings(const settings *s, semcal_error *error)
+{
+    if (!within(s->rounds, 1, 10000) || !within(s->rows, 1, 1000000) || !within(s->vocabulary, 1024, 524288)) {
+        return sc_error_set(error, SEMCAL_E_CONFIG, "rounds 1 to 10000, rows 1 to 1000000, vocabulary 1024 to 524288");
+    }
+    if (!within(s->questions, 1, 100000) || !within(s->draws, 1, 1000000) || !within(s->prompt, 1, 16384) ||
+        !within(s->tokens, 1, 16384) || !within(s->layers, 1, 256) || !(s->head_scale > 0) || !(s->head_scale <= 1e6)) {
+        return sc_error_set(error, SEMCAL_E_CONFIG,
+                            "questions 1 to 100000, draws 1 to 1000000, prompt and tokens 1 to 16384, layers 1 to "
+                            "256, head-scale above 0 and at most 1e6");
+    }
+    if (!within(s->live, 1, 1024)) {
+        return sc_error_set(error, SEMCAL_E_CONFIG, "live 1 to 1024");
+    }
+    if (strcmp(s->clock_name, "wall") != 0 && strcmp(s->clock_name, "cpu") != 0) {
+        return sc_error_set(error, SEMCAL_E_CONFIG, "--clock: '%s' is neither wall nor cpu", s->clock_name);
+    }
+    return SEMCAL_OK;
+}
+
+static size_t or_zero(long value)
+{
+    return value == UNSET ? 0 : (size_t)value;
+}
+
+static void apply(sc_bench *bench, const settings *s)
+{
+    bench->cpu_clock = strcmp(s->clock_name, "cpu") == 0;
+    bench->job = (sc_bench_job){
+        s->model,          (size_t)s->questions, (size_t)s->draws, s->prompt == UNSET ? 256 : (size_t)s->prompt,
+        (size_t)s->tokens, (size_t)s->layers,    s->head_scale};
+    bench->n_rows = (size_t)s->rows;
+    bench->n_vocabulary = (size_t)s->vocabulary;
+    bench->n_prompt = or_zero(s->prompt);
+    bench->n_live = or_zero(s->live);
+    bench->unshared = s->unshared;
+}
+
+/* Opens the device and runs the suites of `what`; `*began_s` is when the device was open. */
+static semcal_status run_suites(sc_bench *bench, double *began_s, const settings *s, const char *what,
+                                const char *operands, semcal_error *error)
+{
+    sc_device_options options = SC_DEVICE_OPTIONS_INIT;
+    options.selector = s->selector;
+    options.profile = s->profile || strcmp(what, "decode") == 0 || strcmp(what, "prefill") == 0;
+    semcal_status status = SEMCAL_OK;
+    bool found = false;
+    for (size_t i = 0; status == SEMCAL_OK && i < sizeof suites / sizeof *suites; i++) {
+        if (strcmp(suites[i].what, what) != 0) {
+            continue;
+        }
+        found = true;
+        if (s->only != NULL && strcmp(suites[i].name, s->only) != 0) {
+            continue;
+        }
+        if (bench->device == NULL) {
+            status = sc_device_open(&bench->device, &options, error);
+            *began_s = sc_clock_now_s();
+        }
+        bench->n_rounds = (size_t)(s->rounds == UNSET ? suites[i].n_rounds : s->rounds);
+        if (status == SEMCAL_OK) {
+            status = suites[i].suite(bench, error);
+        }
+    }
+    if (status == SEMCAL_OK && !found) {
+        return sc_error_set(error, SEMCAL_E_CONFIG, "cannot measure '%s'; usage: semcal bench %s", what, operands);
+    }
+    if (status == SEMCAL_OK && bench->device == NULL) {
+        return sc_error_set(error, SEMCAL_E_CONFIG, "--only %s: no such suite in '%s'", s->only, what);
+    }
+    return status;
+}
+
+static semcal_status print(const sc_bench *bench, const settings *s, double profiled_s, semcal_error *error)
+{
+    if (s->json) {
+        return print_json(bench, profiled_s, error);
+    }
+    print_text(bench);
+    if (!s->profile) {
+        return SEMCAL_OK;
+    }
+    printf("\n");
+    return sc_cli_profile_print(bench->device, profiled_s, error);
+}
+
 semcal_status sc_cli_bench(int argc, char **argv, semcal_error *error)
 {
     static const sc_cli_usage usage = {
@@ -196,32 +298,37 @@ semcal_status sc_cli_bench(int argc, char **argv, semcal_error *error)
         "length; --head-scale sets how peaked the laws are and so how much draws share.\n`tune` finds how this device "
         "wants its work cut and keeps that in the cache folder (or SEMCAL_TUNE); later commands use it,\nno result "
         "depends on it."};
-    bool json = false, profile = false, help;
-    const char *selector = NULL, *only = NULL, *clock_name = "wall";
-    bool unshared = false;
-    long n_rounds = 0, n_rows = 256, n_vocabulary = 151936, n_questions = 16, n_draws = 50, n_prompt = 0, n_live = 0,
-         n_tokens = 16, n_layers = 24;
-    double head_scale = 1;
-    const char *model = NULL;
+    settings s = {.clock_name = "wall",
+                  .rounds = UNSET,
+                  .prompt = UNSET,
+                  .live = UNSET,
+                  .rows = 256,
+                  .vocabulary = 151936,
+                  .questions = 16,
+                  .draws = 50,
+                  .tokens = 16,
+                  .layers = 24,
+                  .head_scale = 1};
+    bool help;
     const sc_cli_option options[] = {
-        {"json", 0, SC_CLI_FLAG, &json, NULL, "print JSON"},
-        {"profile", 0, SC_CLI_FLAG, &profile, NULL, "and the device time of every kernel against its floor"},
-        {"device", 'd', SC_CLI_TEXT, &selector, "P:D|NAME", "OpenCL device (default: the best one)"},
-        {"only", 0, SC_CLI_TEXT, &only, "SUITE",
+        {"json", 0, SC_CLI_FLAG, &s.json, NULL, "print JSON"},
+        {"profile", 0, SC_CLI_FLAG, &s.profile, NULL, "and the device time of every kernel against its floor"},
+        {"device", 'd', SC_CLI_TEXT, &s.selector, "P:D|NAME", "OpenCL device (default: the best one)"},
+        {"only", 0, SC_CLI_TEXT, &s.only, "SUITE",
          "only this suite: rows, perturb, gemm, decode, prefill, job, io, tune"},
-        {"rounds", 0, SC_CLI_INT, &n_rounds, "N", "rounds to take medians over (15; prefill 5, job 3)"},
-        {"clock", 0, SC_CLI_TEXT, &clock_name, "wall|cpu", "cpu: processor time, steadier on a busy machine (wall)"},
-        {"rows", 0, SC_CLI_INT, &n_rows, "N", "rows of logits (256)"},
-        {"vocabulary", 0, SC_CLI_INT, &n_vocabulary, "V", "logits per row (151936)"},
-        {"model", 0, SC_CLI_TEXT, &model, "DIR", "job: a model folder (default: random weights)"},
-        {"questions", 0, SC_CLI_INT, &n_questions, "N", "job: questions per round (16)"},
-        {"draws", 0, SC_CLI_INT, &n_draws, "M", "job, rows: draws per question or row (50)"},
-        {"prompt", 0, SC_CLI_INT, &n_prompt, "N", "tokens of a prompt (decode 128, prefill 256 and 2048, job 256)"},
-        {"tokens", 0, SC_CLI_INT, &n_tokens, "N", "job: tokens of a response (16)"},
-        {"layers", 0, SC_CLI_INT, &n_layers, "N", "job: layers of the random model (24)"},
-        {"head-scale", 0, SC_CLI_REAL, &head_scale, "S", "job: factor on all logits (1)"},
-        {"live", 0, SC_CLI_INT, &n_live, "N", "decode: sequences of a step (1, 8 and 50)"},
-        {"unshared", 0, SC_CLI_FLAG, &unshared, NULL, "decode: every sequence has its own copy of the prompt"},
+        {"rounds", 0, SC_CLI_INT, &s.rounds, "N", "rounds to take medians over (15; prefill 5, job 3)"},
+        {"clock", 0, SC_CLI_TEXT, &s.clock_name, "wall|cpu", "cpu: processor time, steadier on a busy machine (wall)"},
+        {"rows", 0, SC_CLI_INT, &s.rows, "N", "rows of logits (256)"},
+        {"vocabulary", 0, SC_CLI_INT, &s.vocabulary, "V", "logits per row (151936)"},
+        {"model", 0, SC_CLI_TEXT, &s.model, "DIR", "job: a model folder (default: random weights)"},
+        {"questions", 0, SC_CLI_INT, &s.questions, "N", "job: questions per round (16)"},
+        {"draws", 0, SC_CLI_INT, &s.draws, "M", "job, rows: draws per question or row (50)"},
+        {"prompt", 0, SC_CLI_INT, &s.prompt, "N", "tokens of a prompt (decode 128, prefill 256 and 2048, job 256)"},
+        {"tokens", 0, SC_CLI_INT, &s.tokens, "N", "job: tokens of a response (16)"},
+        {"layers", 0, SC_CLI_INT, &s.layers, "N", "job: layers of the random model (24)"},
+        {"head-scale", 0, SC_CLI_REAL, &s.head_scale, "S", "job: factor on all logits (1)"},
+        {"live", 0, SC_CLI_INT, &s.live, "N", "decode: sequences of a step (1, 8 and 50)"},
+        {"unshared", 0, SC_CLI_FLAG, &s.unshared, NULL, "decode: every sequence has its own copy of the prompt"},
     };
     const char **operands = sc_memory_alloc((size_t)argc, sizeof *operands, error);
     if (operands == NULL) {
@@ -231,82 +338,14 @@ semcal_status sc_cli_bench(int argc, char **argv, semcal_error *error)
     int n_operands = 0;
     semcal_status status = sc_cli_parse(&n_operands, operands, &help, &usage, options, sizeof options / sizeof *options,
                                         argc, argv, error);
-    if (status != SEMCAL_OK || help) {
+    if (status != SEMCAL_OK || help || (status = check_settings(&s, error)) != SEMCAL_OK) {
         goto done;
     }
-    if (n_rounds < 0 || n_rounds > 10000 || n_rows < 1 || n_rows > 1000000 || n_vocabulary < 1024 ||
-        n_vocabulary > 524288) {
-        status = sc_error_set(error, SEMCAL_E_CONFIG,
-                              "rounds 1 to 10000 (0: the default), rows 1 to 1000000, vocabulary 1024 to 524288");
-        goto done;
-    }
-    if (n_questions < 1 || n_questions > 100000 || n_draws < 1 || n_draws > 1000000 || n_prompt < 0 ||
-        n_prompt > 16384 || n_tokens < 1 || n_tokens > 16384 || n_layers < 1 || n_layers > 256 || !(head_scale > 0) ||
-        !(head_scale <= 1e6)) {
-        status = sc_error_set(error, SEMCAL_E_CONFIG,
-                              "questions 1 to 100000, draws 1 to 1000000, prompt and tokens 1 to 16384, layers 1 to "
-                              "256, head-scale above 0 and at most 1e6");
-        goto done;
-    }
-    if (n_live < 0 || n_live > 1024) {
-        status = sc_error_set(error, SEMCAL_E_CONFIG, "live 1 to 1024");
-        goto done;
-    }
-    if (strcmp(clock_name, "wall") != 0 && strcmp(clock_name, "cpu") != 0) {
-        status = sc_error_set(error, SEMCAL_E_CONFIG, "--clock: '%s' is neither wall nor cpu", clock_name);
-        goto done;
-    }
-    sc_device_options device_options = SC_DEVICE_OPTIONS_INIT;
-    device_options.selector = selector;
-    device_options.profile = profile || strcmp(operands[0], "decode") == 0 || strcmp(operands[0], "prefill") == 0;
     double began_s = 0;
-    bench.cpu_clock = strcmp(clock_name, "cpu") == 0;
-    bench.job = (sc_bench_job){model,
-                               (size_t)n_questions,
-                               (size_t)n_draws,
-                               n_prompt == 0 ? 256 : (size_t)n_prompt,
-                               (size_t)n_tokens,
-                               (size_t)n_layers,
-                               head_scale};
-    bench.n_rows = (size_t)n_rows;
-    bench.n_vocabulary = (size_t)n_vocabulary;
-    bench.n_prompt = (size_t)n_prompt;
-    bench.n_live = (size_t)n_live;
-    bench.unshared = unshared;
-    bool found = false;
-    for (size_t i = 0; status == SEMCAL_OK && i < sizeof suites / sizeof *suites; i++) {
-        if (strcmp(suites[i].what, operands[0]) != 0) {
-            continue;
-        }
-        found = true;
-        if (only != NULL && strcmp(suites[i].name, only) != 0) {
-            continue;
-        }
-        if (bench.device == NULL) {
-            status = sc_device_open(&bench.device, &device_options, error);
-            began_s = sc_clock_now_s();
-        }
-        bench.n_rounds = (size_t)(n_rounds > 0 ? n_rounds : suites[i].n_rounds);
-        if (status == SEMCAL_OK) {
-            status = suites[i].suite(&bench, error);
-        }
-    }
-    if (status == SEMCAL_OK && !found) {
-        status = sc_error_set(error, SEMCAL_E_CONFIG, "cannot measure '%s'; usage: semcal bench %s", operands[0],
-                              usage.operands);
-    }
-    if (status == SEMCAL_OK && bench.device == NULL) {
-        status = sc_error_set(error, SEMCAL_E_CONFIG, "--only %s: no such suite in '%s'", only, operands[0]);
-    }
-    const double profiled_s = profile ? sc_clock_now_s() - began_s : 0;
-    if (status == SEMCAL_OK && json) {
-        status = print_json(&bench, profiled_s, error);
-    } else if (status == SEMCAL_OK) {
-        print_text(&bench);
-        if (profile) {
-            printf("\n");
-            status = sc_cli_profile_print(bench.device, profiled_s, error);
-        }
+    apply(&bench, &s);
+    status = run_suites(&bench, &began_s, &s, operands[0], usage.operands, error);
+    if (status == SEMCAL_OK) {
+        status = print(&bench, &s, s.profile ? sc_clock_now_s() - began_s : 0, error);
     }
 done:
     if (n_operands != 1 || strcmp(operands[0], "tune") != 0) { /* which has just written a new file */
