@@ -156,6 +156,9 @@ __kernel void rope_store(__global float *qkv, __global float *keys, __global flo
 #define VECTORS (HEAD_PAD / 16)
 #define UNROLL __attribute__((opencl_unroll_hint))
 #define UNROLL_4 __attribute__((opencl_unroll_hint(4)))
+#ifdef __clang__
+#pragma clang diagnostic ignored "-Wpass-failed" /* heads so large that UNROLL_4 is not followed need no word about it */
+#endif
 #define CHUNK (SC_ATTENTION_PAGES * SC_PAGE)
 
 /* Heads, pages and vectors whose sums are in registers together: enough of them to keep the multipliers busy, few enough
