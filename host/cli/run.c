@@ -100,13 +100,12 @@ static semcal_status run_config(const sc_config *config, const char *config_text
             const double share = 1 - summary.device_busy_s / summary.wall_s;
             (void)snprintf(idle, sizeof idle, "device idle %.1f %% of it, ", share > 0 ? 100 * share : 0);
         }
-        double ratio = summary.forward_tokens > 0 ? (double)summary.draw_tokens / (double)summary.forward_tokens : 0;
         (void)snprintf(line, sizeof line,
                        "%zu of %zu cells done (%zu of them before), %llu questions in %.1f s, %s%llu tokens drawn with "
-                       "%llu run through models (%.2f draws per forward); results in %s",
+                       "%llu run through models, prompts and reference answers among them; results in %s",
                        summary.n_finished, summary.n_cells, summary.n_already, (unsigned long long)summary.n_questions,
                        summary.wall_s, idle, (unsigned long long)summary.draw_tokens,
-                       (unsigned long long)summary.forward_tokens, ratio, options->folder);
+                       (unsigned long long)summary.forward_tokens, options->folder);
         sc_terminal_line(&v.terminal, "", line);
     }
     return status;

@@ -60,7 +60,7 @@ static void put_bar(sc_report_text *out, double share, size_t width)
     }
 }
 
-static void put_cell(sc_report_text *out, const sc_run_state_cell *cell, size_t width, size_t bar)
+static void put_cell(sc_report_text *out, const sc_run_state_cell *cell, bool running, size_t width, size_t bar)
 {
     sc_terminal_cut(out, cell->cell->name, width);
     sc_report_put(out, " ");
@@ -77,7 +77,7 @@ static void put_cell(sc_report_text *out, const sc_run_state_cell *cell, size_t 
         sc_report_put(out, "  failed: ");
         sc_report_put_visible(out, cell->failure, 160);
     } else if (cell->committed > 0) {
-        sc_report_put(out, "  at work");
+        sc_report_put(out, running ? "  at work" : "  begun");
     }
     sc_report_put(out, "\n");
 }
@@ -124,7 +124,7 @@ static void put_view(sc_report_text *out, const sc_run_state *state, double per_
         first++;
     }
     for (size_t i = first; i < state->plan.n_cells && i < first + shown; i++) {
-        put_cell(out, &state->cells[i], width, bar);
+        put_cell(out, &state->cells[i], state->running, width, bar);
     }
     if (first + shown < state->plan.n_cells) {
         sc_report_put(out, "and %zu more\n", state->plan.n_cells - first - shown);

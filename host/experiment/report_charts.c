@@ -27,7 +27,7 @@ static bool has_pairs(const sc_report_cell *cell)
     "bias. "                                                                                                           \
     "The grey bar ends at what a calibrated model with as many questions and draws stays below in 95 % of cases, the " \
     "mark in it is its mean: a dot inside the bar shows no miscalibration, a blue one. On the right the "              \
-    "overconfidence."
+    "overconfidence: orange above 0, blue below, grey where its interval holds 0."
 
 static semcal_status chart_smece(sc_report_figures *figures, const sc_report_data *data, semcal_error *error)
 {

@@ -286,7 +286,7 @@ semcal_status sc_report_panels(sc_report_figures *figures, const sc_report_data 
          .reading = "If the model answers only the questions it is surest of, down to the coverage on the horizontal "
                     "axis, the orange line is the share of wrong answers among them; the dashed line is what its "
                     "confidence promises. The shaded area between them is miscalibration that a user of the confidence "
-                    "would feel. A falling line to the left means that confidence sorts well.",
+                    "would feel. A line that falls to the left means that confidence sorts well.",
          .x_label = "share answered",
          .y_label = "share wrong",
          .aspect = .8,

@@ -84,6 +84,7 @@ set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "gnuplot-nox | gnuplot, bash-completion")
 set(CPACK_DEBIAN_PACKAGE_SUGGESTS
     "python3-xarray, python3-h5netcdf, libjansson-dev, libyaml-dev, libpcre2-dev, libutf8proc-dev, libssl-dev, ocl-icd-opencl-dev, libhdf5-dev, libclblast-dev")
 set(CPACK_DEBIAN_PACKAGE_DESCRIPTION
-    "Draws many answers per question from a language model on an OpenCL device, collapses them into meanings, and
-measures how well the confidence in a meaning is calibrated. Program, library, header, kernels and documents.")
+    "Draws many answers per question from a language model on an OpenCL device,
+collapses them into meanings, and measures how well the confidence in a
+meaning is calibrated. Program, library, header, kernels and documents.")
 include(CPack)

@@ -42,6 +42,8 @@ for after in 0.3 0.2 0.1 0.4 0.05 0.6; do
 done
 [ $code -eq 130 ] || complain "Ctrl-C gave exit $code: $(tail -n 1 err.txt)"
 grep -q "everything finished is committed" err.txt || complain "Ctrl-C did not say what happened"
+"$semcal" watch --once stopped >out.txt 2>&1
+grep -q "^interrupted" out.txt && grep -qE ' (0/1500|[0-9]+/1500  begun)$' out.txt || complain "watch after Ctrl-C: $(cat out.txt)"
 "$semcal" run toy.yaml -o stopped >/dev/null 2>&1 || complain "going on after Ctrl-C failed"
 [ "$(digest stopped $cell)" = "$want" ] || complain "another content digest after Ctrl-C"
 echo "$kills kills"

@@ -20,6 +20,9 @@ package=$(ls "$work"/package/semcal_*.deb)
 for need in libhdf5 libjansson libyaml libpcre2 libutf8proc libssl libclblast ocl-icd pocl-opencl-icd; do
   dpkg-deb -f "$package" Depends | grep -q "$need" || complain "the package does not depend on $need"
 done
+if command -v lintian >/dev/null; then
+  lintian --allow-root "$package" >"$work/lintian" 2>&1 && ! grep -q '^[EW]:' "$work/lintian" || complain "lintian: $(cat "$work/lintian")"
+fi
 
 # The things a newcomer does first, in the root they are done in; $1 goes in front of every command.
 printf 'confidence,correct\n.9,1\n.8,1\n.7,0\n.4,0\n' >"$work/pairs.csv"
