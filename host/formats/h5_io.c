@@ -14,7 +14,7 @@ typedef struct selection {
     size_t n_elements;
 } selection;
 
-static void close_selection(const selection *s)
+static herr_t close_selection(const selection *s)
 {
     if (s->memory_space >= 0) {
         (void)H5Sclose(s->memory_space);
@@ -22,9 +22,18 @@ static void close_selection(const selection *s)
     if (s->file_space >= 0) {
         (void)H5Sclose(s->file_space);
     }
-    if (s->dataset >= 0) {
-        (void)H5Dclose(s->dataset);
+    return s->dataset >= 0 ? H5Dclose(s->dataset) : 0;
+}
+
+/* What was written may be in HDF5's cache until the dataset is closed. Where it cannot be stored then, it is lost, and
+ * closing the file later would not tell. */
+static semcal_status close_written(const selection *s, semcal_status status, sc_h5 *file, const char *path,
+                                   semcal_error *error)
+{
+    if (close_selection(s) < 0 && status == SEMCAL_OK) {
+        return sc_h5_fail(file, error, "cannot write '%s'", path);
     }
+    return status;
 }
 
 static semcal_status select_part(selection *s, sc_h5 *file, const char *path, const uint64_t *start,
@@ -95,7 +104,7 @@ semcal_status sc_h5_write(sc_h5 *file, const char *path, sc_h5_type type, const 
     if (status == SEMCAL_OK && s.n_elements > 0) {
         status = write_selected(file, path, type, &s, data, error);
     }
-    close_selection(&s);
+    status = close_written(&s, status, file, path, error);
     sc_h5_leave(&guard);
     return status;
 }
@@ -164,7 +173,7 @@ semcal_status sc_h5_read(sc_h5 *file, const char *path, sc_h5_type type, const u
             status = sc_h5_fail(file, error, "cannot read '%s'", path);
         }
     }
-    close_selection(&s);
+    (void)close_selection(&s);
     sc_h5_leave(&guard);
     return status;
 }
@@ -208,8 +217,8 @@ semcal_status sc_h5_append(sc_h5 *file, const char *path, sc_h5_type type, uint6
     if (space >= 0) {
         (void)H5Sclose(space);
     }
-    if (dataset >= 0) {
-        (void)H5Dclose(dataset);
+    if (dataset >= 0 && H5Dclose(dataset) < 0 && status == SEMCAL_OK) {
+        status = sc_h5_fail(file, error, "cannot append to '%s'", path);
     }
     if (status == SEMCAL_OK) {
         status = select_part(&s, file, path, start, count, error);
@@ -217,7 +226,7 @@ semcal_status sc_h5_append(sc_h5 *file, const char *path, sc_h5_type type, uint6
     if (status == SEMCAL_OK && s.n_elements > 0) {
         status = write_selected(file, path, type, &s, data, error);
     }
-    close_selection(&s);
+    status = close_written(&s, status, file, path, error);
     sc_h5_leave(&guard);
     return status;
 }

@@ -301,6 +301,41 @@ static void full_disk_is_one_clear_line(void **state)
     assert_int_equal(WEXITSTATUS(status), 0);
 }
 
+/* What HDF5 keeps until a dataset is closed is lost when there is no room then: the write must tell, as room may be
+ * there again when the file is closed. */
+static void cached_writes_do_not_get_lost(void **state)
+{
+    (void)state;
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        (void)signal(SIGXFSZ, SIG_IGN);
+        struct rlimit limit;
+        (void)getrlimit(RLIMIT_FSIZE, &limit);
+        const struct rlimit tight = {8000, limit.rlim_max};
+        const sc_h5_spec spec = {"x", SC_H5_F64, 1, {"row"}, 0, "", "1"};
+        static double x[4000];
+        semcal_error error = SEMCAL_ERROR_INIT, closing = SEMCAL_ERROR_INIT;
+        sc_h5 *file = NULL;
+        bool good = sc_h5_create(&file, path, &error) == SEMCAL_OK &&
+                    sc_h5_make_dimension(file, "row", 4000, false, &error) == SEMCAL_OK &&
+                    sc_h5_make_dataset(file, &spec, &error) == SEMCAL_OK;
+        (void)setrlimit(RLIMIT_FSIZE, &tight);
+        good = good && sc_h5_write(file, "x", SC_H5_F64, NULL, NULL, x, &error) == SEMCAL_E_DATA &&
+               strstr(error.message, "cannot write 'x': File too large") != NULL;
+        (void)setrlimit(RLIMIT_FSIZE, &limit);
+        (void)sc_h5_close(&file, &closing);
+        if (!good) {
+            fprintf(stderr, "%d %s; closing: %d\n", (int)error.status, error.message, (int)closing.status);
+        }
+        exit(good ? 0 : 1);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 static semcal_status write_in_thread(size_t i, unsigned thread, void *payload, semcal_error *error)
 {
     (void)thread;
@@ -333,6 +368,7 @@ int main(void)
         cmocka_unit_test(deleted_datasets_can_be_made_again),
         cmocka_unit_test(damage_is_noticed),
         cmocka_unit_test(full_disk_is_one_clear_line),
+        cmocka_unit_test(cached_writes_do_not_get_lost),
         cmocka_unit_test(threads_take_turns),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
