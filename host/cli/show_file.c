@@ -300,6 +300,19 @@ static bool ends_with(const char *path, const char *suffix)
     return n >= m && strcmp(path + n - m, suffix) == 0;
 }
 
+/* Whether a folder holds weights. */
+static bool is_model(const char *folder)
+{
+    static const char *const names[] = {"model.safetensors", "model.safetensors.index.json"};
+    bool is = false;
+    for (size_t i = 0; i < sizeof names / sizeof *names && !is; i++) {
+        char *path = sc_file_join(folder, names[i], NULL);
+        is = path != NULL && sc_file_exists(path);
+        free(path);
+    }
+    return is;
+}
+
 semcal_status sc_cli_show_file(const char *path, bool json, semcal_error *error)
 {
     json_t *found = NULL;
@@ -309,6 +322,12 @@ semcal_status sc_cli_show_file(const char *path, bool json, semcal_error *error)
         return sc_error_set(error, SEMCAL_E_DATA,
                             "%s: no such file; 'semcal show config' and 'semcal show devices' show "
                             "other things",
+                            path);
+    }
+    if (sc_file_is_folder(path) && !is_model(path)) {
+        return sc_error_set(error, SEMCAL_E_DATA,
+                            "%s: neither a run (there is no resolved.yaml in it) nor a model (no model.safetensors and "
+                            "no model.safetensors.index.json)",
                             path);
     }
     if (sc_file_is_folder(path) || ends_with(path, ".safetensors")) {

@@ -34,6 +34,12 @@ for block in blocks/*; do
   [ -s out.txt ] || complain "$(head -n 1 "$block") ...: prints nothing"
 done
 
+# what the quickstart is said to print is what results/quickstart keeps
+rows=$(grep -cE '^(base|instruct)\..*\.[0-9]' "$source_folder/README.md")
+[ "$rows" -ge 15 ] || complain "only $rows rows of the quickstart found in README.md"
+grep -E '^((base|instruct)\.|cell  ).*[a-z0-9]$' "$source_folder/README.md" | grep -vxFf "$source_folder/results/quickstart/table.txt" >out.txt &&
+  complain "not in results/quickstart/table.txt: $(cat out.txt)"
+
 # a run in its default folder, results/<name>, leaves a checkout clean; what is committed there is not in its way
 if git -C "$source_folder" rev-parse --git-dir >/dev/null 2>&1; then
   for place in .lock-1-of-1 analysis.h5 cells/a.h5 config.yaml log.jsonl mechanism/a.h5 report/index.html resolved.yaml; do

@@ -305,6 +305,7 @@ for path in glob.glob("newer/cells/*.h5"):
 PY
 expect 3 "format version 99, this program reads" "$semcal" report newer
 expect 3 "not a run folder" "$semcal" report .
+expect 3 "neither a run (there is no resolved.yaml in it) nor a model" "$semcal" show .
 expect 3 "not a run folder" "$semcal" watch nowhere
 expect 2 "--bootstrap" "$semcal" report hostile-run --bootstrap -1
 expect 3 "" "$semcal" report hostile-run -o hostile.yaml/x
