@@ -182,8 +182,6 @@ def compare(hidden, head, scale, logits):
 
 
 def record(options):
-    if not 1 <= options.overlap < options.window:
-        raise Refused(f"--overlap {options.overlap} must be from 1 to below --window {options.window}")
     if not options.text.is_file():
         raise Refused(f"{options.text}: no such file")
     tokenizer = transformers.AutoTokenizer.from_pretrained(options.tokenizer or options.model)
@@ -195,8 +193,11 @@ def record(options):
     if head is None:
         raise Refused("the model names no output embedding (get_output_embeddings)")
     context = getattr(model.config, "max_position_embeddings", None)
+    options.window = options.window or min(1024, context or 1024)
     if context and options.window > context:
         raise Refused(f"--window {options.window} is longer than the model's context of {context}")
+    if not 1 <= options.overlap < options.window:
+        raise Refused(f"--overlap {options.overlap} must be from 1 to below --window {options.window}")
     scale = check_head(head, model.config, options)
     wanted = TYPES[options.dtype][0] if options.dtype else None
     dtype = wanted or (model.dtype if model.dtype in (t for t, _ in TYPES.values()) else torch.float32)
@@ -288,7 +289,8 @@ def main():
     parser.add_argument("--tokenizer", help="of another folder or name than the model's")
     parser.add_argument("--field", default="text", help="field of a .jsonl line with the text (text)")
     parser.add_argument("--context", help="field with what is read before the text and not scored")
-    parser.add_argument("--window", type=int, default=1024, help="tokens the model reads at once (1024)")
+    parser.add_argument("--window", type=int, default=None,
+                        help="tokens the model reads at once (1024, or the model's context where that is shorter)")
     parser.add_argument("--overlap", type=int, default=1, help="tokens of a window that only give context (1)")
     parser.add_argument("--limit", type=int, default=0, help="use so many tokens of the text (all)")
     parser.add_argument("--batch", type=int, default=1, help="windows per forward pass (1)")

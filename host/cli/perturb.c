@@ -250,6 +250,9 @@ static semcal_status open_rows(request *q, sc_perturb_live **live, sc_perturb_re
         q->how.device = status == SEMCAL_OK ? sc_perturb_live_device(*live) : NULL;
         return status;
     }
+    if (strchr(q->files.logits, ':') == NULL && !sc_file_exists(q->files.logits)) {
+        return sc_error_set(error, SEMCAL_E_DATA, "%s: there is no such file or folder", q->files.logits);
+    }
     if (sc_perturb_record_is(q->files.logits)) {
         status = sc_perturb_record_open(record, q->files.logits, error);
         q->files.logits = record->rows;

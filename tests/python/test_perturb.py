@@ -240,6 +240,7 @@ def check_refusals(folder, data):
             short.write_bytes(content[:length])
             perturb(short, code=3, text=f"short_{name}")
     perturb(folder / "nothing.npy", code=3, text="no such file")
+    perturb(folder / "nothing", "--temperatures", "2", code=3, text="there is no such file or folder")
     (folder / "text.npy").write_text("this is text and nothing else")
     perturb(folder / "text.npy", code=3, text="text.npy")
 
