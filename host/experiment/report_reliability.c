@@ -292,7 +292,7 @@ static void put_numbers(sc_report_figure *figure, const sc_report_cell *cell, do
     if (s->calibration.n > 0) {
         (void)snprintf(line, sizeof line, "dotted: split estimator, smECE %s",
                        sc_report_share(t[0], s->calibration.smece));
-        sc_report_label(figure, x, at += 18, "left", "purple", 12, line);
+        sc_report_label(figure, x, at + 18, "left", "purple", 12, line);
     }
 }
 
