@@ -397,6 +397,9 @@ semcal_status sc_mechanism_run(bool *made, const sc_run_cell *run, const char *c
         }
         status = read_old(&there, &m.file, &m, m.path, error);
     }
+    if (status == SEMCAL_OK && there) {
+        sc_store_remove_folder(m.parts); /* of a run that ended between joining them and removing them */
+    }
     if (status == SEMCAL_OK && !there) {
         status = do_cell(&m, cell, error);
     }

@@ -52,6 +52,13 @@ for round in 1; do
 done
 [ $parts -ge 1 ] || complain "no kill of $kills came while the mechanism was made: the test tested nothing"
 
+# a kill between joining the parts and removing them leaves some behind: the next run removes them
+cp -r whole joined
+mkdir joined/mechanism/$cell.parts
+cp whole/mechanism/$cell.h5 joined/mechanism/$cell.parts/000003.h5
+"$semcal" run toy.yaml -o joined >/dev/null 2>err.txt || complain "parts left behind: $(tail -n 1 err.txt)"
+[ ! -e joined/mechanism/$cell.parts ] && [ "$(everything joined)" = "$want" ] || complain "parts left behind stay"
+
 # Ctrl-C and SIGTERM in the middle of it
 for signal in INT TERM; do
   rm -rf stopped
