@@ -40,7 +40,9 @@ for round in 1; do
     [ $code -eq 0 ] && break
     has=$(ls broken/mechanism/$cell.parts 2>/dev/null | grep -c 'h5$')
     if [ -d broken/mechanism/$cell.parts ]; then
-      [ "$has" -ge "$had" ] || complain "committed questions of the mechanism were lost: $had, then $has"
+      # fewer than before only when they are joined and on their way out
+      [ "$has" -ge "$had" ] || [ -e broken/mechanism/$cell.h5 ] ||
+        complain "committed questions of the mechanism were lost: $had, then $has"
       [ "$has" -gt 0 ] && parts=$((parts + 1))
       "$semcal" verify broken >out.txt 2>&1
       [ $? -eq 3 ] || complain "verify takes a mechanism that is not finished for good"
