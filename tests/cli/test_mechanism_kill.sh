@@ -33,7 +33,14 @@ for round in 1; do
     had=$(ls broken/mechanism/$cell.parts 2>/dev/null | grep -c 'h5$')
     "$semcal" run toy.yaml -o broken >/dev/null 2>err.txt &
     pid=$!
-    sleep "$(printf '%d.%03d' $((took_ms * (RANDOM % 60 + 20) / 100 / 1000)) $((took_ms * (RANDOM % 60 + 20) / 100 % 1000)))"
+    # some questions later, wherever the run is then
+    wanted=$((had + 1 + RANDOM % 6))
+    for _ in $(seq 1 3000); do
+      [ "$(ls broken/mechanism/$cell.parts 2>/dev/null | grep -c 'h5$')" -ge $wanted ] && break
+      kill -0 $pid 2>/dev/null || break
+      sleep 0.01
+    done
+    sleep 0.0$((RANDOM % 5))
     kill -9 $pid 2>/dev/null && kills=$((kills + 1))
     wait $pid 2>/dev/null
     code=$?
