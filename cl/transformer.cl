@@ -48,12 +48,12 @@ __kernel void embed(__global float *x, __global const int *token, __global const
     }
 }
 
-/* y [i] = x [index[i]] / rms * gain; `index` may be null: the same row. */
-__kernel void norm(__global float *y, __global const float *x, __global const float *gain, __global const int *index,
-                   const uint width, const float epsilon)
+/* y = x / rms * gain */
+__kernel void norm(__global float *y, __global const float *x, __global const float *gain, const uint width,
+                   const float epsilon)
 {
     const uint row = get_group_id(0);
-    __global const float *from = x + (size_t)(index ? (uint)index[row] : row) * width;
+    __global const float *from = x + (size_t)row * width;
     __global float *to = y + (size_t)row * width;
 #if LSZ > 1
     __local float part[LSZ];
@@ -148,6 +148,25 @@ __kernel void rope_store(__global float *qkv, __global float *keys, __global flo
     }
     for (uint i = get_local_id(0); i < KV_HEADS * HEAD; i += LSZ) {
         to_v[i / HEAD * (HEAD_PAD * SC_PAGE) + i % HEAD / 16 * (16 * SC_PAGE) + i % HEAD % 16] = v[i];
+    }
+}
+
+/* Row i of all that is to_..., is row index[i]: hidden states, queries (keys and values are in their pages), where it
+ * stands. Floor: 8 (width + HEADS HEAD) bytes of a row. */
+__kernel void keep(__global float *to_x, __global float *to_qkv, __global int *to_position, __global int *to_table,
+                   __global const float *x, __global const float *qkv, __global const int *position,
+                   __global const int *table, __global const int *index, const uint width)
+{
+    const uint row = get_group_id(0), from = (uint)index[row];
+    for (uint i = get_local_id(0); i < width; i += LSZ) {
+        to_x[(size_t)row * width + i] = x[(size_t)from * width + i];
+    }
+    for (uint i = get_local_id(0); i < HEADS * HEAD; i += LSZ) {
+        to_qkv[(size_t)row * QKV + i] = qkv[(size_t)from * QKV + i];
+    }
+    if (get_local_id(0) == 0) {
+        to_position[row] = position[from];
+        to_table[row] = table[from];
     }
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One forward pass: eight launches per layer (nine with head norms), all enqueued, none waited for. */
+/* One forward pass: eight launches per layer (nine with head norms; one more in the last layer where not every row has
+ * logits), all enqueued, none waited for. */
 #include "model/model_internal.h"
 
 #include "abi.h"
@@ -59,6 +60,12 @@ static semcal_status check(const sc_model *model, const sc_forward *f, size_t *n
                             f->n_outputs, model->max_rows, model->max_outputs);
     }
     *n_positions = 0;
+    for (size_t i = 0; i < f->n_outputs; i++) {
+        if (f->output[i] < 0 || (size_t)f->output[i] >= f->n_rows) {
+            return sc_error_set(error, SEMCAL_E_CONFIG, "forward: the logits of row %d of %zu are wanted",
+                                (int)f->output[i], f->n_rows);
+        }
+    }
     for (size_t i = 0; i < f->n_rows; i++) {
         if (f->token[i] < 0 || (size_t)f->token[i] >= model->config.n_vocabulary) {
             return sc_error_set(error, SEMCAL_E_DATA, "token %d is outside the model's vocabulary of %zu",
@@ -117,14 +124,20 @@ static semcal_status embed(sc_model *model, size_t n_rows, semcal_error *error)
     return status;
 }
 
-static semcal_status norm(sc_model *model, sc_buffer *gain, sc_buffer *index, size_t n_rows, semcal_error *error)
+/* Rows that go through (part of) a layer together. */
+typedef struct row_set {
+    size_t n;
+    sc_buffer *x, *qkv, *position, *table;
+    double n_attended; /* positions they attend to, for profiles */
+} row_set;
+
+static semcal_status norm(sc_model *model, const row_set *rows, sc_buffer *gain, semcal_error *error)
 {
-    sc_work work = SC_WORK_1D(n_rows, model->group_size);
-    work.bytes = 8.0 * (double)n_rows * (double)model->config.width;
+    sc_work work = SC_WORK_1D(rows->n, model->group_size);
+    work.bytes = 8.0 * (double)rows->n * (double)model->config.width;
     return sc_launch(model->norm, &work,
-                     SC_ARGS(SC_BUFFER_ARG(model->normed), SC_BUFFER_ARG(model->x), SC_BUFFER_ARG(gain),
-                             SC_BUFFER_ARG(index), SC_U32(u32(model->config.width)),
-                             SC_F32((float)model->config.norm_epsilon)),
+                     SC_ARGS(SC_BUFFER_ARG(model->normed), SC_BUFFER_ARG(rows->x), SC_BUFFER_ARG(gain),
+                             SC_U32(u32(model->config.width)), SC_F32((float)model->config.norm_epsilon)),
                      error);
 }
 
@@ -141,67 +154,96 @@ static size_t attention_tiles(const sc_model *model, size_t n_rows)
     return n < n_rows ? n : n_rows;
 }
 
-static semcal_status attend(sc_model *model, const struct sc_model_layer *layer, size_t n_rows, semcal_error *error)
-{
-    static const double log2_e = 1.44269504088896340736;
-    const sc_model_config *c = &model->config;
-    sc_work rows = SC_WORK_1D(n_rows, model->group_size);
-    rows.bytes = 8.0 * (double)n_rows * (double)((c->n_heads + 2 * c->n_kv_heads) * c->head_size);
-    semcal_status status = SEMCAL_OK;
-    if (layer->head_norms != NULL) {
-        status = sc_launch(
-            model->head_norm, &rows,
-            SC_ARGS(SC_BUFFER_ARG(model->qkv), SC_BUFFER_ARG(layer->head_norms), SC_F32((float)c->norm_epsilon)),
-            error);
-        if (status != SEMCAL_OK) {
-            return status;
-        }
-    }
-    status = sc_launch(model->rope_store, &rows,
-                       SC_ARGS(SC_BUFFER_ARG(model->qkv), SC_BUFFER_ARG(layer->keys), SC_BUFFER_ARG(layer->values),
-                               SC_BUFFER_ARG(model->position), SC_BUFFER_ARG(model->table), SC_BUFFER_ARG(model->pages),
-                               SC_BUFFER_ARG(model->angle)),
-                       error);
-    if (status != SEMCAL_OK) {
-        return status;
-    }
-    const size_t n_tiles = attention_tiles(model, n_rows);
-    sc_work heads = SC_WORK_1D(n_tiles * c->n_kv_heads, model->group_size);
-    /* scores and weighted values: two multiply-adds per head, place and position attended to */
-    heads.flops = 4.0 * model->n_attended * (double)(c->n_heads * c->head_size);
-    return sc_launch(model->attention, &heads,
-                     SC_ARGS(SC_BUFFER_ARG(model->mixed), SC_BUFFER_ARG(model->qkv), SC_BUFFER_ARG(layer->keys),
-                             SC_BUFFER_ARG(layer->values), SC_BUFFER_ARG(model->position), SC_BUFFER_ARG(model->table),
-                             SC_BUFFER_ARG(model->pages), SC_F32((float)(log2_e / sqrt((double)c->head_size))),
-                             SC_U32(u32(n_rows)), SC_U32(u32(n_tiles))),
-                     error);
-}
-
-static semcal_status run_layer(sc_model *model, const struct sc_model_layer *layer, size_t n_rows, semcal_error *error)
+/* Up to keys and values in their pages. */
+static semcal_status begin_layer(sc_model *model, const struct sc_model_layer *layer, const row_set *all,
+                                 semcal_error *error)
 {
     const sc_model_config *c = &model->config;
     const size_t qkv = (c->n_heads + 2 * c->n_kv_heads) * c->head_size;
-    semcal_status status;
-    if ((status = norm(model, layer->attention_norm, NULL, n_rows, error)) != SEMCAL_OK ||
-        (status = sc_gemm_run(model->gemm, model->qkv, qkv, SC_MODE_STORE, model->normed, layer->qkv, n_rows, error)) !=
-            SEMCAL_OK ||
-        (status = attend(model, layer, n_rows, error)) != SEMCAL_OK ||
-        (status = sc_gemm_run(model->gemm, model->x, c->width, SC_MODE_ADD, model->mixed, layer->o, n_rows, error)) !=
-            SEMCAL_OK ||
-        (status = norm(model, layer->mlp_norm, NULL, n_rows, error)) != SEMCAL_OK ||
-        (status = sc_gemm_run(model->gemm, model->activation, c->mlp_width, SC_MODE_SWIGLU, model->normed,
-                              layer->gate_up, n_rows, error)) != SEMCAL_OK) {
+    sc_work rows = SC_WORK_1D(all->n, model->group_size);
+    rows.bytes = 8.0 * (double)all->n * (double)qkv;
+    semcal_status status = norm(model, all, layer->attention_norm, error);
+    if (status == SEMCAL_OK) {
+        status = sc_gemm_run(model->gemm, all->qkv, qkv, SC_MODE_STORE, model->normed, layer->qkv, all->n, error);
+    }
+    if (status == SEMCAL_OK && layer->head_norms != NULL) {
+        status = sc_launch(
+            model->head_norm, &rows,
+            SC_ARGS(SC_BUFFER_ARG(all->qkv), SC_BUFFER_ARG(layer->head_norms), SC_F32((float)c->norm_epsilon)), error);
+    }
+    if (status != SEMCAL_OK) {
         return status;
     }
-    return sc_gemm_run(model->gemm, model->x, c->width, SC_MODE_ADD, model->activation, layer->down, n_rows, error);
+    return sc_launch(model->rope_store, &rows,
+                     SC_ARGS(SC_BUFFER_ARG(all->qkv), SC_BUFFER_ARG(layer->keys), SC_BUFFER_ARG(layer->values),
+                             SC_BUFFER_ARG(all->position), SC_BUFFER_ARG(all->table), SC_BUFFER_ARG(model->pages),
+                             SC_BUFFER_ARG(model->angle)),
+                     error);
+}
+
+static semcal_status attend(sc_model *model, const struct sc_model_layer *layer, const row_set *rows,
+                            semcal_error *error)
+{
+    static const double log2_e = 1.44269504088896340736;
+    const sc_model_config *c = &model->config;
+    const size_t n_tiles = attention_tiles(model, rows->n);
+    sc_work heads = SC_WORK_1D(n_tiles * c->n_kv_heads, model->group_size);
+    /* scores and weighted values: two multiply-adds per head, place and position attended to */
+    heads.flops = 4.0 * rows->n_attended * (double)(c->n_heads * c->head_size);
+    return sc_launch(model->attention, &heads,
+                     SC_ARGS(SC_BUFFER_ARG(model->mixed), SC_BUFFER_ARG(rows->qkv), SC_BUFFER_ARG(layer->keys),
+                             SC_BUFFER_ARG(layer->values), SC_BUFFER_ARG(rows->position), SC_BUFFER_ARG(rows->table),
+                             SC_BUFFER_ARG(model->pages), SC_F32((float)(log2_e / sqrt((double)c->head_size))),
+                             SC_U32(u32(rows->n)), SC_U32(u32(n_tiles))),
+                     error);
+}
+
+/* From attention on. */
+static semcal_status end_layer(sc_model *model, const struct sc_model_layer *layer, const row_set *rows,
+                               semcal_error *error)
+{
+    const sc_model_config *c = &model->config;
+    semcal_status status;
+    if ((status = attend(model, layer, rows, error)) != SEMCAL_OK ||
+        (status = sc_gemm_run(model->gemm, rows->x, c->width, SC_MODE_ADD, model->mixed, layer->o, rows->n, error)) !=
+            SEMCAL_OK ||
+        (status = norm(model, rows, layer->mlp_norm, error)) != SEMCAL_OK ||
+        (status = sc_gemm_run(model->gemm, model->activation, c->mlp_width, SC_MODE_SWIGLU, model->normed,
+                              layer->gate_up, rows->n, error)) != SEMCAL_OK) {
+        return status;
+    }
+    return sc_gemm_run(model->gemm, rows->x, c->width, SC_MODE_ADD, model->activation, layer->down, rows->n, error);
+}
+
+/* Of the last layer nothing but keys and values is read again of rows without logits: the others go on alone. */
+static semcal_status keep_wanted(row_set *rows, sc_model *model, const sc_forward *f, semcal_error *error)
+{
+    const sc_model_config *c = &model->config;
+    bool all = f->n_outputs == f->n_rows;
+    for (size_t i = 0; i < f->n_outputs && all; i++) {
+        all = (size_t)f->output[i] == i;
+    }
+    if (all) {
+        return SEMCAL_OK;
+    }
+    sc_work work = SC_WORK_1D(f->n_outputs, model->group_size);
+    work.bytes = 8.0 * (double)f->n_outputs * (double)(c->width + c->n_heads * c->head_size);
+    semcal_status status =
+        sc_launch(model->keep, &work,
+                  SC_ARGS(SC_BUFFER_ARG(model->kept_x), SC_BUFFER_ARG(model->kept_qkv),
+                          SC_BUFFER_ARG(model->kept_position), SC_BUFFER_ARG(model->kept_table), SC_BUFFER_ARG(rows->x),
+                          SC_BUFFER_ARG(rows->qkv), SC_BUFFER_ARG(rows->position), SC_BUFFER_ARG(rows->table),
+                          SC_BUFFER_ARG(model->output), SC_U32(u32(c->width))),
+                  error);
+    *rows = (row_set){f->n_outputs, model->kept_x, model->kept_qkv, model->kept_position, model->kept_table, 0};
+    for (size_t i = 0; i < f->n_outputs; i++) {
+        rows->n_attended += (double)f->position[f->output[i]] + 1;
+    }
+    return status;
 }
 
 semcal_status sc_model_forward(sc_model *model, const sc_forward *forward, semcal_error *error)
 {
-    model->n_attended = 0;
-    for (size_t i = 0; i < forward->n_rows; i++) {
-        model->n_attended += (double)forward->position[i] + 1;
-    }
     size_t n_positions = 0;
     semcal_status status = check(model, forward, &n_positions, error);
     if (status != SEMCAL_OK || forward->n_rows == 0) {
@@ -212,20 +254,31 @@ semcal_status sc_model_forward(sc_model *model, const sc_forward *forward, semca
         (status = embed(model, forward->n_rows, error)) != SEMCAL_OK) {
         return status;
     }
-    for (size_t i = 0; i < model->config.n_layers; i++) {
-        status = run_layer(model, &model->layers[i], forward->n_rows, error);
+    row_set rows = {forward->n_rows, model->x, model->qkv, model->position, model->table, 0};
+    for (size_t i = 0; i < forward->n_rows; i++) {
+        rows.n_attended += (double)forward->position[i] + 1;
+    }
+    const size_t n_layers = model->config.n_layers;
+    for (size_t i = 0; i < n_layers; i++) {
+        status = begin_layer(model, &model->layers[i], &rows, error);
+        if (i + 1 == n_layers && status == SEMCAL_OK) {
+            if (forward->n_outputs == 0) {
+                return SEMCAL_OK;
+            }
+            status = keep_wanted(&rows, model, forward, error);
+        }
+        if (status == SEMCAL_OK) {
+            status = end_layer(model, &model->layers[i], &rows, error);
+        }
         if (status != SEMCAL_OK) {
             sc_error_where(error, "layer %zu", i);
             return status;
         }
     }
-    if (forward->n_outputs == 0) {
-        return SEMCAL_OK;
-    }
-    status = norm(model, model->final_norm, model->output, forward->n_outputs, error);
+    status = norm(model, &rows, model->final_norm, error);
     return status != SEMCAL_OK ? status
                                : sc_gemm_run(model->gemm, model->logits, model->config.n_vocabulary, SC_MODE_STORE,
-                                             model->normed, model->head, forward->n_outputs, error);
+                                             model->normed, model->head, rows.n, error);
 }
 
 sc_buffer *sc_model_logits(const sc_model *model)

@@ -255,6 +255,7 @@ static semcal_status build_kernels(sc_model *model, semcal_error *error)
         (status = sc_kernel_get(&model->norm, program, "norm", error)) != SEMCAL_OK ||
         (status = sc_kernel_get(&model->head_norm, program, "head_norm", error)) != SEMCAL_OK ||
         (status = sc_kernel_get(&model->rope_store, program, "rope_store", error)) != SEMCAL_OK ||
+        (status = sc_kernel_get(&model->keep, program, "keep", error)) != SEMCAL_OK ||
         (status = sc_kernel_get(&model->attention, program, "attention", error)) != SEMCAL_OK) {
         return status;
     }
@@ -295,7 +296,8 @@ static uint64_t memory_left(const sc_model *model)
 static semcal_status try_activations(sc_model *model, semcal_error *error)
 {
     const sc_model_config *c = &model->config;
-    const size_t q = c->n_heads * c->head_size, kv = c->n_kv_heads * c->head_size, rows = model->max_rows;
+    const size_t q = c->n_heads * c->head_size, kv = c->n_kv_heads * c->head_size, rows = model->max_rows,
+                 outputs = model->max_outputs;
     const struct {
         sc_buffer **buffer;
         size_t elements;
@@ -305,11 +307,15 @@ static semcal_status try_activations(sc_model *model, semcal_error *error)
                   {&model->qkv, rows * (q + 2 * kv), "queries, keys, values"},
                   {&model->mixed, rows * q, "attention output"},
                   {&model->activation, rows * c->mlp_width, "activations"},
-                  {&model->logits, model->max_outputs * c->n_vocabulary, "logits"},
+                  {&model->logits, outputs * c->n_vocabulary, "logits"},
                   {&model->token, rows, "tokens"},
                   {&model->position, rows, "positions"},
                   {&model->table, rows, "page tables"},
-                  {&model->output, rows, "output rows"}};
+                  {&model->output, rows, "output rows"},
+                  {&model->kept_x, outputs * c->width, "hidden states of the last layer"},
+                  {&model->kept_qkv, outputs * (q + 2 * kv), "queries of the last layer"},
+                  {&model->kept_position, outputs, "positions"},
+                  {&model->kept_table, outputs, "page tables"}};
     enum { N = sizeof wanted / sizeof *wanted };
     uint64_t bytes = 0;
     for (size_t i = 0; i < N; i++) {
@@ -501,9 +507,10 @@ void sc_model_close(sc_model *model)
         sc_matrix_free(model->head);
     }
     sc_matrix_free(model->embedding);
-    sc_buffer *const buffers[] = {model->final_norm, model->angle,      model->x,      model->normed, model->qkv,
-                                  model->mixed,      model->activation, model->logits, model->token,  model->position,
-                                  model->table,      model->output,     model->pages};
+    sc_buffer *const buffers[] = {
+        model->final_norm, model->angle,  model->x,        model->normed,        model->qkv,       model->mixed,
+        model->activation, model->logits, model->token,    model->position,      model->table,     model->output,
+        model->pages,      model->kept_x, model->kept_qkv, model->kept_position, model->kept_table};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) {
         sc_buffer_free(buffers[i]);
     }

@@ -194,6 +194,63 @@ static void work_groups(void **state)
     check_shape(14, 2, 24, 32);
 }
 
+/* Bytes told for the norms and operations told for attention since the last time. */
+static void counted(double *norm_rows, double *attended, sc_device *counting, size_t width, size_t places)
+{
+    sc_profile_row *rows = NULL;
+    size_t n = 0;
+    *norm_rows = *attended = 0;
+    check_ok(sc_device_finish(counting, &error), error);
+    check_ok(sc_device_profile(&rows, &n, counting, &error), error);
+    for (size_t i = 0; i < n; i++) {
+        *norm_rows += strcmp(rows[i].kernel, "norm") == 0 ? rows[i].bytes / 8 / (double)width : 0;
+        *attended += strcmp(rows[i].kernel, "attention") == 0 ? rows[i].flops / 4 / (double)places : 0;
+    }
+    free(rows);
+    sc_device_profile_reset(counting);
+}
+
+/* Of the last layer only rows with logits go on behind keys and values. */
+static void last_layer_runs_wanted_rows(void **state)
+{
+    (void)state;
+    static batch b;
+    static float logits[NODES * V];
+    sc_device *const usual = device;
+    sc_device_options options = SC_DEVICE_OPTIONS_INIT;
+    options.profile = true;
+    check_ok(sc_device_open(&device, &options, &error), error);
+    sc_model *model = open_shape(4, 2, 16, 0);
+    const size_t width = sc_model_shape(model)->width, places = 4 * 16, n = 40;
+    const double pairs = (double)n * (double)(n + 1) / 2; /* of a position and one it attends to */
+    double norm_rows, attended;
+    list_pages(&b, 0);
+    for (size_t t = 0; t < n; t++) {
+        add_row(&b, 0, t, t == 9 || t == 30 || t + 1 == n);
+    }
+    run(&b, model, logits);
+    counted(&norm_rows, &attended, device, width, places);
+    assert_true(norm_rows == 3 * (double)n + 3 + 3); /* two of layer 0, one of layer 1; its other one, the final one */
+    assert_true(attended == pairs + 10 + 31 + (double)n);
+    for (size_t t = 0; t < n; t++) {
+        add_row(&b, 0, t, false);
+    }
+    run(&b, model, NULL);
+    counted(&norm_rows, &attended, device, width, places);
+    assert_true(norm_rows == 3 * (double)n);
+    assert_true(attended == pairs);
+    for (size_t t = 0; t < 20; t++) {
+        add_row(&b, 0, t, true);
+    }
+    run(&b, model, logits);
+    counted(&norm_rows, &attended, device, width, places);
+    assert_true(norm_rows == 5 * 20);
+    assert_true(attended == 2 * 210);
+    sc_model_close(model);
+    sc_device_close(device);
+    device = usual;
+}
+
 int main(void)
 {
     if (sc_device_open(&device, NULL, &error) != SEMCAL_OK) {
@@ -201,8 +258,9 @@ int main(void)
         return 77;
     }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_head_each),     cmocka_unit_test(groups_of_seven), cmocka_unit_test(groups_of_eight),
-        cmocka_unit_test(many_heads_on_one), cmocka_unit_test(work_groups),
+        cmocka_unit_test(one_head_each),   cmocka_unit_test(groups_of_seven),
+        cmocka_unit_test(groups_of_eight), cmocka_unit_test(many_heads_on_one),
+        cmocka_unit_test(work_groups),     cmocka_unit_test(last_layer_runs_wanted_rows),
     };
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
     sc_device_close(device);
