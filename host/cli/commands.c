@@ -22,6 +22,7 @@
     X(score, "log-probabilities of given texts under a model")                                                         \
     X(tokenize, "token ids of texts, and texts of token ids")                                                          \
     X(perturb, "log-losses of recorded logits after temperatures, tilts and biases")                                   \
+    X(tilt, "draws from a law tilted by its own confidence, token by token")                                           \
     X(show, "devices, the keys of a configuration, what is in a file")                                                 \
     X(bench, "achieved rates against the measured ceiling of the device")                                              \
     X(version, "the version and the commit it was built from")

@@ -18,7 +18,7 @@ typedef struct sc_collapse_cell_options {
     unsigned n_splits; /* halvings behind the split estimator; 0: the standard number */
 } sc_collapse_cell_options;
 
-/* What deserves a warning; see METHOD notes in THEORY.md on reading confidences. */
+/* What deserves a warning; THEORY.md tells how to read confidences. */
 typedef struct sc_collapse_cell_summary {
     uint64_t n_questions;
     uint64_t n_without_reference; /* questions none of whose answers has a class under this kind */

@@ -9,8 +9,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-static semcal_status add_node(sc_tilt *tilt, size_t *capacity, int32_t *at, int32_t token, double logprob,
-                              semcal_error *error)
+static semcal_status add_node(sc_tilt *tilt, size_t *capacity, int32_t *at, int32_t token, semcal_error *error)
 {
     semcal_status status = sc_memory_grow(&tilt->nodes, capacity, tilt->n_nodes + 1, sizeof *tilt->nodes, error);
     if (status != SEMCAL_OK) {
@@ -18,7 +17,7 @@ static semcal_status add_node(sc_tilt *tilt, size_t *capacity, int32_t *at, int3
     }
     int32_t parent = *at, place = (int32_t)tilt->n_nodes++;
     sc_tilt_node *node = &tilt->nodes[place];
-    *node = (sc_tilt_node){parent, token, -1, -1, -1, 0, logprob};
+    *node = (sc_tilt_node){parent, token, -1, -1, -1, 0, 0};
     if (parent >= 0) {
         node->depth = tilt->nodes[parent].depth + 1;
         node->next_sibling = tilt->nodes[parent].first_child;
@@ -42,20 +41,19 @@ static semcal_status build(sc_tilt *tilt, const sc_enumeration *e, semcal_error 
         }
     }
     if (status == SEMCAL_OK) {
-        status = add_node(tilt, &capacity, &root, -1, 0, error);
+        status = add_node(tilt, &capacity, &root, -1, error);
     }
     for (size_t i = 1; i < e->n_prefixes && status == SEMCAL_OK; i++) {
         const sc_enumerated_prefix *p = &e->prefixes[i];
         if (needed[i]) {
             node[i] = node[p->parent];
-            status = add_node(tilt, &capacity, &node[i], p->token, p->logprob - e->prefixes[p->parent].logprob, error);
+            status = add_node(tilt, &capacity, &node[i], p->token, error);
         }
     }
     for (size_t i = 0; i < e->n_responses && status == SEMCAL_OK; i++) {
         const sc_enumerated *r = &e->responses[i];
         tilt->response_node[i] = node[r->parent];
-        status = add_node(tilt, &capacity, &tilt->response_node[i], r->tokens[r->n_tokens - 1],
-                          r->logprob - e->prefixes[r->parent].logprob, error);
+        status = add_node(tilt, &capacity, &tilt->response_node[i], r->tokens[r->n_tokens - 1], error);
         if (status == SEMCAL_OK) {
             tilt->nodes[tilt->response_node[i]].response = (int32_t)i;
         }
@@ -65,7 +63,8 @@ static semcal_status build(sc_tilt *tilt, const sc_enumeration *e, semcal_error 
     return status;
 }
 
-/* g by summing masses from the leaves up: children lie behind their parents. */
+/* g by summing masses from the leaves up: children lie behind their parents. A token's probability is the ratio of the
+ * masses of its two prefixes, which is the model's own where nothing is unexplored. */
 static semcal_status fill_g(sc_tilt *tilt, const sc_enumeration *e, semcal_error *error)
 {
     size_t k = tilt->n_classes;
@@ -81,15 +80,20 @@ static semcal_status fill_g(sc_tilt *tilt, const sc_enumeration *e, semcal_error
             tilt->g[(size_t)tilt->nodes[i].parent * k + j] += tilt->g[i * k + j];
         }
     }
-    for (size_t i = 0; i < tilt->n_nodes; i++) {
-        double total = 0;
-        for (size_t j = 0; j < k; j++) {
-            total += tilt->g[i * k + j];
-        }
-        for (size_t j = 0; j < k && total > 0; j++) {
-            tilt->g[i * k + j] /= total;
-        }
+    double *mass = sc_memory_alloc(tilt->n_nodes, sizeof *mass, error);
+    if (mass == NULL) {
+        return SEMCAL_E_MEMORY;
     }
+    for (size_t i = 0; i < tilt->n_nodes; i++) {
+        for (size_t j = 0; j < k; j++) {
+            mass[i] += tilt->g[i * k + j];
+        }
+        for (size_t j = 0; j < k && mass[i] > 0; j++) {
+            tilt->g[i * k + j] /= mass[i];
+        }
+        tilt->nodes[i].logprob = i > 0 ? log(mass[i] / mass[tilt->nodes[i].parent]) : 0;
+    }
+    free(mass);
     return SEMCAL_OK;
 }
 

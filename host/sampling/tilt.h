@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The tilted law of responses as a sampler (METHOD: perturbations; the paper's theorem 9).
+ * The tilted law of responses as a sampler; the paper's theorem 9.
  *
  * Tilting the law p of whole responses by the class of the response,
  *     (p * w)(z) = p(z) e^{tau[B(z)]} / sum_k e^{tau[k]} pi(k),
@@ -10,8 +10,10 @@
  * sigmoid(logit c + tau).
  *
  * Exact g needs every response, so a tilt is made from a finished enumeration: a prefix tree with the classes' masses
- * at every node. Its g may be replaced by estimates (forks, sampling/fork.h); the sampler then takes the next token in
- * proportion to p G over the possible tokens, and sc_tilt_law gives the law it really draws from.
+ * at every node. Where some mass u stays unexplored, p is the model's law given that the response was found, which
+ * differs from the model's by u at most (in total variation); all of the above holds for it without error. Its g may be
+ * replaced by estimates (forks, sampling/fork.h); the sampler then takes the next token in proportion to p G over the
+ * possible tokens, and sc_tilt_law gives the law it really draws from.
  */
 #ifndef SC_SAMPLING_TILT_H
 #define SC_SAMPLING_TILT_H
@@ -23,7 +25,7 @@ typedef struct sc_tilt_node {
     int32_t first_child, next_sibling; /* -1: none */
     int32_t response;                  /* index in the enumeration where one ends here, else -1 */
     uint32_t depth;
-    double logprob; /* of the token given its prefix; 0 at the prompt */
+    double logprob; /* of the token given its prefix and that a response found follows; 0 at the prompt */
 } sc_tilt_node;
 
 typedef struct sc_tilt {

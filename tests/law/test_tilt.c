@@ -258,6 +258,45 @@ static void unfinished_enumerations_are_refused(void **state)
     close_world(&w);
 }
 
+/* A tenth of the mass unexplored: the tilt is one of the law given what was found, still without error. */
+static void unexplored_mass_conditions_the_law(void **state)
+{
+    (void)state;
+    world w;
+    open_world(&w, "law: alfa=.6 bravo=.3 charlie=.1 fillers=2 decide=first");
+    semcal_error error = SEMCAL_ERROR_INIT;
+    sc_enumerate_options options = SC_ENUMERATE_OPTIONS_INIT;
+    options.epsilon = .1;
+    sc_enumeration part;
+    check_ok(sc_enumerate(&part, w.source, &options, w.prompt, w.n_prompt, 0, &error), error);
+    assert_true(part.unexplored > 1e-3 && part.unexplored <= .1);
+    int32_t *classes = calloc(part.n_responses, sizeof *classes);
+    double *logprob = calloc(part.n_responses, sizeof *logprob), worst, found = 0, inside = 0, mass = 0;
+    for (size_t i = 0; i < part.n_responses; i++) {
+        classes[i] = class_of(part.responses[i].text);
+        found += exp(part.responses[i].logprob);
+        inside += classes[i] == 1 ? exp(part.responses[i].logprob) : 0;
+    }
+    sc_tilt tilt;
+    check_ok(sc_tilt_make(&tilt, &part, classes, 3, .1, &error), error);
+    const double none[3] = {0, 0, 0}, second[3] = {0, 1.5, 0};
+    sc_tilt_law(logprob, &worst, &tilt, none);
+    for (size_t i = 0; i < part.n_responses; i++) {
+        check_close(logprob[i], part.responses[i].logprob - log(found), 1e-12);
+    }
+    sc_tilt_law(logprob, &worst, &tilt, second);
+    check_close(worst, 0, 1e-12);
+    for (size_t i = 0; i < part.n_responses; i++) {
+        mass += classes[i] == 1 ? exp(logprob[i]) : 0;
+    }
+    check_close(mass, sc_sigmoid(sc_logit(inside / found) + 1.5), 1e-12);
+    sc_tilt_free(&tilt);
+    sc_enumeration_free(&part);
+    free(classes);
+    free(logprob);
+    close_world(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -266,6 +305,7 @@ int main(void)
         cmocka_unit_test(draws_follow_the_law),
         cmocka_unit_test(fork_estimates_show_their_error),
         cmocka_unit_test(unfinished_enumerations_are_refused),
+        cmocka_unit_test(unexplored_mass_conditions_the_law),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
