@@ -155,7 +155,7 @@ static json_t *number(double value)
 static semcal_status print_json(const sc_bench *bench, double profiled_s, semcal_error *error)
 {
     json_t *profile = NULL;
-    if (profiled_s > 0 && sc_cli_profile_json(&profile, bench->device, profiled_s, error) != SEMCAL_OK) {
+    if (profiled_s > 0 && sc_cli_profile_json(&profile, bench->device, profiled_s, NULL, error) != SEMCAL_OK) {
         return error->status;
     }
     const sc_device_info *facts = sc_device_facts(bench->device);
@@ -281,7 +281,7 @@ static semcal_status print(const sc_bench *bench, const settings *s, double prof
         return SEMCAL_OK;
     }
     printf("\n");
-    return sc_cli_profile_print(bench->device, profiled_s, error);
+    return sc_cli_profile_print(bench->device, profiled_s, NULL, error);
 }
 
 semcal_status sc_cli_bench(int argc, char **argv, semcal_error *error)

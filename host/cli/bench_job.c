@@ -197,7 +197,7 @@ static semcal_status open_source(job *j, sc_device *device, semcal_error *error)
                                ? sc_source_model_open(&j->source.inner, j->options->model, device, &options, error)
                                : sc_source_model_open_random(&j->source.inner, &config, device, &options, error);
     if (status == SEMCAL_OK) {
-        j->source.base = (sc_source){&timed_functions, j->source.inner->facts, SC_SOURCE_NONE};
+        j->source.base = (sc_source){&timed_functions, j->source.inner->facts, SC_SOURCE_NONE, NULL};
     }
     return status;
 }

@@ -21,7 +21,49 @@ static void print_number(double value, int width, int digits)
     }
 }
 
-semcal_status sc_cli_profile_print(sc_device *device, double wall_s, semcal_error *error)
+static const struct {
+    const char *name, *what;
+} phases[SC_N_PHASES] = {
+    [SC_PHASE_REST] = {"rest", "reading data, plans, logs, progress"},
+    [SC_PHASE_OPEN] = {"opening", "devices and models opened, kernels compiled"},
+    [SC_PHASE_TEXT] = {"text", "prompts built and tokenized, responses decoded and cut"},
+    [SC_PHASE_TREE] = {"trees", "prefix trees, pages, enumerations, laws from sums"},
+    [SC_PHASE_COLLAPSE] = {"collapse", "responses read back, classified, estimates stored"},
+    [SC_PHASE_STORE] = {"store", "HDF5: handing over, waiting for the writer, joining"},
+    [SC_PHASE_LAUNCH] = {"launching", "work handed to the device"},
+    [SC_PHASE_WAIT] = {"waiting", "for the device"},
+};
+
+static void print_host(const sc_cli_host_profile *host)
+{
+    const double *s = host->phases->seconds, off = s[SC_PHASE_TEXT] + s[SC_PHASE_COLLAPSE] + s[SC_PHASE_STORE];
+    double sum = 0;
+    for (size_t i = 0; i < SC_N_PHASES; i++) {
+        sum += s[i];
+    }
+    printf("%-18s %10s %7s\n", "host", "s", "share");
+    for (size_t i = 1; i <= SC_N_PHASES; i++) { /* the rest last */
+        const size_t k = i % SC_N_PHASES;
+        printf("%-18s %10.3f %6.1f%%  %s\n", phases[k].name, s[k], 100 * s[k] / sum, phases[k].what);
+    }
+    printf("text, collapse and store: %.2f %% of %.3f s; the store's writer thread worked %.3f s beside it\n",
+           100 * off / sum, sum, host->writer_s);
+}
+
+static json_t *host_json(const sc_cli_host_profile *host)
+{
+    json_t *object = json_object();
+    for (size_t i = 0; host != NULL && i < SC_N_PHASES; i++) {
+        (void)json_object_set_new(object, phases[i].name, json_real(host->phases->seconds[i]));
+    }
+    if (host != NULL) {
+        (void)json_object_set_new(object, "writer", json_real(host->writer_s));
+    }
+    return object;
+}
+
+semcal_status sc_cli_profile_print(sc_device *device, double wall_s, const sc_cli_host_profile *host,
+                                   semcal_error *error)
 {
     sc_profile_row *rows = NULL;
     size_t n = 0;
@@ -53,10 +95,14 @@ semcal_status sc_cli_profile_print(sc_device *device, double wall_s, semcal_erro
     }
     printf("of floor: time that the bytes or operations told for a launch need at the ceilings, over its own time\n");
     free(rows);
+    if (host != NULL) {
+        print_host(host);
+    }
     return SEMCAL_OK;
 }
 
-semcal_status sc_cli_profile_json(json_t **object, sc_device *device, double wall_s, semcal_error *error)
+semcal_status sc_cli_profile_json(json_t **object, sc_device *device, double wall_s, const sc_cli_host_profile *host,
+                                  semcal_error *error)
 {
     sc_profile_row *rows = NULL;
     size_t n = 0;
@@ -79,9 +125,9 @@ semcal_status sc_cli_profile_json(json_t **object, sc_device *device, double wal
                                                        "bytes", r->bytes, "flops", r->flops, "of_floor", of_floor));
     }
     free(rows);
-    *object = json_pack("{s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:o}", "device", sc_device_facts(device)->name, "driver",
-                        sc_device_facts(device)->driver, "wall_s", wall_s, "busy_s", sc_device_busy_s(device), "idle",
-                        idle_share(device, wall_s), "read_bytes_per_s", most.bytes_per_s, "flops_per_s",
-                        most.flops_per_s, "kernels", kernels);
+    *object = json_pack("{s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:o, s:o}", "device", sc_device_facts(device)->name,
+                        "driver", sc_device_facts(device)->driver, "wall_s", wall_s, "busy_s", sc_device_busy_s(device),
+                        "idle", idle_share(device, wall_s), "read_bytes_per_s", most.bytes_per_s, "flops_per_s",
+                        most.flops_per_s, "kernels", kernels, "host", host_json(host));
     return *object == NULL ? sc_error_set(error, SEMCAL_E_MEMORY, "out of memory") : SEMCAL_OK;
 }

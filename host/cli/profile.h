@@ -3,14 +3,23 @@
 #ifndef SC_CLI_PROFILE_H
 #define SC_CLI_PROFILE_H
 
+#include "base/phases.h"
 #include "device/device.h"
 
 #include <jansson.h>
 
+/* The host's side of it. */
+typedef struct sc_cli_host_profile {
+    const sc_phases *phases; /* of the thread that used the device */
+    double writer_s;         /* worked by the store's writer thread beside it */
+} sc_cli_host_profile;
+
 /* The device was opened with `profile`; `wall_s` is the time all of it took. Both print what has happened up to the
- * last wait for the device. */
-semcal_status sc_cli_profile_print(sc_device *device, double wall_s, semcal_error *error);
-/* A new object: device, wall_s, idle, ceilings and a list of kernels. */
-semcal_status sc_cli_profile_json(json_t **object, sc_device *device, double wall_s, semcal_error *error);
+ * last wait for the device. `host` may be NULL. */
+semcal_status sc_cli_profile_print(sc_device *device, double wall_s, const sc_cli_host_profile *host,
+                                   semcal_error *error);
+/* A new object: device, wall_s, idle, ceilings, a list of kernels, and "host" with seconds by phase. */
+semcal_status sc_cli_profile_json(json_t **object, sc_device *device, double wall_s, const sc_cli_host_profile *host,
+                                  semcal_error *error);
 
 #endif

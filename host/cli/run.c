@@ -2,7 +2,6 @@
 #include "cli/cli.h"
 #include "cli/profile.h"
 
-#include "base/clock.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "cli/shard.h"
@@ -32,7 +31,7 @@ static void on_signal(int number)
 typedef struct view {
     sc_terminal terminal;
     bool json;
-    double began_s;
+
 } view;
 
 static bool stopped(void *payload)
@@ -53,14 +52,14 @@ static void show_line(sc_log_level level, const char *line, void *payload)
     sc_terminal_line(&v->terminal, sc_log_level_name(level), line);
 }
 
-static void show_profile(sc_device *device, void *payload)
+static void show_profile(sc_device *device, const sc_run_summary *summary, void *payload)
 {
     const view *v = payload;
-    const double wall_s = sc_clock_now_s() - v->began_s;
+    const sc_cli_host_profile host = {&summary->phases, summary->writer_s};
     semcal_error error = SEMCAL_ERROR_INIT;
     json_t *object = NULL;
-    semcal_status status =
-        v->json ? sc_cli_profile_json(&object, device, wall_s, &error) : sc_cli_profile_print(device, wall_s, &error);
+    semcal_status status = v->json ? sc_cli_profile_json(&object, device, summary->wall_s, &host, &error)
+                                   : sc_cli_profile_print(device, summary->wall_s, &host, &error);
     char *text = object != NULL ? json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(6)) : NULL;
     if (text != NULL) {
         puts(text);
@@ -74,7 +73,7 @@ static void show_profile(sc_device *device, void *payload)
 static semcal_status run_config(const sc_config *config, const char *config_text, sc_run_options *options, bool profile,
                                 bool json, semcal_error *error)
 {
-    view v = {.json = json, .began_s = sc_clock_now_s()};
+    view v = {.json = json};
     sc_terminal_init(&v.terminal);
     struct sigaction action, old_int, old_term;
     memset(&action, 0, sizeof action);
@@ -131,7 +130,8 @@ semcal_status sc_cli_run(int argc, char **argv, semcal_error *error)
         {"device", 0, SC_CLI_TEXT, &options.device, "P:D|NAME", "OpenCL device (see 'semcal show devices')"},
         {"shard", 0, SC_CLI_TEXT, &shard, "I/N|auto", "do shard I of N only; auto: from the batch system's variables"},
         {"fresh", 0, SC_CLI_FLAG, &options.fresh, NULL, "forget what the folder holds and start again"},
-        {"profile", 0, SC_CLI_FLAG, &profile, NULL, "print the device time of every kernel against its floor"},
+        {"profile", 0, SC_CLI_FLAG, &profile, NULL,
+         "print where device and host time went, kernels against their floor"},
         {"json", 0, SC_CLI_FLAG, &json, NULL, "print the profile as JSON"},
     };
     const char *operands[64];

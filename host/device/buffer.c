@@ -225,12 +225,18 @@ static semcal_status waited(const sc_buffer *buffer, semcal_status status, semca
 
 semcal_status sc_buffer_write(sc_buffer *buffer, uint64_t offset, const void *data, uint64_t bytes, semcal_error *error)
 {
-    return waited(buffer, do_write(buffer, offset, data, bytes, CL_TRUE, error), error);
+    const sc_phase before = sc_phases_enter(buffer->device->phases, SC_PHASE_WAIT);
+    semcal_status status = waited(buffer, do_write(buffer, offset, data, bytes, CL_TRUE, error), error);
+    (void)sc_phases_enter(buffer->device->phases, before);
+    return status;
 }
 
 semcal_status sc_buffer_read(sc_buffer *buffer, uint64_t offset, void *data, uint64_t bytes, semcal_error *error)
 {
-    return waited(buffer, do_read(buffer, offset, data, bytes, CL_TRUE, error), error);
+    const sc_phase before = sc_phases_enter(buffer->device->phases, SC_PHASE_WAIT);
+    semcal_status status = waited(buffer, do_read(buffer, offset, data, bytes, CL_TRUE, error), error);
+    (void)sc_phases_enter(buffer->device->phases, before);
+    return status;
 }
 
 semcal_status sc_buffer_enqueue_write(sc_buffer *buffer, uint64_t offset, const void *data, uint64_t bytes,
@@ -282,8 +288,10 @@ semcal_status sc_buffer_map(void **data, sc_buffer *buffer, uint64_t offset, uin
     }
     cl_int code;
     cl_map_flags flags = CL_MAP_READ | (write ? CL_MAP_WRITE : 0);
+    const sc_phase before = sc_phases_enter(buffer->device->phases, SC_PHASE_WAIT);
     *data = clEnqueueMapBuffer(buffer->device->queue, buffer->handle, CL_TRUE, flags, (size_t)offset, (size_t)bytes, 0,
                                NULL, NULL, &code);
+    (void)sc_phases_enter(buffer->device->phases, before);
     return sc_opencl_check(code, error, "%s: map", buffer->what);
 }
 

@@ -381,6 +381,7 @@ semcal_status sc_device_open(sc_device **out, const sc_device_options *options, 
     device->info = list[best];
     device->id = ids[best];
     device->profile = options->profile;
+    device->phases = options->phases;
     device->no_cache = options->no_cache;
     /* PoCL makes an event per command anyway; on GPUs time stamps hold the queue up. */
     device->clocked = options->profile || device->info.is_cpu;

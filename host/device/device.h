@@ -13,6 +13,7 @@
 #define SC_DEVICE_DEVICE_H
 
 #include "base/error.h"
+#include "base/phases.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -52,10 +53,11 @@ typedef struct sc_device_options {
                             * K, M, G behind), else what the device has */
     bool profile;          /* measure every kernel and the device's ceilings (sc_device_profile) */
     bool no_cache;         /* neither read nor write the program cache */
+    sc_phases *phases;     /* told when the host launches and waits; borrowed; NULL: nobody */
 } sc_device_options;
 #define SC_DEVICE_OPTIONS_INIT                                                                                         \
     {                                                                                                                  \
-        NULL, 0, false, false                                                                                          \
+        NULL, 0, false, false, NULL                                                                                    \
     }
 
 /* Opens a device. SEMCAL_E_DEVICE lists what exists when the selector fits none. `options` may be NULL. */

@@ -51,7 +51,8 @@ static semcal_status set_args(sc_kernel *kernel, const sc_arg *args, size_t n_ar
     return SEMCAL_OK;
 }
 
-semcal_status sc_launch(sc_kernel *kernel, const sc_work *work, const sc_arg *args, size_t n_args, semcal_error *error)
+static semcal_status launch(sc_kernel *kernel, const sc_work *work, const sc_arg *args, size_t n_args,
+                            semcal_error *error)
 {
     sc_device *device = kernel->program->device;
     for (unsigned d = 0; d < work->n_dims; d++) {
@@ -78,6 +79,15 @@ semcal_status sc_launch(sc_kernel *kernel, const sc_work *work, const sc_arg *ar
     return SEMCAL_OK;
 }
 
+semcal_status sc_launch(sc_kernel *kernel, const sc_work *work, const sc_arg *args, size_t n_args, semcal_error *error)
+{
+    sc_phases *phases = kernel->program->device->phases;
+    const sc_phase before = sc_phases_enter(phases, SC_PHASE_LAUNCH);
+    semcal_status status = launch(kernel, work, args, n_args, error);
+    (void)sc_phases_enter(phases, before);
+    return status;
+}
+
 semcal_status sc_device_flush(sc_device *device, semcal_error *error)
 {
     return sc_opencl_check(clFlush(device->queue), error, "%s: flush", device->info.name);
@@ -85,8 +95,10 @@ semcal_status sc_device_flush(sc_device *device, semcal_error *error)
 
 semcal_status sc_device_finish(sc_device *device, semcal_error *error)
 {
+    const sc_phase before = sc_phases_enter(device->phases, SC_PHASE_WAIT);
     semcal_status status =
         sc_opencl_check_memory(clFinish(device->queue), device, error, "%s: wait", device->info.name);
     semcal_status collected = sc_profile_collect(device, error);
+    (void)sc_phases_enter(device->phases, before);
     return status != SEMCAL_OK ? status : collected;
 }

@@ -23,6 +23,7 @@ struct sc_device {
     uint64_t alignment;    /* of sub-buffers, bytes */
     uint64_t used, budget; /* bytes of buffers */
     bool profile, no_cache, ran_out;
+    sc_phases *phases; /* of the host's time; may be NULL */
     sc_tune tune;
     char **notes;
     size_t n_notes, notes_capacity;

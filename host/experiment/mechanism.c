@@ -276,7 +276,9 @@ static semcal_status do_part(maker *m, sc_store_cell *cell, uint64_t i, const sc
             status = begin_file(m, error);
         }
         if (status == SEMCAL_OK) {
+            const sc_phase before = sc_phases_enter(m->run->source->phases, SC_PHASE_TREE);
             status = do_question(m, &record, (int32_t)question, &questions->at[question], error);
+            (void)sc_phases_enter(m->run->source->phases, before);
             if (status != SEMCAL_OK) {
                 sc_error_where(error, "question '%s'", record.id);
             }
@@ -381,6 +383,7 @@ semcal_status sc_mechanism_run(bool *made, const sc_run_cell *run, const char *c
     if (m.wanted->questions == 0) {
         return SEMCAL_OK;
     }
+    const sc_phase before = sc_phases_enter(run->source->phases, SC_PHASE_STORE);
     semcal_status status = sc_store_cell_open(&cell, cell_path, error);
     m.path = sc_mechanism_path(cell_path, ".h5", error);
     m.parts = sc_mechanism_path(cell_path, ".parts", error);
@@ -410,6 +413,7 @@ semcal_status sc_mechanism_run(bool *made, const sc_run_cell *run, const char *c
         sc_error_where(error, "mechanism");
     }
     sc_store_cell_close(&cell);
+    (void)sc_phases_enter(run->source->phases, before);
     sc_mechanism_file_free(&m.file);
     free(m.settings);
     free(m.point_of_node);

@@ -67,7 +67,7 @@ semcal_status sc_perturb_live_open(sc_perturb_live **out, const sc_perturb_text 
     }
     semcal_status status = describe(live, text, error);
     if (status == SEMCAL_OK) {
-        status = sc_sources_init(&live->sources, device, false, error);
+        status = sc_sources_init(&live->sources, device, false, NULL, error);
     }
     if (status == SEMCAL_OK && !sc_file_exists(text->text)) {
         status = sc_error_set(error, SEMCAL_E_DATA, "%s: no such file", text->text);

@@ -13,8 +13,8 @@
 #include "experiment/sources.h"
 #include "experiment/store_internal.h"
 
-#include <math.h>
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -97,7 +97,9 @@ static semcal_status do_cell(run *r, const sc_cell *cell, semcal_error *error)
         status = sc_run_cell_is_collapsed(&collapsed, path, r->config, cell->dataset, error);
     }
     if (status == SEMCAL_OK && (!collapsed || fresh_mechanism)) {
+        const sc_phase before = sc_phases_enter(&r->summary->phases, SC_PHASE_COLLAPSE);
         status = sc_run_cell_collapse(path, r->config, cell->dataset, dataset, NULL, r->log, error);
+        (void)sc_phases_enter(&r->summary->phases, before);
     }
     free(path);
     r->summary->n_already += status == SEMCAL_OK && already;
@@ -196,6 +198,7 @@ semcal_status sc_run(sc_run_summary *summary, const sc_config *config, const sc_
                      semcal_error *error)
 {
     *summary = (sc_run_summary){0};
+    sc_phases_start(&summary->phases);
     run r = {.config = config, .options = options, .summary = summary};
     double began = sc_clock_now_s();
     semcal_status status = sc_plan_make(&r.plan, config, error);
@@ -213,8 +216,9 @@ semcal_status sc_run(sc_run_summary *summary, const sc_config *config, const sc_
     }
     if (status == SEMCAL_OK) {
         r.datasets = sc_memory_alloc(config->datasets.n, sizeof *r.datasets, error);
-        status = r.datasets == NULL ? SEMCAL_E_MEMORY
-                                    : sc_sources_init(&r.sources, options->device, options->profiled != NULL, error);
+        status = r.datasets == NULL
+                     ? SEMCAL_E_MEMORY
+                     : sc_sources_init(&r.sources, options->device, options->profiled != NULL, &summary->phases, error);
     }
     if (status == SEMCAL_OK) {
         sc_log_event(r.log, SC_LOG_INFO, "run_begins", NULL, sc_log_text("name", config->name),
@@ -229,10 +233,11 @@ semcal_status sc_run(sc_run_summary *summary, const sc_config *config, const sc_
             options->progress(&r.counters, true, options->payload);
         }
     }
+    (void)sc_phases_enter(&summary->phases, SC_PHASE_REST);
     summary->wall_s = sc_clock_now_s() - began;
     summary->device_busy_s = r.sources.device != NULL ? sc_device_busy_s(r.sources.device) : NAN;
     if (options->profiled != NULL && r.sources.device != NULL) {
-        options->profiled(r.sources.device, options->payload);
+        options->profiled(r.sources.device, summary, options->payload);
     }
     if (status == SEMCAL_OK && summary->n_failed > 0) {
         /* One cell alone, or all of them alike: its own status says more than "partial". */

@@ -14,9 +14,20 @@
 #define SC_EXPERIMENT_RUN_H
 
 #include "base/log.h"
+#include "base/phases.h"
 #include "device/device.h"
 #include "experiment/config.h"
 #include "experiment/progress.h"
+
+/* What a run came to. */
+typedef struct sc_run_summary {
+    size_t n_cells, n_finished, n_failed, n_already;   /* n_already of the finished ones were there before */
+    uint64_t n_questions, draw_tokens, forward_tokens; /* of this process, this time */
+    double wall_s;
+    double device_busy_s; /* the part of wall_s in which kernels ran; NaN: no device was in use */
+    sc_phases phases;     /* where wall_s went on the host */
+    double writer_s;      /* time the store's writer thread worked, beside that */
+} sc_run_summary;
 
 typedef struct sc_run_options {
     const char *folder;       /* RUN */
@@ -30,7 +41,7 @@ typedef struct sc_run_options {
     void (*progress)(const sc_progress_counters *counters, bool last, void *payload);
     sc_log_sink sink; /* lines for people; may be NULL */
     /* When not NULL every kernel is measured, and this is told at the end if a device was in use. */
-    void (*profiled)(sc_device *device, void *payload);
+    void (*profiled)(sc_device *device, const sc_run_summary *summary, void *payload);
     void *payload;
 } sc_run_options;
 
@@ -38,14 +49,6 @@ typedef struct sc_run_options {
     {                                                                                                                  \
         .shard = 1, .n_shards = 1                                                                                      \
     }
-
-/* What a run came to. */
-typedef struct sc_run_summary {
-    size_t n_cells, n_finished, n_failed, n_already;   /* n_already of the finished ones were there before */
-    uint64_t n_questions, draw_tokens, forward_tokens; /* of this process, this time */
-    double wall_s;
-    double device_busy_s; /* the part of wall_s in which kernels ran; NaN: no device was in use */
-} sc_run_summary;
 
 /* Runs `config`. SEMCAL_PARTIAL when some cells failed (each is in the log and told to `sink`), SEMCAL_INTERRUPTED
  * after a clean stop, SEMCAL_E_CONFIG when the folder holds a run of another configuration, SEMCAL_E_DEVICE when there

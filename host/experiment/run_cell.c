@@ -95,10 +95,12 @@ static semcal_status make_record(sc_store_record *record, const sc_question *q, 
 /* Hands a finished record over; `status` is how its making went. */
 static semcal_status append(feed *f, sc_store_record *record, semcal_status status, semcal_error *error)
 {
+    const sc_phase before = sc_phases_enter(f->run->source->phases, SC_PHASE_STORE);
     if (status == SEMCAL_OK) {
         status = sc_store_append(f->store, record, error);
     }
     sc_store_record_free(record);
+    (void)sc_phases_enter(f->run->source->phases, before);
     f->run->counters->cell_done++;
     f->run->counters->done++;
     return status;
@@ -121,7 +123,9 @@ static semcal_status store_tree(const sc_generate_question *question, sc_tree *t
     sc_store_record record = SC_STORE_RECORD_INIT;
     record.tree = *tree;
     record.n_forward_tokens = tree->n_laws;
+    const sc_phase before = sc_phases_enter(f->run->source->phases, SC_PHASE_STORE);
     semcal_status status = make_record(&record, q, index, error);
+    (void)sc_phases_enter(f->run->source->phases, before);
     if (status == SEMCAL_OK && sc_run_exact_wanted(f->run->cell)) {
         f->waiting[f->n_waiting++] = record;
         return SEMCAL_OK;
@@ -137,9 +141,11 @@ static bool tell_progress(const sc_generate_counters *counters, void *payload)
     all->draw_tokens += counters->n_draw_tokens - f->seen.n_draw_tokens;
     all->forward_tokens += counters->n_laws - f->seen.n_laws;
     f->seen = *counters;
+    const sc_phase before = sc_phases_enter(f->run->source->phases, SC_PHASE_REST);
     if (options->progress != NULL) {
         options->progress(all, false, options->payload);
     }
+    (void)sc_phases_enter(f->run->source->phases, before);
     return options->stopped != NULL && options->stopped(options->payload);
 }
 
@@ -216,6 +222,7 @@ static semcal_status generate(const sc_run_cell *run, feed *f, semcal_error *err
     options.max_prompt = f->questions->max_tokens;
     const sc_generate_callbacks callbacks = {next_question, store_tree, tell_progress};
     uint64_t forward = run->source->facts.n_forward_tokens, draws = run->counters->draw_tokens;
+    const sc_phase before = sc_phases_enter(run->source->phases, SC_PHASE_TREE);
     semcal_status status = SEMCAL_OK;
     do {
         f->seen = (sc_generate_counters){0};
@@ -227,6 +234,7 @@ static semcal_status generate(const sc_run_cell *run, feed *f, semcal_error *err
             status = enumerate_block(f, error);
         }
     } while (status == SEMCAL_OK && f->next < f->questions->n);
+    (void)sc_phases_enter(run->source->phases, before);
     run->summary->forward_tokens += run->source->facts.n_forward_tokens - forward;
     run->summary->draw_tokens += run->counters->draw_tokens - draws;
     return status;
@@ -249,6 +257,7 @@ semcal_status sc_run_cell_do(const sc_run_cell *run, bool *already, semcal_error
     const double began = sc_clock_now_s(), busy = run->device != NULL ? sc_device_busy_s(run->device) : 0;
     *already = false;
     semcal_status status = sc_questions_make(&questions, run->cell, run->dataset, run->source, error);
+    const sc_phase before = sc_phases_enter(run->source->phases, SC_PHASE_STORE);
     if (status == SEMCAL_OK) {
         status = open_store(&f.store, run, &questions, error);
     }
@@ -275,6 +284,7 @@ semcal_status sc_run_cell_do(const sc_run_cell *run, bool *already, semcal_error
         status = sc_store_finish(f.store, attributes, sizeof attributes / sizeof *attributes, error);
     }
     if (f.store != NULL) {
+        run->summary->writer_s += sc_store_writer_s(f.store);
         /* What is finished is committed also after an error or Ctrl-C; the first error is the one to tell. */
         semcal_error closing = SEMCAL_ERROR_INIT;
         semcal_status closed = sc_store_close(&f.store, &closing);
@@ -282,6 +292,7 @@ semcal_status sc_run_cell_do(const sc_run_cell *run, bool *already, semcal_error
             status = sc_error_set(error, closed, "%s", closing.message);
         }
     }
+    (void)sc_phases_enter(run->source->phases, before);
     sc_questions_free(&questions);
     return status;
 }

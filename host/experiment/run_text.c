@@ -154,6 +154,7 @@ static semcal_status commit(text_run *r, semcal_error *error)
 {
     sc_text path = {0};
     char digest[65];
+    const sc_phase before = sc_phases_enter(r->run->source->phases, SC_PHASE_STORE);
     semcal_status status = SEMCAL_OK;
     for (size_t b = r->first_block; b < r->end_block && status == SEMCAL_OK; b++) {
         if (!r->dirty[b]) {
@@ -168,6 +169,7 @@ static semcal_status commit(text_run *r, semcal_error *error)
         r->dirty[b] = status != SEMCAL_OK;
     }
     r->committed_s = sc_clock_now_s();
+    (void)sc_phases_enter(r->run->source->phases, before);
     sc_text_free(&path);
     return status;
 }
@@ -467,10 +469,12 @@ semcal_status sc_run_text_do(const sc_run_cell *run, bool *already, semcal_error
         return SEMCAL_E_MEMORY;
     }
     r->run = run;
+    const sc_phase before = sc_phases_enter(run->source->phases, SC_PHASE_TEXT);
     semcal_status status = sc_text_data_open(&r->data, run->cell->dataset, run->source, error);
     if (status == SEMCAL_OK) {
         status = sc_text_classes_make(&r->classes, run->cell->dataset, run->source, error);
     }
+    (void)sc_phases_enter(run->source->phases, SC_PHASE_STORE);
     if (status == SEMCAL_OK) {
         status = lay_out(r, error);
     }
@@ -493,11 +497,14 @@ semcal_status sc_run_text_do(const sc_run_cell *run, bool *already, semcal_error
         run->counters->done += done;
     }
     if (status == SEMCAL_OK && !*already) {
+        (void)sc_phases_enter(run->source->phases, SC_PHASE_TREE);
         status = read_text(r, error);
+        (void)sc_phases_enter(run->source->phases, SC_PHASE_STORE);
         if (status == SEMCAL_OK) {
             status = finish(r, began, busy, error);
         }
     }
+    (void)sc_phases_enter(run->source->phases, before);
     free_run(r);
     return status;
 }

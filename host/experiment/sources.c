@@ -8,9 +8,10 @@
 
 #include <stdlib.h>
 
-semcal_status sc_sources_init(sc_sources *sources, const char *device, bool profile, semcal_error *error)
+semcal_status sc_sources_init(sc_sources *sources, const char *device, bool profile, sc_phases *phases,
+                              semcal_error *error)
 {
-    *sources = (sc_sources){.profile = profile};
+    *sources = (sc_sources){.profile = profile, .phases = phases};
     if (device != NULL) {
         sources->selector = sc_memory_strdup(device, error);
         if (sources->selector == NULL) {
@@ -28,6 +29,7 @@ static semcal_status open_device(sc_sources *sources, semcal_error *error)
     sc_device_options options = SC_DEVICE_OPTIONS_INIT;
     options.selector = sources->selector;
     options.profile = sources->profile;
+    options.phases = sources->phases;
     return sc_device_open(&sources->device, &options, error);
 }
 
@@ -58,12 +60,15 @@ semcal_status sc_sources_get(sc_source **source, sc_sources *sources, const sc_c
             sources->source->functions->close(sources->source);
             sources->source = NULL;
         }
+        const sc_phase before = sc_phases_enter(sources->phases, SC_PHASE_OPEN);
         semcal_status status = open_source(sources, model, error);
+        (void)sc_phases_enter(sources->phases, before);
         if (status != SEMCAL_OK) {
             sc_error_where(error, "model '%s'", model->name);
             return status;
         }
         sources->model = model;
+        sources->source->phases = sources->phases;
     }
     *source = sources->source;
     return SEMCAL_OK;

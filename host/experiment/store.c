@@ -2,6 +2,7 @@
 /* The writing side: a queue, a thread that turns it into segments, and the finished file. */
 #include "experiment/store.h"
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "experiment/store_segments.h"
 
@@ -35,6 +36,7 @@ struct sc_store {
     size_t n_queued;
     uint64_t n_appended, n_committed, flush_to; /* records of this session */
     bool stop;
+    double worked_s; /* the writer */
     semcal_error failure;
 };
 
@@ -90,12 +92,14 @@ static void commit_pending(pending *waiting, sc_store *store)
 {
     semcal_error error = SEMCAL_ERROR_INIT;
     (void)pthread_mutex_unlock(&store->lock);
+    const double began = sc_clock_now_s();
     semcal_status status =
         sc_store_segments_write(&store->segments, waiting->records, waiting->n, &store->expect, &error);
     for (size_t i = 0; i < waiting->n; i++) {
         sc_store_record_free(&waiting->records[i]);
     }
     (void)pthread_mutex_lock(&store->lock);
+    store->worked_s += sc_clock_now_s() - began;
     if (status != SEMCAL_OK) {
         store->failure = error;
         store->failure.status = status;
@@ -326,6 +330,14 @@ uint64_t sc_store_n_committed(sc_store *store)
     uint64_t n = store->n_before + store->n_committed;
     (void)pthread_mutex_unlock(&store->lock);
     return n;
+}
+
+double sc_store_writer_s(sc_store *store)
+{
+    (void)pthread_mutex_lock(&store->lock);
+    const double seconds = store->worked_s;
+    (void)pthread_mutex_unlock(&store->lock);
+    return seconds;
 }
 
 bool sc_store_is_finished(const sc_store *store)

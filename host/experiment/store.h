@@ -130,6 +130,9 @@ semcal_status sc_store_commit(sc_store *store, semcal_error *error);
 semcal_status sc_store_finish(sc_store *store, const sc_store_attribute *attributes, size_t n_attributes,
                               semcal_error *error);
 
+/* Time the writer thread has worked so far. */
+double sc_store_writer_s(sc_store *store);
+
 /* Commits what was appended (also after Ctrl-C), stops the writer thread, frees the store and sets it to NULL. */
 semcal_status sc_store_close(sc_store **store, semcal_error *error);
 

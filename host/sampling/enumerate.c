@@ -105,8 +105,10 @@ static semcal_status add_response(search *s, const sc_enumerated_prefix *end, in
     fresh.tokens[n - 1] = end->token;
     memcpy(all, s->prompt + s->n_prompt - n_given, n_given * sizeof *all);
     memcpy(all + n_given, fresh.tokens, n * sizeof *all);
+    const sc_phase before = sc_phases_enter(s->source->phases, SC_PHASE_TEXT);
     status = sc_ending_text(&fresh.text, &fresh.text_length, &s->options->ending, s->source, all, n_given + n, finish,
                             error);
+    (void)sc_phases_enter(s->source->phases, before);
     free(all);
     if (status != SEMCAL_OK) {
         free(fresh.tokens);

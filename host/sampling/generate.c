@@ -180,6 +180,7 @@ static semcal_status fill_texts(const generator *g, const active *question, sc_t
     if (status == SEMCAL_OK && q->n_given > 0) {
         memcpy(ids, q->prompt + q->n_prompt - q->n_given, q->n_given * sizeof *ids);
     }
+    const sc_phase before = sc_phases_enter(g->source->phases, SC_PHASE_TEXT);
     for (size_t j = 0; j < tree->n_draws && status == SEMCAL_OK; j++) {
         size_t n = q->n_given + (size_t)tree->n_tokens[j];
         int32_t at = tree->leaf[j];
@@ -190,6 +191,7 @@ static semcal_status fill_texts(const generator *g, const active *question, sc_t
         status = sc_ending_text(&tree->text[j], &tree->text_length[j], &g->options->ending, g->source, ids, n,
                                 tree->finish[j], error);
     }
+    (void)sc_phases_enter(g->source->phases, before);
     free(ids);
     return status;
 }

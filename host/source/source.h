@@ -12,6 +12,7 @@
 #define SC_SOURCE_SOURCE_H
 
 #include "base/error.h"
+#include "base/phases.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -105,6 +106,7 @@ struct sc_source {
     /* After a failed open, extend or laws: which prompt, child or node of the request it was, so that the caller can
      * say whose it is. The caller sets SC_SOURCE_NONE before; a failure of the call as a whole leaves it. */
     size_t failed;
+    sc_phases *phases; /* of the thread that uses it, for profiles; NULL: nobody measures */
 };
 
 #define SC_SOURCE_NONE SIZE_MAX

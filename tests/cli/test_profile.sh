@@ -25,6 +25,9 @@ h5dump -a device_idle plain/cells/$cell.h5 | grep -qE '"0\.[0-9]+"' || complain 
 expect 0 "device idle " "$semcal" run model.yaml -o profiled --profile
 grep -qE '^gemm_packed +[0-9]+|^gemm_' out.txt || complain "--profile has no matrix products"
 grep -q '^of floor' out.txt || complain "--profile does not explain itself"
+for phase in opening text trees collapse store launching waiting rest; do
+    grep -qE "^$phase +[0-9]+\.[0-9]{3} +[0-9.]+%" out.txt || complain "--profile does not tell the host's '$phase'"
+done
 [ "$(digest plain $cell)" = "$(digest profiled $cell)" ] || complain "--profile changes the draws"
 expect 0 "" "$semcal" verify profiled
 
@@ -39,6 +42,9 @@ assert abs(sum(k["seconds"] for k in p["kernels"]) / p["busy_s"] - 1) < 1e-3
 product = next(k for name, k in kernels.items() if name.startswith("gemm_"))
 assert product["launches"] > 0 and product["flops"] > 0 and product["bytes"] > 0
 assert product["of_floor"] > 0, product  # above 1 is possible: weights this small stay in caches
+host = p["host"]
+assert all(seconds > 0 for phase, seconds in host.items() if phase != "rest") and len(host) == 9, host
+assert abs(sum(s for phase, s in host.items() if phase != "writer") - p["wall_s"]) < 1e-3 + 1e-4 * p["wall_s"], p
 assert {"rows_merge", "rows_draw"} < set(kernels)
 PY
 
