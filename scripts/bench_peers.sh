@@ -7,5 +7,5 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 venv=${SEMCAL_PEERS_VENV:-$HOME/.cache/semcal/peers}
 [ -x build/release/semcal ] || { echo "bench_peers.sh: build/release/semcal is missing; build it first" >&2; exit 2; }
-./scripts/bench_peers_venv.sh
+./scripts/venv.sh peers
 exec "$venv/bin/python" scripts/bench_peers.py run --folder "${SEMCAL_PEERS_SCRATCH:-$HOME/.cache/semcal/peers-model}" "$@"

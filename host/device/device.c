@@ -64,18 +64,24 @@ sc_cl_words sc_opencl_words(cl_int code)
     return words;
 }
 
+static semcal_status fail(cl_int code, semcal_error *error, const char *format, va_list arguments)
+{
+    char what[256];
+    (void)vsnprintf(what, sizeof what, format, arguments);
+    return sc_error_set(error, code == CL_OUT_OF_HOST_MEMORY ? SEMCAL_E_MEMORY : SEMCAL_E_DEVICE, "%s: %s", what,
+                        sc_opencl_words(code).text);
+}
+
 semcal_status sc_opencl_check(cl_int code, semcal_error *error, const char *format, ...)
 {
     if (code == CL_SUCCESS) {
         return SEMCAL_OK;
     }
-    char what[256];
     va_list arguments;
     va_start(arguments, format);
-    (void)vsnprintf(what, sizeof what, format, arguments);
+    const semcal_status status = fail(code, error, format, arguments);
     va_end(arguments);
-    return sc_error_set(error, code == CL_OUT_OF_HOST_MEMORY ? SEMCAL_E_MEMORY : SEMCAL_E_DEVICE, "%s: %s", what,
-                        sc_opencl_words(code).text);
+    return status;
 }
 
 semcal_status sc_opencl_check_memory(cl_int code, sc_device *device, semcal_error *error, const char *format, ...)
@@ -83,13 +89,12 @@ semcal_status sc_opencl_check_memory(cl_int code, sc_device *device, semcal_erro
     if (code == CL_SUCCESS) {
         return SEMCAL_OK;
     }
-    char what[256];
+    device->ran_out = device->ran_out || code == CL_MEM_OBJECT_ALLOCATION_FAILURE || code == CL_OUT_OF_RESOURCES;
     va_list arguments;
     va_start(arguments, format);
-    (void)vsnprintf(what, sizeof what, format, arguments);
+    const semcal_status status = fail(code, error, format, arguments);
     va_end(arguments);
-    device->ran_out = device->ran_out || code == CL_MEM_OBJECT_ALLOCATION_FAILURE || code == CL_OUT_OF_RESOURCES;
-    return sc_opencl_check(code, error, "%s", what);
+    return status;
 }
 
 /* ---- notes ---- */

@@ -54,6 +54,26 @@ store: {commit_seconds: 0.2}
 YAML
 }
 
+# needs_device: skips the test where there is no OpenCL device or no h5dump.
+needs_device() {
+  command -v h5dump >/dev/null || { echo "skipped: h5dump is not installed"; exit 77; }
+  "$semcal" show devices 2>/dev/null | grep -q . || { echo "skipped: no OpenCL device"; exit 77; }
+}
+
+# model_data N MAX_TOKENS STOP: N questions for the quickstart's base model; the cell is base.world.concise.T1.
+model_data() {
+  head -n "$1" "$SEMCAL_SOURCE/configs/quickstart/data/world.jsonl" >world.jsonl
+  cat >model.yaml <<YAML
+name: m
+seed: 2
+models: [{name: base, path: $SEMCAL_SOURCE/configs/quickstart/models/base, kind: base}]
+datasets: [{name: world, path: world.jsonl, id: id, question: question, answers: answers, collapse: exact}]
+styles: [concise]
+style: {concise: {prompt: "Q: {question}\nShort answer:", max_tokens: $2, stop: ["$3"]}}
+sampling: {draws: 20}
+YAML
+}
+
 finish() {
   [ "$failures" -eq 0 ] || { echo "$failures check(s) failed" >&2; exit 1; }
   echo "all checks passed"

@@ -2,18 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Little device memory means fewer nodes at once and the same draws; only a single prefix that does not fit is refused.
 source "${SEMCAL_SOURCE:?}/tests/cli/run_common.sh"
-command -v h5dump >/dev/null || { echo "skipped: h5dump is not installed"; exit 77; }
-"$semcal" show devices 2>/dev/null | grep -q . || { echo "skipped: no OpenCL device"; exit 77; }
-head -n 4 "$SEMCAL_SOURCE/configs/quickstart/data/world.jsonl" >world.jsonl
-cat >model.yaml <<YAML
-name: m
-seed: 2
-models: [{name: base, path: $SEMCAL_SOURCE/configs/quickstart/models/base, kind: base}]
-datasets: [{name: world, path: world.jsonl, id: id, question: question, answers: answers, collapse: exact}]
-styles: [concise]
-style: {concise: {prompt: "Q: {question}\nShort answer:", max_tokens: 24, stop: ["never"]}}
-sampling: {draws: 20}
-YAML
+needs_device
+model_data 4 24 never
 cell=base.world.concise.T1
 expect 0 "" "$semcal" run model.yaml -o whole
 whole=$(digest whole $cell)

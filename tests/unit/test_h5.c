@@ -268,32 +268,24 @@ static void damage_is_noticed(void **state)
     check_ok(sc_h5_close(&file, &error), error);
 }
 
-/* In a child process: the limit cannot be taken back. */
-static void full_disk_is_one_clear_line(void **state)
+/* Files may not grow beyond `bytes` from now on; the limit before. */
+static struct rlimit limit_files(rlim_t bytes)
 {
-    (void)state;
+    struct rlimit limit;
+    (void)getrlimit(RLIMIT_FSIZE, &limit);
+    const struct rlimit tight = {bytes, limit.rlim_max};
+    (void)setrlimit(RLIMIT_FSIZE, &tight);
+    return limit;
+}
+
+/* Runs `body` in a child process, where a limit on the size of files does no harm to others; it must return true. */
+static void check_in_child(bool (*body)(void))
+{
     pid_t child = fork();
     assert_true(child >= 0);
     if (child == 0) {
         (void)signal(SIGXFSZ, SIG_IGN);
-        struct rlimit limit;
-        (void)getrlimit(RLIMIT_FSIZE, &limit);
-        const struct rlimit tight = {100000, limit.rlim_max};
-        semcal_error error = SEMCAL_ERROR_INIT;
-        (void)setrlimit(RLIMIT_FSIZE, &tight);
-        write_one(path, 200000, &error);
-        bool good = error.status == SEMCAL_E_DATA && strstr(error.message, path) == error.message &&
-                    strstr(error.message, "File too large") != NULL && strchr(error.message, '\n') == NULL;
-        if (!good) {
-            fprintf(stderr, "%d %s\n", (int)error.status, error.message);
-        }
-        /* Life goes on: other files can be written, and the program ends in order. */
-        char other[80];
-        (void)snprintf(other, sizeof other, "%s/other.h5", folder);
-        error = (semcal_error)SEMCAL_ERROR_INIT;
-        (void)setrlimit(RLIMIT_FSIZE, &limit);
-        write_one(other, 200000, &error);
-        exit(good && error.status == SEMCAL_OK ? 0 : 1);
+        exit(body() ? 0 : 1);
     }
     int status;
     assert_int_equal(waitpid(child, &status, 0), child);
@@ -301,39 +293,57 @@ static void full_disk_is_one_clear_line(void **state)
     assert_int_equal(WEXITSTATUS(status), 0);
 }
 
+static bool write_on_full_disk(void)
+{
+    semcal_error error = SEMCAL_ERROR_INIT;
+    const struct rlimit limit = limit_files(100000);
+    write_one(path, 200000, &error);
+    bool good = error.status == SEMCAL_E_DATA && strstr(error.message, path) == error.message &&
+                strstr(error.message, "File too large") != NULL && strchr(error.message, '\n') == NULL;
+    if (!good) {
+        fprintf(stderr, "%d %s\n", (int)error.status, error.message);
+    }
+    /* Life goes on: other files can be written, and the program ends in order. */
+    char other[80];
+    (void)snprintf(other, sizeof other, "%s/other.h5", folder);
+    error = (semcal_error)SEMCAL_ERROR_INIT;
+    (void)setrlimit(RLIMIT_FSIZE, &limit);
+    write_one(other, 200000, &error);
+    return good && error.status == SEMCAL_OK;
+}
+
+static void full_disk_is_one_clear_line(void **state)
+{
+    (void)state;
+    check_in_child(write_on_full_disk);
+}
+
 /* What HDF5 keeps until a dataset is closed is lost when there is no room then: the write must tell, as room may be
  * there again when the file is closed. */
+static bool write_into_cache(void)
+{
+    const sc_h5_spec spec = {"x", SC_H5_F64, 1, {"row"}, 0, "", "1"};
+    static double x[4000];
+    semcal_error error = SEMCAL_ERROR_INIT, closing = SEMCAL_ERROR_INIT;
+    sc_h5 *file = NULL;
+    bool good = sc_h5_create(&file, path, &error) == SEMCAL_OK &&
+                sc_h5_make_dimension(file, "row", 4000, false, &error) == SEMCAL_OK &&
+                sc_h5_make_dataset(file, &spec, &error) == SEMCAL_OK;
+    const struct rlimit limit = limit_files(8000);
+    good = good && sc_h5_write(file, "x", SC_H5_F64, NULL, NULL, x, &error) == SEMCAL_E_DATA &&
+           strstr(error.message, "cannot write 'x': File too large") != NULL;
+    (void)setrlimit(RLIMIT_FSIZE, &limit);
+    (void)sc_h5_close(&file, &closing);
+    if (!good) {
+        fprintf(stderr, "%d %s; closing: %d\n", (int)error.status, error.message, (int)closing.status);
+    }
+    return good;
+}
+
 static void cached_writes_do_not_get_lost(void **state)
 {
     (void)state;
-    pid_t child = fork();
-    assert_true(child >= 0);
-    if (child == 0) {
-        (void)signal(SIGXFSZ, SIG_IGN);
-        struct rlimit limit;
-        (void)getrlimit(RLIMIT_FSIZE, &limit);
-        const struct rlimit tight = {8000, limit.rlim_max};
-        const sc_h5_spec spec = {"x", SC_H5_F64, 1, {"row"}, 0, "", "1"};
-        static double x[4000];
-        semcal_error error = SEMCAL_ERROR_INIT, closing = SEMCAL_ERROR_INIT;
-        sc_h5 *file = NULL;
-        bool good = sc_h5_create(&file, path, &error) == SEMCAL_OK &&
-                    sc_h5_make_dimension(file, "row", 4000, false, &error) == SEMCAL_OK &&
-                    sc_h5_make_dataset(file, &spec, &error) == SEMCAL_OK;
-        (void)setrlimit(RLIMIT_FSIZE, &tight);
-        good = good && sc_h5_write(file, "x", SC_H5_F64, NULL, NULL, x, &error) == SEMCAL_E_DATA &&
-               strstr(error.message, "cannot write 'x': File too large") != NULL;
-        (void)setrlimit(RLIMIT_FSIZE, &limit);
-        (void)sc_h5_close(&file, &closing);
-        if (!good) {
-            fprintf(stderr, "%d %s; closing: %d\n", (int)error.status, error.message, (int)closing.status);
-        }
-        exit(good ? 0 : 1);
-    }
-    int status;
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFEXITED(status));
-    assert_int_equal(WEXITSTATUS(status), 0);
+    check_in_child(write_into_cache);
 }
 
 static semcal_status write_in_thread(size_t i, unsigned thread, void *payload, semcal_error *error)
