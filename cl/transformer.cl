@@ -151,6 +151,21 @@ __kernel void rope_store(__global float *qkv, __global float *keys, __global flo
     }
 }
 
+/* pair [N, 2]: pages (to, from) of keys and values of one layer; no page is both. Floor: 16 KV_HEADS HEAD SC_PAGE bytes
+ * of a pair. */
+__kernel void copy_pages(__global float *keys, __global float *values, __global const int *pair)
+{
+    const size_t to = (size_t)pair[2 * get_group_id(0)], from = (size_t)pair[2 * get_group_id(0) + 1];
+    const size_t n_k = KV_HEADS * HEAD * SC_PAGE / 16, n_v = KV_HEADS * HEAD_PAD * SC_PAGE / 16;
+    __global float16 *k = (__global float16 *)keys, *v = (__global float16 *)values;
+    for (size_t i = get_local_id(0); i < n_k; i += LSZ) {
+        k[to * n_k + i] = k[from * n_k + i];
+    }
+    for (size_t i = get_local_id(0); i < n_v; i += LSZ) {
+        v[to * n_v + i] = v[from * n_v + i];
+    }
+}
+
 /* Row i of all that is to_..., is row index[i]: hidden states, queries (keys and values are in their pages), where it
  * stands. Floor: 8 (width + HEADS HEAD) bytes of a row. */
 __kernel void keep(__global float *to_x, __global float *to_qkv, __global int *to_position, __global int *to_table,

@@ -77,7 +77,7 @@ static semcal_status run_step(workplace *place, size_t m, semcal_error *error)
         table[r] = (int32_t)(r * place->n_pages);
         output[r] = (int32_t)r;
     }
-    const sc_forward forward = {m, token, position, table, place->pages, m * place->n_pages, output, m};
+    const sc_forward forward = {m, token, position, table, place->pages, m * place->n_pages, output, m, NULL, 0};
     semcal_status status = sc_model_forward(place->model, &forward, error);
     if (status != SEMCAL_OK) {
         return status;
@@ -204,9 +204,16 @@ static semcal_status prefill(workplace *place, semcal_error *error)
                 rows[MOST_ROWS + i] = (int32_t)(first + i);
             }
             memset(rows + 2 * MOST_ROWS, 0, MOST_ROWS * sizeof *rows);
-            const sc_forward forward = {
-                n,    rows, rows + MOST_ROWS, rows + 2 * MOST_ROWS, place->pages + r * place->n_pages, place->n_pages,
-                NULL, 0};
+            const sc_forward forward = {n,
+                                        rows,
+                                        rows + MOST_ROWS,
+                                        rows + 2 * MOST_ROWS,
+                                        place->pages + r * place->n_pages,
+                                        place->n_pages,
+                                        NULL,
+                                        0,
+                                        NULL,
+                                        0};
             status = sc_model_forward(place->model, &forward, error);
         }
     }

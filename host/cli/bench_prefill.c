@@ -27,9 +27,16 @@ static semcal_status prefill(void *payload, semcal_error *error)
     for (size_t first = 0; first < n && status == SEMCAL_OK; first += MAX_ROWS) {
         const size_t rows = n - first < MAX_ROWS ? n - first : MAX_ROWS;
         const int32_t last = (int32_t)rows - 1;
-        const sc_forward forward = {rows,         place->token + first, place->position + first,
-                                    place->table, place->pages,         (n + SC_PAGE - 1) / SC_PAGE,
-                                    &last,        first + rows == n};
+        const sc_forward forward = {rows,
+                                    place->token + first,
+                                    place->position + first,
+                                    place->table,
+                                    place->pages,
+                                    (n + SC_PAGE - 1) / SC_PAGE,
+                                    &last,
+                                    first + rows == n,
+                                    NULL,
+                                    0};
         status = sc_model_forward(place->model, &forward, error);
     }
     return status == SEMCAL_OK ? sc_device_finish(sc_model_device(place->model), error) : status;

@@ -81,30 +81,54 @@ static semcal_status check(const sc_model *model, const sc_forward *f, size_t *n
     return SEMCAL_OK;
 }
 
-static semcal_status upload(sc_model *model, const sc_forward *f, semcal_error *error)
+/* Integers into a buffer that grows. */
+static semcal_status upload_list(sc_buffer **buffer, size_t *capacity, sc_model *model, const int32_t *list, size_t n,
+                                 const char *what, semcal_error *error)
 {
-    semcal_status status;
-    if (f->n_pages > model->pages_capacity) {
-        const size_t capacity = f->n_pages + f->n_pages / 2;
-        sc_buffer_free(model->pages);
-        model->pages = NULL;
-        model->pages_capacity = 0;
-        status = sc_buffer_create(&model->pages, model->device, capacity * sizeof(int32_t), SC_BUFFER_DEVICE,
-                                  "page lists", error);
+    if (n > *capacity) {
+        const size_t wanted = n + n / 2;
+        sc_buffer_free(*buffer);
+        *buffer = NULL;
+        *capacity = 0;
+        semcal_status status =
+            sc_buffer_create(buffer, model->device, wanted * sizeof *list, SC_BUFFER_DEVICE, what, error);
         if (status != SEMCAL_OK) {
             return status;
         }
-        model->pages_capacity = capacity;
+        *capacity = wanted;
     }
+    return n == 0 ? SEMCAL_OK : sc_buffer_write(*buffer, 0, list, n * sizeof *list, error);
+}
+
+static semcal_status upload(sc_model *model, const sc_forward *f, semcal_error *error)
+{
     const uint64_t bytes = f->n_rows * sizeof(int32_t);
-    if ((status = sc_buffer_write(model->token, 0, f->token, bytes, error)) != SEMCAL_OK ||
+    semcal_status status;
+    if ((status = upload_list(&model->pages, &model->pages_capacity, model, f->pages, f->n_pages, "page lists",
+                              error)) != SEMCAL_OK ||
+        (status = upload_list(&model->copies, &model->copies_capacity, model, f->copy, 2 * f->n_copies, "page copies",
+                              error)) != SEMCAL_OK ||
+        (status = sc_buffer_write(model->token, 0, f->token, bytes, error)) != SEMCAL_OK ||
         (status = sc_buffer_write(model->position, 0, f->position, bytes, error)) != SEMCAL_OK ||
-        (status = sc_buffer_write(model->table, 0, f->table, bytes, error)) != SEMCAL_OK ||
-        (status = sc_buffer_write(model->pages, 0, f->pages, f->n_pages * sizeof(int32_t), error)) != SEMCAL_OK) {
+        (status = sc_buffer_write(model->table, 0, f->table, bytes, error)) != SEMCAL_OK) {
         return status;
     }
     return f->n_outputs == 0 ? SEMCAL_OK
                              : sc_buffer_write(model->output, 0, f->output, f->n_outputs * sizeof(int32_t), error);
+}
+
+static semcal_status copy_pages(sc_model *model, size_t n_copies, semcal_error *error)
+{
+    sc_work work = SC_WORK_1D(n_copies, model->group_size);
+    work.bytes = 2.0 * (double)n_copies * (double)(model->key_page_bytes + model->value_page_bytes);
+    semcal_status status = SEMCAL_OK;
+    for (size_t i = 0; i < model->config.n_layers && n_copies > 0 && status == SEMCAL_OK; i++) {
+        const struct sc_model_layer *layer = &model->layers[i];
+        status = sc_launch(
+            model->copy_pages, &work,
+            SC_ARGS(SC_BUFFER_ARG(layer->keys), SC_BUFFER_ARG(layer->values), SC_BUFFER_ARG(model->copies)), error);
+    }
+    return status;
 }
 
 static semcal_status embed(sc_model *model, size_t n_rows, semcal_error *error)
@@ -251,6 +275,7 @@ semcal_status sc_model_forward(sc_model *model, const sc_forward *forward, semca
     }
     if ((status = reach_angles(model, n_positions, error)) != SEMCAL_OK ||
         (status = upload(model, forward, error)) != SEMCAL_OK ||
+        (status = copy_pages(model, forward->n_copies, error)) != SEMCAL_OK ||
         (status = embed(model, forward->n_rows, error)) != SEMCAL_OK) {
         return status;
     }
@@ -284,18 +309,4 @@ semcal_status sc_model_forward(sc_model *model, const sc_forward *forward, semca
 sc_buffer *sc_model_logits(const sc_model *model)
 {
     return model->logits;
-}
-
-semcal_status sc_model_copy_page(sc_model *model, int32_t to, int32_t from, semcal_error *error)
-{
-    semcal_status status = SEMCAL_OK;
-    const uint64_t kb = model->key_page_bytes, vb = model->value_page_bytes, a = (uint64_t)to, b = (uint64_t)from;
-    for (size_t i = 0; i < model->config.n_layers && status == SEMCAL_OK; i++) {
-        const struct sc_model_layer *layer = &model->layers[i];
-        status = sc_buffer_copy(layer->keys, a * kb, layer->keys, b * kb, kb, error);
-        if (status == SEMCAL_OK) {
-            status = sc_buffer_copy(layer->values, a * vb, layer->values, b * vb, vb, error);
-        }
-    }
-    return status;
 }

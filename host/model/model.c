@@ -255,6 +255,7 @@ static semcal_status build_kernels(sc_model *model, semcal_error *error)
         (status = sc_kernel_get(&model->norm, program, "norm", error)) != SEMCAL_OK ||
         (status = sc_kernel_get(&model->head_norm, program, "head_norm", error)) != SEMCAL_OK ||
         (status = sc_kernel_get(&model->rope_store, program, "rope_store", error)) != SEMCAL_OK ||
+        (status = sc_kernel_get(&model->copy_pages, program, "copy_pages", error)) != SEMCAL_OK ||
         (status = sc_kernel_get(&model->keep, program, "keep", error)) != SEMCAL_OK ||
         (status = sc_kernel_get(&model->attention, program, "attention", error)) != SEMCAL_OK) {
         return status;
@@ -508,9 +509,9 @@ void sc_model_close(sc_model *model)
     }
     sc_matrix_free(model->embedding);
     sc_buffer *const buffers[] = {
-        model->final_norm, model->angle,  model->x,        model->normed,        model->qkv,       model->mixed,
-        model->activation, model->logits, model->token,    model->position,      model->table,     model->output,
-        model->pages,      model->kept_x, model->kept_qkv, model->kept_position, model->kept_table};
+        model->final_norm, model->angle,  model->x,      model->normed,   model->qkv,           model->mixed,
+        model->activation, model->logits, model->token,  model->position, model->table,         model->output,
+        model->pages,      model->copies, model->kept_x, model->kept_qkv, model->kept_position, model->kept_table};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) {
         sc_buffer_free(buffers[i]);
     }

@@ -63,14 +63,14 @@ typedef struct sc_forward {
     size_t n_pages;
     const int32_t *output; /* [n_outputs] rows whose logits are wanted */
     size_t n_outputs;      /* at most sc_model_max_outputs */
+    /* Copied in every layer before anything else: whole pages, [n_copies, 2] (to, from); no page is both. */
+    const int32_t *copy;
+    size_t n_copies;
 } sc_forward;
 
 /* Enqueues the forward pass: writes the rows' keys and values, leaves logits [n_outputs, V] (stride V). Arrays may go
  * when it returns. A row may attend to rows of the same call that stand at earlier positions of its pages. */
 semcal_status sc_model_forward(sc_model *model, const sc_forward *forward, semcal_error *error);
 sc_buffer *sc_model_logits(const sc_model *model);
-
-/* Enqueues a copy of whole pages in every layer. */
-semcal_status sc_model_copy_page(sc_model *model, int32_t to, int32_t from, semcal_error *error);
 
 #endif

@@ -20,7 +20,7 @@ struct sc_model {
     struct sc_model_layer *layers;
     sc_matrix *embedding, *head; /* the same when tied */
     sc_buffer *final_norm;
-    sc_kernel *embed, *norm, *head_norm, *rope_store, *keep, *attention;
+    sc_kernel *embed, *norm, *head_norm, *rope_store, *copy_pages, *keep, *attention;
     size_t group_size;
     size_t n_pages, max_rows, max_outputs;
     uint64_t key_page_bytes, value_page_bytes; /* of one page of one layer */
@@ -28,8 +28,8 @@ struct sc_model {
     size_t n_angles;
     /* activations, sized for max_rows (logits: max_outputs) */
     sc_buffer *x, *normed, *qkv, *mixed, *activation, *logits;
-    sc_buffer *token, *position, *table, *output, *pages;
-    size_t pages_capacity;
+    sc_buffer *token, *position, *table, *output, *pages, *copies;
+    size_t pages_capacity, copies_capacity;
     sc_buffer *kept_x, *kept_qkv, *kept_position, *kept_table; /* of the rows with logits in the last layer */
     char weights_sha256[65], kernels_sha256[65];
     const char *build_options;

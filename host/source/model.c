@@ -259,6 +259,7 @@ static void close_source(sc_source *source)
     free(s->build.table);
     free(s->build.output);
     free(s->build.pages);
+    free(s->build.copy);
     free(s->written_in);
     free(s->written_from);
     free(s->placed);

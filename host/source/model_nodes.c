@@ -136,6 +136,16 @@ static semcal_status place_prompt(sc_source_model *s, sc_model_node *node, int32
     return SEMCAL_OK;
 }
 
+static semcal_status add_copy(sc_model_build *b, int32_t to, int32_t from, semcal_error *error)
+{
+    semcal_status status = sc_memory_grow(&b->copy, &b->copy_capacity, 2 * (b->n_copies + 1), sizeof *b->copy, error);
+    if (status == SEMCAL_OK) {
+        b->copy[2 * b->n_copies] = to;
+        b->copy[2 * b->n_copies++ + 1] = from;
+    }
+    return status;
+}
+
 /* Pages of parent plus one token: the parent's, the last one copied when another child took its next slot. */
 static semcal_status place_child(sc_source_model *s, sc_model_node *node, const sc_law_request *request,
                                  sc_law_result *result, semcal_error *error)
@@ -163,8 +173,8 @@ static semcal_status place_child(sc_source_model *s, sc_model_node *node, const 
         return status;
     }
     if (*last >= 0) {
-        status = sc_model_copy_page(s->model, fresh, *last, error);
-        sc_pages_drop(s->pages, *last);
+        status = add_copy(&s->build, fresh, *last, error);
+        sc_pages_drop(s->pages, *last); /* the parent holds it until the build has run */
     }
     *last = fresh;
     sc_pages_set_claimed(s->pages, fresh, slot + 1);
@@ -264,14 +274,14 @@ semcal_status sc_model_build_run(sc_source_model *s, const sc_law_request *reque
     if (b->n_rows == 0) {
         return SEMCAL_OK;
     }
-    const sc_forward forward = {b->n_rows, b->token,   b->position, b->table,
-                                b->pages,  b->n_pages, b->output,   b->n_outputs};
+    const sc_forward forward = {b->n_rows,  b->token,  b->position,  b->table, b->pages,
+                                b->n_pages, b->output, b->n_outputs, b->copy,  b->n_copies};
     semcal_status status = sc_model_forward(s->model, &forward, error);
     if (status == SEMCAL_OK && b->n_outputs > 0) {
         status = read_laws(s, request, result, b->first_request, b->n_outputs, error);
     }
     s->base.facts.n_forward_tokens += b->n_rows;
-    b->n_rows = b->n_outputs = b->n_pages = 0;
+    b->n_rows = b->n_outputs = b->n_pages = b->n_copies = 0;
     b->number++;
     return status;
 }
@@ -302,6 +312,6 @@ void sc_model_build_undo(sc_source_model *s)
         node->placed = false;
     }
     s->n_placed = 0;
-    s->build.n_rows = s->build.n_outputs = s->build.n_pages = 0;
+    s->build.n_rows = s->build.n_outputs = s->build.n_pages = s->build.n_copies = 0;
     s->build.number++;
 }

@@ -23,8 +23,8 @@ typedef struct sc_model_node {
 /* Rows gathered for the next forward. */
 typedef struct sc_model_build {
     int32_t *token, *position, *table, *output; /* [max rows] */
-    int32_t *pages;
-    size_t n_rows, n_outputs, n_pages, pages_capacity;
+    int32_t *pages, *copy;                      /* copy [n_copies, 2]: pages (to, from) */
+    size_t n_rows, n_outputs, n_pages, pages_capacity, n_copies, copy_capacity;
     size_t first_request; /* request row of output 0; outputs are consecutive rows of the request */
     uint64_t number;      /* of this build, never 0 */
 } sc_model_build;

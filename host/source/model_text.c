@@ -147,8 +147,8 @@ static semcal_status run(text_build *b, semcal_error *error)
 {
     semcal_status status = SEMCAL_OK;
     if (b->n_rows > 0) {
-        const sc_forward forward = {b->n_rows, b->token,   b->position, b->table,
-                                    b->pages,  b->n_pages, b->output,   b->n_outputs};
+        const sc_forward forward = {b->n_rows,  b->token,  b->position,  b->table, b->pages,
+                                    b->n_pages, b->output, b->n_outputs, NULL,     0};
         status = sc_model_forward(b->source->model, &forward, error);
         if (status == SEMCAL_OK && b->n_outputs > 0) {
             status = read_laws(b, error);

@@ -76,8 +76,8 @@ static void add_row(batch *b, size_t node, size_t t, bool wanted)
 
 static void run(batch *b, sc_model *model, float *logits)
 {
-    const sc_forward forward = {b->n,     b->token,         b->position, b->table,
-                                b->pages, NODES * PER_NODE, b->output,   b->n_outputs};
+    const sc_forward forward = {b->n,      b->token,     b->position, b->table, b->pages, NODES * PER_NODE,
+                                b->output, b->n_outputs, NULL,        0};
     check_ok(sc_model_forward(model, &forward, &error), error);
     if (b->n_outputs > 0) {
         check_ok(sc_buffer_read(sc_model_logits(model), 0, logits, b->n_outputs * V * sizeof *logits, &error), error);

@@ -38,7 +38,7 @@ static void run_sequence(float *logits, sc_model *model, const int32_t *ids, siz
             position[i] = (int32_t)(first + i);
             output[i] = (int32_t)i;
         }
-        const sc_forward forward = {n, ids + first, position, table, pages, 8, output, n};
+        const sc_forward forward = {n, ids + first, position, table, pages, 8, output, n, NULL, 0};
         check_ok(sc_model_forward(model, &forward, &error), error);
         check_ok(sc_buffer_read(sc_model_logits(model), 0, logits + first * V, n * V * sizeof *logits, &error), error);
     }
@@ -139,7 +139,7 @@ static void bits_do_not_depend_on_the_batch(void **state)
                         pages[3 * r + p] = own ? (int32_t)(100 + r) : 7 - (int32_t)p;
                     }
                 }
-                const sc_forward forward = {n, token, position, table, pages, 3 * n, output, n};
+                const sc_forward forward = {n, token, position, table, pages, 3 * n, output, n, NULL, 0};
                 check_ok(sc_model_forward(model, &forward, &error), error);
                 check_ok(sc_buffer_read(sc_model_logits(model), 0, again, n * V * sizeof(float), &error), error);
                 assert_memory_equal(again + n / 2 * V, whole + (T - 1) * V, V * sizeof(float));
