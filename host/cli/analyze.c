@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/analyze_text.h"
 #include "cli/cli.h"
+#include "cli/decimals.h"
 #include "cli/terminal.h"
 
 #include "base/memory.h"
@@ -12,32 +13,16 @@
 
 semcal_status sc_cli_analyze(int argc, char **argv, semcal_error *error);
 
-/* ".123", "-.045", "1.00", "-" for NaN: three digits are what a thousand questions can bear. */
+/* Three digits are what a thousand questions can bear. */
 static const char *share(char text[16], double value)
 {
-    if (!isfinite(value)) {
-        return "-";
-    }
-    (void)snprintf(text, 16, "%.3f", value);
-    char *zero = strchr(text, '0');
-    if (zero != NULL && zero[1] == '.' && (zero == text || (zero == text + 1 && text[0] == '-'))) {
-        memmove(zero, zero + 1, strlen(zero));
-    }
-    return text;
+    return sc_cli_decimals(text, value, 3);
 }
 
-/* ".0123": four digits, for nats. */
+/* Four, for nats. */
 static const char *small(char text[16], double value)
 {
-    if (!isfinite(value)) {
-        return "-";
-    }
-    (void)snprintf(text, 16, "%.4f", value);
-    char *zero = strchr(text, '0');
-    if (zero != NULL && zero[1] == '.' && (zero == text || (zero == text + 1 && text[0] == '-'))) {
-        memmove(zero, zero + 1, strlen(zero));
-    }
-    return text;
+    return sc_cli_decimals(text, value, 4);
 }
 
 static void print_row(const sc_analysis_cell *cell, size_t width)

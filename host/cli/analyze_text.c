@@ -1,22 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/analyze_text.h"
 
-#include <math.h>
+#include "cli/decimals.h"
+
 #include <stdio.h>
 #include <string.h>
 
-/* ".0123", "-.0045", "1.0000", "-" for NaN: tokens come in thousands, so four digits mean something. */
+/* Tokens come in thousands, so four digits mean something. */
 static const char *small(char text[16], double value)
 {
-    if (!isfinite(value)) {
-        return "-";
-    }
-    (void)snprintf(text, 16, "%.4f", value);
-    char *zero = strchr(text, '0');
-    if (zero != NULL && zero[1] == '.' && (zero == text || (zero == text + 1 && text[0] == '-'))) {
-        memmove(zero, zero + 1, strlen(zero));
-    }
-    return text;
+    return sc_cli_decimals(text, value, 4);
 }
 
 static void print_calibration(const sc_analysis_text *x, size_t width)

@@ -251,8 +251,17 @@ static semcal_status write_variables(sc_h5 *h5, const sc_mechanism_spreads *s, s
     return status;
 }
 
-static semcal_status write_all(sc_h5 *h5, const sc_mechanism_spreads *s, const work *w, semcal_error *error)
+/* What a file of spreads is made of. */
+typedef struct contents {
+    const sc_mechanism_spreads *spreads;
+    const work *work;
+} contents;
+
+static semcal_status write_all(sc_h5 *h5, const void *payload, semcal_error *error)
 {
+    const contents *c = payload;
+    const sc_mechanism_spreads *s = c->spreads;
+    const work *w = c->work;
     char hex[65];
     variable list[N_VARIABLES];
     list_variables(list, s, w->g, w->spread, w->file.n_points);
@@ -275,28 +284,6 @@ static semcal_status write_all(sc_h5 *h5, const sc_mechanism_spreads *s, const w
         status = sc_h5_set_real(h5, "", "exact", s->exact, error);
     }
     return status == SEMCAL_OK ? write_variables(h5, s, w->file.n_points, list, error) : status;
-}
-
-static semcal_status write_file(const char *path, const sc_mechanism_spreads *s, const work *w, semcal_error *error)
-{
-    sc_h5 *h5 = NULL;
-    sc_text temporary = {0};
-    semcal_status status = sc_text_printf(&temporary, error, "%s.tmp", path);
-    if (status == SEMCAL_OK) {
-        status = sc_h5_create(&h5, temporary.data, error);
-    }
-    if (status == SEMCAL_OK) {
-        status = write_all(h5, s, w, error);
-        semcal_status closed = sc_h5_close(&h5, status == SEMCAL_OK ? error : NULL);
-        status = status == SEMCAL_OK ? closed : status;
-    }
-    if (status == SEMCAL_OK) {
-        status = sc_store_commit_sealed(temporary.data, path, error);
-    } else if (temporary.data != NULL) {
-        (void)unlink(temporary.data);
-    }
-    sc_text_free(&temporary);
-    return status;
 }
 
 static char *spreads_path(const char *cell_path, const char *collapse, semcal_error *error)
@@ -325,7 +312,7 @@ semcal_status sc_mechanism_collapse(const char *cell_path, const sc_collapse_cel
             status = average(&spreads, &w, error);
         }
         if (status == SEMCAL_OK) {
-            status = write_file(to, &spreads, &w, error);
+            status = sc_store_write_sealed(to, write_all, &(contents){&spreads, &w}, error);
         }
     }
     if (status != SEMCAL_OK) {

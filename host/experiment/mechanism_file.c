@@ -222,8 +222,9 @@ static semcal_status write_attributes(sc_h5 *h5, const sc_mechanism_file *f, sem
 }
 
 /* A dimension without rows is not made, nor are the variables on it. */
-static semcal_status write_all(sc_h5 *h5, const sc_mechanism_file *f, semcal_error *error)
+static semcal_status write_all(sc_h5 *h5, const void *payload, semcal_error *error)
 {
+    const sc_mechanism_file *f = payload;
     const struct {
         const char *name;
         size_t n;
@@ -243,27 +244,8 @@ static semcal_status write_all(sc_h5 *h5, const sc_mechanism_file *f, semcal_err
 
 semcal_status sc_mechanism_file_write(const char *path, sc_mechanism_file *file, semcal_error *error)
 {
-    sc_h5 *h5 = NULL;
-    sc_text temporary = {0};
-    semcal_status status = sc_text_printf(&temporary, error, "%s.tmp", path);
-    if (status == SEMCAL_OK) {
-        status = digest_of(file->content_sha256, file, error);
-    }
-    if (status == SEMCAL_OK) {
-        status = sc_h5_create(&h5, temporary.data, error);
-    }
-    if (status == SEMCAL_OK) {
-        status = write_all(h5, file, error);
-        semcal_status closed = sc_h5_close(&h5, status == SEMCAL_OK ? error : NULL);
-        status = status == SEMCAL_OK ? closed : status;
-    }
-    if (status == SEMCAL_OK) {
-        status = sc_store_commit_sealed(temporary.data, path, error);
-    } else if (temporary.data != NULL) {
-        (void)unlink(temporary.data);
-    }
-    sc_text_free(&temporary);
-    return status;
+    semcal_status status = digest_of(file->content_sha256, file, error);
+    return status == SEMCAL_OK ? sc_store_write_sealed(path, write_all, file, error) : status;
 }
 
 /* ---- reading ---- */

@@ -93,6 +93,10 @@ semcal_status sc_store_seal(const char *path, semcal_error *error);
 semcal_status sc_store_check_seal(uint64_t *content, const char *path, semcal_error *error);
 /* Seals a closed file, fsyncs it and renames it into place; deletes it when that fails. */
 semcal_status sc_store_commit_sealed(const char *temporary, const char *path, semcal_error *error);
+/* A whole file at once: made beside `path`, filled by `write`, sealed, renamed into place; nothing is left of it when
+ * any of this fails. */
+typedef semcal_status (*sc_store_content)(sc_h5 *file, const void *payload, semcal_error *error);
+semcal_status sc_store_write_sealed(const char *path, sc_store_content write, const void *payload, semcal_error *error);
 /* Opens a sealed file whose attributes say this format and version, for reading. SEMCAL_E_DATA otherwise. */
 semcal_status sc_store_open_sealed(sc_h5 **file, const char *path, const char *format, int64_t version,
                                    semcal_error *error);

@@ -82,6 +82,28 @@ semcal_status sc_store_commit_sealed(const char *temporary, const char *path, se
     return status;
 }
 
+semcal_status sc_store_write_sealed(const char *path, sc_store_content write, const void *payload, semcal_error *error)
+{
+    sc_h5 *file = NULL;
+    sc_text temporary = {0};
+    semcal_status status = sc_text_printf(&temporary, error, "%s.tmp", path);
+    if (status == SEMCAL_OK) {
+        status = sc_h5_create(&file, temporary.data, error);
+    }
+    if (status == SEMCAL_OK) {
+        status = write(file, payload, error);
+        semcal_status closed = sc_h5_close(&file, status == SEMCAL_OK ? error : NULL);
+        status = status == SEMCAL_OK ? closed : status;
+    }
+    if (status == SEMCAL_OK) {
+        status = sc_store_commit_sealed(temporary.data, path, error);
+    } else if (temporary.data != NULL) {
+        (void)unlink(temporary.data);
+    }
+    sc_text_free(&temporary);
+    return status;
+}
+
 semcal_status sc_store_open_sealed(sc_h5 **file, const char *path, const char *format, int64_t version,
                                    semcal_error *error)
 {

@@ -286,42 +286,37 @@ static semcal_status write_attributes(sc_h5 *file, const char *cell, const char 
     return status;
 }
 
+/* What a file is made of. */
+typedef struct contents {
+    const char *cell, *digest;
+    const sc_text_sums *sums;
+    const sc_text_range *range;
+    char *const *labels;
+    const sc_store_attribute *attributes;
+    size_t n_attributes;
+    unsigned deflate;
+} contents;
+
+static semcal_status write_all(sc_h5 *file, const void *payload, semcal_error *error)
+{
+    const contents *c = payload;
+    semcal_status status = write_attributes(file, c->cell, c->digest, c->attributes, c->n_attributes, error);
+    if (status == SEMCAL_OK) {
+        status = write_progress(file, c->sums, c->range, error);
+    }
+    if (status == SEMCAL_OK) {
+        status = write_variables(file, c->sums, c->range, c->deflate, error);
+    }
+    return status == SEMCAL_OK ? write_coordinates(file, c->labels, error) : status;
+}
+
 semcal_status sc_text_store_write(char digest[65], const char *path, const char *cell, const sc_text_sums *sums,
                                   const sc_text_range *range, char *const *labels, const sc_store_attribute *attributes,
                                   size_t n_attributes, unsigned deflate, semcal_error *error)
 {
-    sc_h5 *file = NULL;
-    sc_text temporary = {0};
-    semcal_status status = sc_text_printf(&temporary, error, "%s.tmp", path);
-    if (status == SEMCAL_OK) {
-        status = digest_of(digest, sums, range, labels, error);
-    }
-    if (status == SEMCAL_OK) {
-        status = sc_h5_create(&file, temporary.data, error);
-    }
-    if (status == SEMCAL_OK) {
-        status = write_attributes(file, cell, digest, attributes, n_attributes, error);
-    }
-    if (status == SEMCAL_OK) {
-        status = write_progress(file, sums, range, error);
-    }
-    if (status == SEMCAL_OK) {
-        status = write_variables(file, sums, range, deflate, error);
-    }
-    if (status == SEMCAL_OK) {
-        status = write_coordinates(file, labels, error);
-    }
-    if (file != NULL) {
-        semcal_status closed = sc_h5_close(&file, status == SEMCAL_OK ? error : NULL);
-        status = status == SEMCAL_OK ? closed : status;
-    }
-    if (status == SEMCAL_OK) {
-        status = sc_store_commit_sealed(temporary.data, path, error);
-    } else if (temporary.data != NULL) {
-        (void)unlink(temporary.data);
-    }
-    sc_text_free(&temporary);
-    return status;
+    const contents c = {cell, digest, sums, range, labels, attributes, n_attributes, deflate};
+    semcal_status status = digest_of(digest, sums, range, labels, error);
+    return status == SEMCAL_OK ? sc_store_write_sealed(path, write_all, &c, error) : status;
 }
 
 /* ---- reading ---- */
