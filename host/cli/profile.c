@@ -29,7 +29,7 @@ static const struct {
     [SC_PHASE_TEXT] = {"text", "prompts built and tokenized, responses decoded and cut"},
     [SC_PHASE_TREE] = {"trees", "prefix trees, pages, enumerations, laws from sums"},
     [SC_PHASE_COLLAPSE] = {"collapse", "responses read back, classified, estimates stored"},
-    [SC_PHASE_STORE] = {"store", "HDF5: handing over, waiting for the writer, joining"},
+    [SC_PHASE_STORE] = {"store", "HDF5: records handed over, waiting, segments joined"},
     [SC_PHASE_LAUNCH] = {"launching", "work handed to the device"},
     [SC_PHASE_WAIT] = {"waiting", "for the device"},
 };
@@ -41,13 +41,17 @@ static void print_host(const sc_cli_host_profile *host)
     for (size_t i = 0; i < SC_N_PHASES; i++) {
         sum += s[i];
     }
-    printf("%-18s %10s %7s\n", "host", "s", "share");
+    printf("%-18s %10s %7s %10s\n", "host", "s", "share", "beside");
     for (size_t i = 1; i <= SC_N_PHASES; i++) { /* the rest last */
         const size_t k = i % SC_N_PHASES;
-        printf("%-18s %10.3f %6.1f%%  %s\n", phases[k].name, s[k], 100 * s[k] / sum, phases[k].what);
+        const double beside = k == SC_PHASE_REST ? 0 : host->behind->seconds[k];
+        printf("%-18s %10.3f %6.1f%%", phases[k].name, s[k], 100 * s[k] / sum);
+        print_number(beside + (k == SC_PHASE_STORE ? host->writer_s : 0), 10, 3);
+        printf("  %s\n", phases[k].what);
     }
-    printf("text, collapse and store: %.2f %% of %.3f s; the store's writer thread worked %.3f s beside it\n",
-           100 * off / sum, sum, host->writer_s);
+    printf("text, collapse and store: %.2f %% of %.3f s; beside: seconds of the threads that write, join and collapse "
+           "what is drawn\n",
+           100 * off / sum, sum);
 }
 
 static json_t *host_json(const sc_cli_host_profile *host)
@@ -57,7 +61,9 @@ static json_t *host_json(const sc_cli_host_profile *host)
         (void)json_object_set_new(object, phases[i].name, json_real(host->phases->seconds[i]));
     }
     if (host != NULL) {
-        (void)json_object_set_new(object, "writer", json_real(host->writer_s));
+        (void)json_object_set_new(object, "beside_store",
+                                  json_real(host->writer_s + host->behind->seconds[SC_PHASE_STORE]));
+        (void)json_object_set_new(object, "beside_collapse", json_real(host->behind->seconds[SC_PHASE_COLLAPSE]));
     }
     return object;
 }

@@ -11,7 +11,8 @@
 /* The host's side of it. */
 typedef struct sc_cli_host_profile {
     const sc_phases *phases; /* of the thread that used the device */
-    double writer_s;         /* worked by the store's writer thread beside it */
+    const sc_phases *behind; /* of the one that joins and collapses what is drawn, beside it */
+    double writer_s;         /* worked by the stores' writer threads, beside both */
 } sc_cli_host_profile;
 
 /* The device was opened with `profile`; `wall_s` is the time all of it took. Both print what has happened up to the

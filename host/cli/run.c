@@ -55,7 +55,7 @@ static void show_line(sc_log_level level, const char *line, void *payload)
 static void show_profile(sc_device *device, const sc_run_summary *summary, void *payload)
 {
     const view *v = payload;
-    const sc_cli_host_profile host = {&summary->phases, summary->writer_s};
+    const sc_cli_host_profile host = {&summary->phases, &summary->behind, summary->writer_s};
     semcal_error error = SEMCAL_ERROR_INIT;
     json_t *object = NULL;
     semcal_status status = v->json ? sc_cli_profile_json(&object, device, summary->wall_s, &host, &error)

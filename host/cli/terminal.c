@@ -26,10 +26,12 @@ void sc_terminal_init(sc_terminal *terminal)
 void sc_terminal_progress(sc_terminal *terminal, const sc_progress_counters *counters, bool last)
 {
     char line[SC_PROGRESS_LINE];
+    flockfile(stderr); /* lines of the log come from several threads */
     if (sc_progress_line(&terminal->progress, line, counters, sc_clock_now_s() - terminal->began_s, last)) {
         (void)fputs(line, stderr);
         (void)fflush(stderr);
     }
+    funlockfile(stderr);
 }
 
 void sc_terminal_print(FILE *to, const char *untrusted)
@@ -56,10 +58,12 @@ void sc_terminal_print(FILE *to, const char *untrusted)
 
 void sc_terminal_line(sc_terminal *terminal, const char *label, const char *line)
 {
+    flockfile(stderr);
     (void)fprintf(stderr, "%ssemcal: %s%s", terminal->is_terminal ? "\r\033[K" : "", label,
                   label[0] != '\0' ? ": " : "");
     sc_terminal_print(stderr, line);
     (void)fputc('\n', stderr);
+    funlockfile(stderr);
 }
 
 static size_t size_of(const char *variable, bool rows, size_t otherwise)

@@ -7,7 +7,7 @@
 #include "experiment/dataset.h"
 #include "experiment/mechanism.h"
 #include "experiment/plan.h"
-#include "experiment/run_cell.h"
+#include "experiment/run_behind.h"
 #include "experiment/run_folder.h"
 #include "experiment/run_text.h"
 #include "experiment/sources.h"
@@ -29,6 +29,8 @@ typedef struct run {
     sc_progress_counters counters;
     sc_run_summary *summary;
     semcal_error first_failure;
+    sc_run_drawn *drawn; /* [plan.n_cells] */
+    sc_run_behind behind;
     size_t n_notes; /* of the device, told so far */
 } run;
 
@@ -66,44 +68,24 @@ static semcal_status do_text(run *r, const sc_cell *cell, semcal_error *error)
     return status;
 }
 
-static semcal_status do_cell(run *r, const sc_cell *cell, semcal_error *error)
+/* Draws the questions of a cell of questions. */
+static semcal_status draw_cell(run *r, sc_run_drawn *drawn, const sc_cell *cell, semcal_error *error)
 {
-    if (cell->text) {
-        return do_text(r, cell, error);
-    }
     const sc_dataset *dataset = NULL;
     sc_source *source = NULL;
-    bool already = false, collapsed = false, fresh_mechanism = false;
     semcal_status status = dataset_of(r, &dataset, cell->dataset, error);
     if (status == SEMCAL_OK) {
         status = sc_sources_get(&source, &r->sources, cell->model, error);
         tell_notes(r);
     }
-    const sc_run_cell job = {r->config,  cell,   dataset,      source,    r->sources.device,
-                             r->options, r->log, &r->counters, r->summary};
+    drawn->job = (sc_run_cell){r->config,  cell,   dataset,      source,    r->sources.device,
+                               r->options, r->log, &r->counters, r->summary};
     if (status == SEMCAL_OK) {
-        status = sc_run_cell_do(&job, &already, error);
+        drawn->path =
+            sc_store_path(r->options->folder, cell->name, r->options->shard, r->options->n_shards, ".h5", error);
+        status = drawn->path == NULL ? SEMCAL_E_MEMORY : SEMCAL_OK;
     }
-    if (status != SEMCAL_OK) {
-        return status;
-    }
-    char *path = sc_store_path(r->options->folder, cell->name, r->options->shard, r->options->n_shards, ".h5", error);
-    status = path == NULL ? SEMCAL_E_MEMORY : sc_mechanism_run(&fresh_mechanism, &job, path, error);
-    if (r->options->n_shards > 1) { /* collapsed when they are merged */
-        free(path);
-        return status;
-    }
-    if (status == SEMCAL_OK) {
-        status = sc_run_cell_is_collapsed(&collapsed, path, r->config, cell->dataset, error);
-    }
-    if (status == SEMCAL_OK && (!collapsed || fresh_mechanism)) {
-        const sc_phase before = sc_phases_enter(&r->summary->phases, SC_PHASE_COLLAPSE);
-        status = sc_run_cell_collapse(path, r->config, cell->dataset, dataset, NULL, r->log, error);
-        (void)sc_phases_enter(&r->summary->phases, before);
-    }
-    free(path);
-    r->summary->n_already += status == SEMCAL_OK && already;
-    return status;
+    return status == SEMCAL_OK ? sc_run_cell_draw(&drawn->rest, &drawn->job, &drawn->already, error) : status;
 }
 
 /* Whether a cell failed because nothing more can be written: what it had begun is deleted by then, so there may be room
@@ -118,45 +100,130 @@ static bool is_full(const semcal_error *failure, const char *folder)
     return full;
 }
 
+static void tell_done(run *r, const sc_cell *cell, double wall_s)
+{
+    r->summary->n_finished++;
+    sc_log_event(r->log, SC_LOG_INFO, "cell_done", NULL, sc_log_text("cell", cell->name),
+                 sc_log_real("wall_s", wall_s));
+}
+
 /* A failed cell is told and the others go on; an interruption or a full disk ends the run. */
+static semcal_status tell_failure(run *r, const sc_cell *cell, const semcal_error *failure, semcal_error *error)
+{
+    if (failure->status == SEMCAL_INTERRUPTED) {
+        sc_log_event(r->log, SC_LOG_INFO, "interrupted", NULL, sc_log_text("cell", cell->name));
+        return SEMCAL_INTERRUPTED;
+    }
+    if (is_full(failure, r->options->folder)) {
+        sc_log_event(r->log, SC_LOG_ERROR, "disk_full", NULL, sc_log_text("cell", cell->name));
+        return sc_error_set(error, SEMCAL_E_DATA,
+                            "no room left for %s (cell %s: %s); what is committed stays, make room and the same "
+                            "command goes on",
+                            r->options->folder, cell->name, failure->message);
+    }
+    char line[SEMCAL_ERROR_SIZE + 256];
+    (void)snprintf(line, sizeof line, "cell %s failed: %s", cell->name, failure->message);
+    sc_log_write(r->log, SC_LOG_ERROR, "cell_failed", line, NULL, 0);
+    r->summary->n_failed++;
+    if (r->first_failure.status == SEMCAL_OK) {
+        r->first_failure = *failure;
+        sc_error_where(&r->first_failure, "cell %s", cell->name);
+    }
+    return SEMCAL_OK;
+}
+
+/* Tells what has become of a cell that was behind; *left stays when there is more to do. */
+static semcal_status settle(run *r, sc_run_drawn **left, semcal_error *error)
+{
+    sc_run_drawn *drawn = *left;
+    semcal_status status = SEMCAL_OK;
+    if (drawn == NULL) {
+        return SEMCAL_OK;
+    }
+    if (drawn->failure.status != SEMCAL_OK) {
+        status = tell_failure(r, drawn->job.cell, &drawn->failure, error);
+    } else if (drawn->done) {
+        tell_done(r, drawn->job.cell, drawn->own_s);
+        r->summary->n_already += drawn->already;
+    }
+    if (drawn->done || drawn->failure.status != SEMCAL_OK) {
+        *left = NULL;
+    }
+    return status;
+}
+
+/* Waits for what is behind, makes the mechanism of the cell joined last, and leaves its collapses and the joining of
+ * `next` (may be NULL) behind. */
+static semcal_status move_on(run *r, sc_run_drawn *next, semcal_error *error)
+{
+    const sc_phase before = sc_phases_enter(&r->summary->phases, SC_PHASE_STORE);
+    sc_run_behind_wait(&r->behind);
+    (void)sc_phases_enter(&r->summary->phases, before);
+    sc_run_drawn *collapsing = r->behind.collapsing, *joined = r->behind.joining;
+    r->behind.collapsing = r->behind.joining = NULL;
+    semcal_status status = settle(r, &collapsing, error);
+    semcal_status other = settle(r, &joined, status == SEMCAL_OK ? error : NULL);
+    status = status == SEMCAL_OK ? other : status;
+    if (joined != NULL && status == SEMCAL_OK) {
+        const double began = sc_clock_now_s();
+        sc_source *source = NULL; /* may have been closed for another model meanwhile */
+        joined->failure.status = sc_sources_get(&source, &r->sources, joined->job.cell->model, &joined->failure);
+        joined->job.source = source;
+        if (joined->failure.status == SEMCAL_OK) {
+            joined->failure.status = sc_mechanism_run(&joined->fresh, &joined->job, joined->path, &joined->failure);
+        }
+        joined->own_s += sc_clock_now_s() - began;
+        status = settle(r, &joined, error);
+    }
+    if (status == SEMCAL_OK) {
+        sc_run_behind_start(&r->behind, joined, next);
+    } else if (next != NULL) {
+        (void)sc_run_cell_drop(&next->rest, NULL);
+    }
+    return status;
+}
+
 static semcal_status do_cells(run *r, semcal_error *error)
 {
-    for (size_t i = 0; i < r->plan.n_cells; i++) {
+    semcal_status status = SEMCAL_OK;
+    for (size_t i = 0; i < r->plan.n_cells && status == SEMCAL_OK; i++) {
         const sc_cell *cell = &r->plan.cells[i];
+        sc_run_drawn *drawn = &r->drawn[i];
         semcal_error failure = SEMCAL_ERROR_INIT;
         r->counters.cell = cell->name;
         r->counters.cell_number = i + 1;
         r->counters.cell_done = r->counters.cell_questions = 0;
-        double began = sc_clock_now_s();
-        semcal_status status = do_cell(r, cell, &failure);
+        const sc_run_drawn *joining = r->behind.joining;
+        if (joining != NULL && r->config->mechanism.questions > 0 && joining->job.cell->model != cell->model &&
+            (status = move_on(r, NULL, error)) != SEMCAL_OK) {
+            break; /* its mechanism is made before its model is closed */
+        }
+        const double began = sc_clock_now_s();
+        failure.status = cell->text ? do_text(r, cell, &failure) : draw_cell(r, drawn, cell, &failure);
+        drawn->own_s = sc_clock_now_s() - began;
         tell_notes(r);
-        if (status == SEMCAL_OK) {
-            r->summary->n_finished++;
-            sc_log_event(r->log, SC_LOG_INFO, "cell_done", NULL, sc_log_text("cell", cell->name),
-                         sc_log_real("wall_s", sc_clock_now_s() - began));
-        } else if (status == SEMCAL_INTERRUPTED) {
-            sc_log_event(r->log, SC_LOG_INFO, "interrupted", NULL, sc_log_text("cell", cell->name));
-            return status;
+        if (failure.status != SEMCAL_OK) {
+            status = tell_failure(r, cell, &failure, error);
+        } else if (cell->text) {
+            tell_done(r, cell, drawn->own_s);
         } else {
-            if (is_full(&failure, r->options->folder)) {
-                sc_log_event(r->log, SC_LOG_ERROR, "disk_full", NULL, sc_log_text("cell", cell->name));
-                return sc_error_set(
-                    error, SEMCAL_E_DATA,
-                    "no room left for %s (cell %s: %s); what is committed stays, make room and the same "
-                    "command goes on",
-                    r->options->folder, cell->name, failure.message);
-            }
-            char line[SEMCAL_ERROR_SIZE + 256];
-            (void)snprintf(line, sizeof line, "cell %s failed: %s", cell->name, failure.message);
-            sc_log_write(r->log, SC_LOG_ERROR, "cell_failed", line, NULL, 0);
-            r->summary->n_failed++;
-            if (r->first_failure.status == SEMCAL_OK) {
-                r->first_failure = failure;
-                sc_error_where(&r->first_failure, "cell %s", cell->name);
-            }
+            status = move_on(r, drawn, error);
         }
     }
-    return SEMCAL_OK;
+    while (status == SEMCAL_OK && (r->behind.collapsing != NULL || r->behind.joining != NULL)) {
+        status = move_on(r, NULL, error);
+    }
+    /* After an interruption or with a full disk: what is under way ends, what comes after it is the next run's. */
+    sc_run_behind_wait(&r->behind);
+    sc_run_drawn *ending[] = {r->behind.collapsing, r->behind.joining};
+    for (size_t i = 0; i < 2; i++) {
+        (void)settle(r, &ending[i], NULL);
+    }
+    for (size_t i = 0; i < r->plan.n_cells; i++) {
+        r->summary->writer_s += r->drawn[i].rest.writer_s;
+        free(r->drawn[i].path);
+    }
+    return status;
 }
 
 /* Questions of the whole run, for the progress line; a dataset that cannot be read fails its cells later. */
@@ -199,7 +266,8 @@ semcal_status sc_run(sc_run_summary *summary, const sc_config *config, const sc_
 {
     *summary = (sc_run_summary){0};
     sc_phases_start(&summary->phases);
-    run r = {.config = config, .options = options, .summary = summary};
+    sc_phases_start(&summary->behind);
+    run r = {.config = config, .options = options, .summary = summary, .behind.phases = &summary->behind};
     double began = sc_clock_now_s();
     semcal_status status = sc_plan_make(&r.plan, config, error);
     if (status == SEMCAL_OK) {
@@ -216,9 +284,11 @@ semcal_status sc_run(sc_run_summary *summary, const sc_config *config, const sc_
     }
     if (status == SEMCAL_OK) {
         r.datasets = sc_memory_alloc(config->datasets.n, sizeof *r.datasets, error);
-        status = r.datasets == NULL
-                     ? SEMCAL_E_MEMORY
-                     : sc_sources_init(&r.sources, options->device, options->profiled != NULL, &summary->phases, error);
+        r.drawn = sc_memory_alloc(r.plan.n_cells, sizeof *r.drawn, error);
+        status = r.datasets == NULL || r.drawn == NULL ? SEMCAL_E_MEMORY : SEMCAL_OK;
+    }
+    if (status == SEMCAL_OK) {
+        status = sc_sources_init(&r.sources, options->device, options->profiled != NULL, &summary->phases, error);
     }
     if (status == SEMCAL_OK) {
         sc_log_event(r.log, SC_LOG_INFO, "run_begins", NULL, sc_log_text("name", config->name),
@@ -253,6 +323,7 @@ semcal_status sc_run(sc_run_summary *summary, const sc_config *config, const sc_
         sc_dataset_free(&r.datasets[i]);
     }
     free(r.datasets);
+    free(r.drawn);
     semcal_error closing = SEMCAL_ERROR_INIT;
     semcal_status closed = sc_log_close(r.log, &closing);
     if (status == SEMCAL_OK && closed != SEMCAL_OK) {

@@ -26,7 +26,8 @@ typedef struct sc_run_summary {
     double wall_s;
     double device_busy_s; /* the part of wall_s in which kernels ran; NaN: no device was in use */
     sc_phases phases;     /* where wall_s went on the host */
-    double writer_s;      /* time the store's writer thread worked, beside that */
+    sc_phases behind;     /* beside that: joining and collapsing cells already drawn (experiment/run_behind.h) */
+    double writer_s;      /* and time the stores' writer threads worked */
 } sc_run_summary;
 
 typedef struct sc_run_options {

@@ -250,11 +250,12 @@ sc_run_share sc_run_cell_idle(const sc_run_cell *run, double busy_before_s, doub
     return share;
 }
 
-semcal_status sc_run_cell_do(const sc_run_cell *run, bool *already, semcal_error *error)
+semcal_status sc_run_cell_draw(sc_run_cell_rest *rest, const sc_run_cell *run, bool *already, semcal_error *error)
 {
     feed f = {.run = run};
     sc_questions questions = {0};
     const double began = sc_clock_now_s(), busy = run->device != NULL ? sc_device_busy_s(run->device) : 0;
+    *rest = (sc_run_cell_rest){0};
     *already = false;
     semcal_status status = sc_questions_make(&questions, run->cell, run->dataset, run->source, error);
     const sc_phase before = sc_phases_enter(run->source->phases, SC_PHASE_STORE);
@@ -274,27 +275,44 @@ semcal_status sc_run_cell_do(const sc_run_cell *run, bool *already, semcal_error
         }
         run->summary->n_questions += counters->cell_done - committed;
     }
-    if (status == SEMCAL_OK && !*already) {
-        char wall[32];
-        const double wall_s = sc_clock_now_s() - began;
-        const sc_run_share idle = sc_run_cell_idle(run, busy, wall_s);
-        (void)snprintf(wall, sizeof wall, "%.3f", wall_s);
-        const sc_store_attribute attributes[] = {{.name = "wall_s", .text = wall, .identity = false},
-                                                 {.name = "device_idle", .text = idle.text, .identity = false}};
-        status = sc_store_finish(f.store, attributes, sizeof attributes / sizeof *attributes, error);
-    }
-    if (f.store != NULL) {
-        run->summary->writer_s += sc_store_writer_s(f.store);
+    rest->store = f.store;
+    if (f.store != NULL && (status != SEMCAL_OK || *already)) {
         /* What is finished is committed also after an error or Ctrl-C; the first error is the one to tell. */
         semcal_error closing = SEMCAL_ERROR_INIT;
-        semcal_status closed = sc_store_close(&f.store, &closing);
+        semcal_status closed = sc_run_cell_drop(rest, &closing);
         if (status == SEMCAL_OK && closed != SEMCAL_OK) {
             status = sc_error_set(error, closed, "%s", closing.message);
         }
     }
+    const double wall_s = sc_clock_now_s() - began;
+    const sc_run_share idle = sc_run_cell_idle(run, busy, wall_s);
+    (void)snprintf(rest->wall, sizeof rest->wall, "%.3f", wall_s);
+    memcpy(rest->idle, idle.text, sizeof rest->idle);
     (void)sc_phases_enter(run->source->phases, before);
     sc_questions_free(&questions);
     return status;
+}
+
+semcal_status sc_run_cell_drop(sc_run_cell_rest *rest, semcal_error *error)
+{
+    if (rest->store == NULL) {
+        return SEMCAL_OK;
+    }
+    rest->writer_s = sc_store_writer_s(rest->store);
+    return sc_store_close(&rest->store, error);
+}
+
+semcal_status sc_run_cell_finish(sc_run_cell_rest *rest, semcal_error *error)
+{
+    if (rest->store == NULL) {
+        return SEMCAL_OK;
+    }
+    const sc_store_attribute attributes[] = {{.name = "wall_s", .text = rest->wall, .identity = false},
+                                             {.name = "device_idle", .text = rest->idle, .identity = false}};
+    semcal_status status = sc_store_finish(rest->store, attributes, sizeof attributes / sizeof *attributes, error);
+    semcal_error closing = SEMCAL_ERROR_INIT;
+    semcal_status closed = sc_run_cell_drop(rest, &closing);
+    return status == SEMCAL_OK && closed != SEMCAL_OK ? sc_error_set(error, closed, "%s", closing.message) : status;
 }
 
 /* ---- collapse ---- */

@@ -20,9 +20,21 @@ typedef struct sc_run_cell {
     sc_run_summary *summary;        /* added to */
 } sc_run_cell;
 
-/* Generates what is missing, finishes the cell file, applies the dataset's collapses. *already tells that nothing was
- * left to generate. */
-semcal_status sc_run_cell_do(const sc_run_cell *run, bool *already, semcal_error *error);
+/* A cell whose questions are all drawn. */
+typedef struct sc_run_cell_rest {
+    struct sc_store *store; /* NULL: the cell's file was there before */
+    char wall[32], idle[16];
+    double writer_s; /* worked by the store's writer thread */
+} sc_run_cell_rest;
+
+/* Generates what is missing. After a failure or an interruption what was generated is committed and there is no rest.
+ * *already tells that nothing was left to generate. */
+semcal_status sc_run_cell_draw(sc_run_cell_rest *rest, const sc_run_cell *run, bool *already, semcal_error *error);
+
+/* Makes the cell's file of it and ends the rest. Uses neither source nor device. */
+semcal_status sc_run_cell_finish(sc_run_cell_rest *rest, semcal_error *error);
+/* Commits what is there and ends the rest. */
+semcal_status sc_run_cell_drop(sc_run_cell_rest *rest, semcal_error *error);
 
 /* Share of a span of `wall_s` seconds in which no kernel ran, given the device's busy time before it, as text for an
  * attribute; "" without a device. Not part of what a cell is. */
