@@ -31,7 +31,6 @@ static void on_signal(int number)
 typedef struct view {
     sc_terminal terminal;
     bool json;
-
 } view;
 
 static bool stopped(void *payload)

@@ -281,5 +281,5 @@ semcal_status sc_json_append(sc_text *out, const json_t *value, bool indent, sem
 
 json_t *sc_json_real_or_null(double value)
 {
-    return isfinite(value) ? json_real(value) : json_null();
+    return isfinite(value) ? json_real(value + 0.0) : json_null(); /* + 0.0: no "-0.0" */
 }
