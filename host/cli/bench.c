@@ -24,13 +24,10 @@ static const struct {
     semcal_status (*suite)(sc_bench *bench, semcal_error *error);
     long n_rounds; /* when none are asked for */
 } suites[] = {
-    {"kernels", "rows", sc_bench_rows, 15},
-    {"kernels", "perturb", sc_bench_perturb, 15},
-    {"kernels", "gemm", sc_bench_gemm, 15},
-    {"decode", "decode", sc_bench_decode, 15},
-    {"prefill", "prefill", sc_bench_prefill, 5},
-    {"job", "job", sc_bench_job_run, 3},
-    {"io", "io", sc_bench_io, 15},
+    {"kernels", "rows", sc_bench_rows, 15},      {"kernels", "perturb", sc_bench_perturb, 15},
+    {"kernels", "gemm", sc_bench_gemm, 15},      {"decode", "decode", sc_bench_decode, 15},
+    {"prefill", "prefill", sc_bench_prefill, 5}, {"prefill", "shared", sc_bench_shared, 3},
+    {"job", "job", sc_bench_job_run, 3},         {"io", "io", sc_bench_io, 15},
     {"tune", "tune", sc_bench_tune, 7},
 };
 
@@ -186,7 +183,7 @@ static semcal_status print_json(const sc_bench *bench, double profiled_s, semcal
 /* What the command line says; rounds, prompt and live may be UNSET: the suite's own choice. */
 typedef struct settings {
     const char *selector, *only, *clock_name, *model;
-    long rounds, prompt, live, rows, vocabulary, questions, draws, tokens, layers;
+    long rounds, prompt, live, rows, vocabulary, questions, preamble, draws, tokens, layers;
     double head_scale;
     bool json, profile, unshared;
 } settings;
@@ -204,10 +201,12 @@ static semcal_status check_settings(const settings *s, semcal_error *error)
         return sc_error_set(error, SEMCAL_E_CONFIG, "rounds 1 to 10000, rows 1 to 1000000, vocabulary 1024 to 524288");
     }
     if (!within(s->questions, 1, 100000) || !within(s->draws, 1, 1000000) || !within(s->prompt, 1, 16384) ||
-        !within(s->tokens, 1, 16384) || !within(s->layers, 1, 256) || !(s->head_scale > 0) || !(s->head_scale <= 1e6)) {
-        return sc_error_set(error, SEMCAL_E_CONFIG,
-                            "questions 1 to 100000, draws 1 to 1000000, prompt and tokens 1 to 16384, layers 1 to "
-                            "256, head-scale above 0 and at most 1e6");
+        !within(s->preamble, 1, 16384) || !within(s->tokens, 1, 16384) || !within(s->layers, 1, 256) ||
+        !(s->head_scale > 0) || !(s->head_scale <= 1e6)) {
+        return sc_error_set(
+            error, SEMCAL_E_CONFIG,
+            "questions 1 to 100000, draws 1 to 1000000, prompt, preamble and tokens 1 to 16384, layers 1 to "
+            "256, head-scale above 0 and at most 1e6");
     }
     if (!within(s->live, 1, 1024)) {
         return sc_error_set(error, SEMCAL_E_CONFIG, "live 1 to 1024");
@@ -226,13 +225,16 @@ static size_t or_zero(long value)
 static void apply(sc_bench *bench, const settings *s)
 {
     bench->cpu_clock = strcmp(s->clock_name, "cpu") == 0;
-    bench->job = (sc_bench_job){
-        s->model,          (size_t)s->questions, (size_t)s->draws, s->prompt == UNSET ? 256 : (size_t)s->prompt,
-        (size_t)s->tokens, (size_t)s->layers,    s->head_scale};
+    bench->job = (sc_bench_job){s->model,          s->questions == UNSET ? 16 : (size_t)s->questions,
+                                (size_t)s->draws,  s->prompt == UNSET ? 256 : (size_t)s->prompt,
+                                (size_t)s->tokens, (size_t)s->layers,
+                                s->head_scale};
     bench->n_rows = (size_t)s->rows;
     bench->n_vocabulary = (size_t)s->vocabulary;
     bench->n_prompt = or_zero(s->prompt);
     bench->n_live = or_zero(s->live);
+    bench->n_questions = or_zero(s->questions);
+    bench->n_preamble = or_zero(s->preamble);
     bench->unshared = s->unshared;
 }
 
@@ -304,7 +306,8 @@ semcal_status sc_cli_bench(int argc, char **argv, semcal_error *error)
                   .live = UNSET,
                   .rows = 256,
                   .vocabulary = 151936,
-                  .questions = 16,
+                  .questions = UNSET,
+                  .preamble = UNSET,
                   .draws = 50,
                   .tokens = 16,
                   .layers = 24,
@@ -315,17 +318,19 @@ semcal_status sc_cli_bench(int argc, char **argv, semcal_error *error)
         {"profile", 0, SC_CLI_FLAG, &s.profile, NULL, "and the device time of every kernel against its floor"},
         {"device", 'd', SC_CLI_TEXT, &s.selector, "P:D|NAME", "OpenCL device (default: the best one)"},
         {"only", 0, SC_CLI_TEXT, &s.only, "SUITE",
-         "only this suite: rows, perturb, gemm, decode, prefill, job, io, tune"},
-        {"rounds", 0, SC_CLI_INT, &s.rounds, "N", "rounds to take medians over (15; prefill 5, job 3)"},
+         "only this suite: rows, perturb, gemm, decode, prefill, shared, job, io, tune"},
+        {"rounds", 0, SC_CLI_INT, &s.rounds, "N", "rounds to take medians over (15; prefill 5, shared and job 3)"},
         {"clock", 0, SC_CLI_TEXT, &s.clock_name, "wall|cpu", "cpu: processor time, steadier on a busy machine (wall)"},
         {"rows", 0, SC_CLI_INT, &s.rows, "N", "rows of logits (256)"},
         {"vocabulary", 0, SC_CLI_INT, &s.vocabulary, "V", "logits per row (151936)"},
         {"model", 0, SC_CLI_TEXT, &s.model, "DIR", "job: a model folder (default: random weights)"},
-        {"questions", 0, SC_CLI_INT, &s.questions, "N", "job: questions per round (16)"},
+        {"questions", 0, SC_CLI_INT, &s.questions, "N", "questions per round (job 16, shared 8)"},
+        {"preamble", 0, SC_CLI_INT, &s.preamble, "N", "shared: tokens that prompts begin with together (256)"},
         {"draws", 0, SC_CLI_INT, &s.draws, "M", "job, rows: draws per question or row (50)"},
-        {"prompt", 0, SC_CLI_INT, &s.prompt, "N", "tokens of a prompt (decode 128, prefill 256 and 2048, job 256)"},
+        {"prompt", 0, SC_CLI_INT, &s.prompt, "N",
+         "tokens of a prompt (decode 128, prefill 256 and 2048, job 256; shared, behind the preamble: 32)"},
         {"tokens", 0, SC_CLI_INT, &s.tokens, "N", "job: tokens of a response (16)"},
-        {"layers", 0, SC_CLI_INT, &s.layers, "N", "job: layers of the random model (24)"},
+        {"layers", 0, SC_CLI_INT, &s.layers, "N", "job, shared: layers of the random model (24)"},
         {"head-scale", 0, SC_CLI_REAL, &s.head_scale, "S", "job: factor on all logits (1)"},
         {"live", 0, SC_CLI_INT, &s.live, "N", "decode: sequences of a step (1, 8 and 50)"},
         {"unshared", 0, SC_CLI_FLAG, &s.unshared, NULL, "decode: every sequence has its own copy of the prompt"},

@@ -45,9 +45,10 @@ typedef struct sc_bench {
     bool cpu_clock;              /* processor time of all threads instead of wall time */
     size_t n_rows, n_vocabulary; /* of the row kernels */
     sc_bench_job job;
-    size_t n_prompt; /* tokens before a decoding step, or of a prefill; 0: the suite's own choice */
-    size_t n_live;   /* sequences of a decoding step; 0: the suite's own choice */
-    bool unshared;   /* every sequence has its own copy of the prompt */
+    size_t n_prompt;                /* tokens before a decoding step, or of a prefill; 0: the suite's own choice */
+    size_t n_questions, n_preamble; /* of prompts with a common beginning; 0: the suite's own choice */
+    size_t n_live;                  /* sequences of a decoding step; 0: the suite's own choice */
+    bool unshared;                  /* every sequence has its own copy of the prompt */
     sc_bench_entry *entries;
     size_t n, capacity;
 } sc_bench;
@@ -81,6 +82,7 @@ semcal_status sc_bench_gemm(sc_bench *bench, semcal_error *error);
 semcal_status sc_bench_decode(sc_bench *bench, semcal_error *error);
 semcal_status sc_bench_job_run(sc_bench *bench, semcal_error *error);
 semcal_status sc_bench_prefill(sc_bench *bench, semcal_error *error);
+semcal_status sc_bench_shared(sc_bench *bench, semcal_error *error);
 semcal_status sc_bench_tune(sc_bench *bench, semcal_error *error);
 semcal_status sc_bench_io(sc_bench *bench, semcal_error *error);
 
