@@ -277,21 +277,25 @@ static size_t at_most(size_t value, size_t most)
     return value > most ? most : value;
 }
 
-static void choose_sizes(sc_model *model, const sc_model_options *options)
-{
-    const sc_model_config *c = &model->config;
-    const bool cpu = sc_device_facts(model->device)->is_cpu;
-    const size_t logits_bytes = cpu ? (size_t)128 << 20 : (size_t)1 << 30;
-    model->max_rows = options->max_rows != 0 ? options->max_rows : cpu ? 1024 : 4096;
-    model->max_outputs = options->max_outputs != 0 ? options->max_outputs
-                                                   : at_least(logits_bytes / (c->n_vocabulary * sizeof(float)), 32);
-    model->max_outputs = at_most(model->max_outputs, model->max_rows);
-}
-
 static uint64_t memory_left(const sc_model *model)
 {
     const uint64_t budget = sc_device_memory_budget(model->device), used = sc_device_memory_used(model->device);
     return budget > used ? budget - used : 0;
+}
+
+static void choose_sizes(sc_model *model, const sc_model_options *options)
+{
+    const sc_model_config *c = &model->config;
+    const bool cpu = sc_device_facts(model->device)->is_cpu;
+    /* A step of many questions in one call, as far as that is a small part of the memory; but what is in flight is lost
+     * with a crash. */
+    const uint64_t part = memory_left(model) / 32, least = (uint64_t)128 << 20, most = (uint64_t)(cpu ? 1 : 8) << 28;
+    const uint64_t logits_bytes = part < least ? least : part > most ? most : part;
+    model->max_rows = options->max_rows != 0 ? options->max_rows : cpu ? 1024 : 4096;
+    model->max_outputs = options->max_outputs != 0
+                             ? options->max_outputs
+                             : at_least((size_t)(logits_bytes / (c->n_vocabulary * sizeof(float))), 32);
+    model->max_outputs = at_most(model->max_outputs, model->max_rows);
 }
 
 static semcal_status try_activations(sc_model *model, semcal_error *error)
