@@ -79,13 +79,16 @@ typedef struct sc_perturb_shape {
 
 #endif
 
-/* ---- packed matrix products (gemm.cl, gemm_tiled.cl) ---- */
+/* ---- packed matrix products (gemm.cl, gemm_tiled.cl, gemm_bf16.cl) ---- */
 
 #define SC_PANEL 32       /* columns of a weight panel */
 #define SC_CHUNK 256      /* values of k in one chain of fma; fixes the order of every sum */
 #define SC_TILE_ROWS 14   /* rows of A kept in registers on CPUs */
 #define SC_SKINNY_ROWS 8  /* rows of A that gemm_skinny takes per work-group */
 #define SC_TILED_ROWS 64  /* rows of A that gemm_tiled takes per work-group */
+#define SC_PANELS_FP32 0  /* panels of weights: fp32; bf16, columns j and 16 + j in a word; bf16, pairs along k */
+#define SC_PANELS_BF16 1
+#define SC_PANELS_PAIRS 2
 #define SC_GEMM_STORE 0
 #define SC_GEMM_ADD 1
 #define SC_GEMM_SWIGLU 2

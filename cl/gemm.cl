@@ -13,6 +13,7 @@
  */
 #include "abi.h"
 #include "exp.h"
+#include "gemm_rows.h"
 #include "vector.h"
 
 #pragma OPENCL FP_CONTRACT OFF
@@ -39,21 +40,6 @@
 #else
 #define FETCH(k) FETCH_LINE(2 * ((k) + AHEAD)) FETCH_LINE(2 * ((k) + AHEAD) + 1)
 #endif
-
-#define ROWS_1(X) X(0)
-#define ROWS_2(X) ROWS_1(X) X(1)
-#define ROWS_3(X) ROWS_2(X) X(2)
-#define ROWS_4(X) ROWS_3(X) X(3)
-#define ROWS_5(X) ROWS_4(X) X(4)
-#define ROWS_6(X) ROWS_5(X) X(5)
-#define ROWS_7(X) ROWS_6(X) X(6)
-#define ROWS_8(X) ROWS_7(X) X(7)
-#define ROWS_9(X) ROWS_8(X) X(8)
-#define ROWS_10(X) ROWS_9(X) X(9)
-#define ROWS_11(X) ROWS_10(X) X(10)
-#define ROWS_12(X) ROWS_11(X) X(11)
-#define ROWS_13(X) ROWS_12(X) X(12)
-#define ROWS_14(X) ROWS_13(X) X(13)
 
 #define DECLARE(r) float16 x##r, y##r; __global const float *a##r = a + r * k;
 #define CLEAR(r) x##r = 0.0f, y##r = 0.0f;
@@ -84,89 +70,11 @@
         }                                                                                                              \
     }
 
-TILE(1, NO_FETCH)
-TILE(2, FETCH)
-TILE(3, FETCH)
-TILE(4, FETCH)
-TILE(5, FETCH)
-TILE(6, FETCH)
-TILE(7, FETCH)
-TILE(8, FETCH)
-TILE(9, FETCH)
-TILE(10, FETCH)
-TILE(11, FETCH)
-TILE(12, FETCH)
-TILE(13, FETCH)
-TILE(14, FETCH)
-
-/* The first `n` (at most 16) of `v` to `c`, or added to it. */
-static void put(__global float *c, const float16 v, const uint n, const bool add)
-{
-    if (n >= 16) {
-        SC_VECTOR16(c) = add ? SC_VECTOR16(c) + v : v;
-    } else {
-        float part[16];
-        vstore16(v, 0, part);
-        for (uint j = 0; j < n; j++) {
-            c[j] = add ? c[j] + part[j] : part[j];
-        }
-    }
-}
-
-__kernel void gemm_packed(__global const float *a, __global const uint *weights, __global const float *bias, __global float *c,
-                          const uint m, const uint n, const uint k, const uint stride, const uint mode, const uint block,
-                          const uint n_blocks, const uint panel_first)
-{
-    const uint panel_here = get_global_id(0) / n_blocks, panel_index = panel_first + panel_here;
-    const uint row_first = (get_global_id(0) % n_blocks) * block, row_last = min(row_first + block, m);
+#define GEMM_NAME gemm_packed
+#define ROW_T float
 #ifdef WEIGHT_BF16
-    __global const void *panel = weights + (size_t)panel_here * k * 16;
+#define STEP_WORDS 16
 #else
-    __global const void *panel = weights + (size_t)panel_here * k * 32;
+#define STEP_WORDS 32
 #endif
-    const uint n_rows = row_last - row_first, n_tiles = (n_rows + SC_TILE_ROWS - 1) / SC_TILE_ROWS;
-    const uint column = panel_index * SC_PANEL;
-    float16 total[2 * SC_TILE_ROWS];
-    float16 bias0 = 0.0f, bias1 = 0.0f;
-    if (bias) {
-        bias0 = SC_CONST_VECTOR16(bias + column);
-        bias1 = SC_CONST_VECTOR16(bias + column + 16);
-    }
-    for (uint t = 0; t < n_tiles; t++) {
-        const uint row = row_first + n_rows * t / n_tiles, rows = row_first + n_rows * (t + 1) / n_tiles - row;
-        __global const float *first = a + (size_t)row * k;
-#define CASE(r)                                                                                                        \
-    case r:                                                                                                            \
-        tile_##r(total, first, panel, k);                                                                              \
-        break;
-        switch (rows) {
-            CASE(1)
-            CASE(2)
-            CASE(3)
-            CASE(4)
-            CASE(5)
-            CASE(6)
-            CASE(7)
-            CASE(8)
-            CASE(9)
-            CASE(10)
-            CASE(11)
-            CASE(12)
-            CASE(13)
-            CASE(14)
-        }
-        for (uint r = 0; r < rows; r++) {
-            const float16 x = total[2 * r] + bias0, y = total[2 * r + 1] + bias1;
-            if (mode == SC_GEMM_SWIGLU) {
-                const uint out = panel_index * 16;
-                put(c + (size_t)(row + r) * stride + out, sc_silu16(x) * y, n / 2 - out, false);
-            } else {
-                __global float *to = c + (size_t)(row + r) * stride + column;
-                put(to, x, n - column, mode == SC_GEMM_ADD);
-                if (n - column > 16) {
-                    put(to + 16, y, n - column - 16, mode == SC_GEMM_ADD);
-                }
-            }
-        }
-    }
-}
+#include "gemm_kernel.h"

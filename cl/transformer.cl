@@ -28,17 +28,21 @@
 
 /* x [N, width] = rows `token` of a packed matrix; tokens outside this part's panels are left to another launch. */
 __kernel void embed(__global float *x, __global const int *token, __global const uint *panels, const uint first_panel,
-                    const uint n_panels, const uint width, const uint bf16)
+                    const uint n_panels, const uint width, const uint form)
 {
     const uint row = get_group_id(0), id = (uint)token[row], panel = id / SC_PANEL;
     if (panel < first_panel || panel >= first_panel + n_panels) {
         return;
     }
     const uint j = id % SC_PANEL;
-    __global const uint *from = panels + (size_t)(panel - first_panel) * width * (bf16 ? 16 : 32);
+    const uint words = form == SC_PANELS_PAIRS ? (width + 1) / 2 * 32 : width * (form == SC_PANELS_BF16 ? 16 : 32);
+    __global const uint *from = panels + (size_t)(panel - first_panel) * words;
     for (uint i = get_local_id(0); i < width; i += LSZ) {
         uint bits;
-        if (bf16) {
+        if (form == SC_PANELS_PAIRS) {
+            const uint word = from[i / 2 * 32 + j];
+            bits = i % 2 == 0 ? word << 16 : word & 0xffff0000u;
+        } else if (form == SC_PANELS_BF16) {
             const uint word = from[i * 16 + j % 16];
             bits = j < 16 ? word << 16 : word & 0xffff0000u;
         } else {

@@ -185,6 +185,7 @@ typedef struct settings {
     const char *selector, *only, *clock_name, *model;
     long rounds, prompt, live, rows, vocabulary, questions, preamble, draws, tokens, layers;
     double head_scale;
+    const char *gemm;
     bool json, profile, unshared;
 } settings;
 
@@ -301,6 +302,7 @@ semcal_status sc_cli_bench(int argc, char **argv, semcal_error *error)
         "wants its work cut and keeps that in the cache folder (or SEMCAL_TUNE); later commands use it,\nno result "
         "depends on it."};
     settings s = {.clock_name = "wall",
+                  .gemm = "auto",
                   .rounds = UNSET,
                   .prompt = UNSET,
                   .live = UNSET,
@@ -332,6 +334,8 @@ semcal_status sc_cli_bench(int argc, char **argv, semcal_error *error)
         {"tokens", 0, SC_CLI_INT, &s.tokens, "N", "job: tokens of a response (16)"},
         {"layers", 0, SC_CLI_INT, &s.layers, "N", "job, shared: layers of the random model (24)"},
         {"head-scale", 0, SC_CLI_REAL, &s.head_scale, "S", "job: factor on all logits (1)"},
+        {"gemm", 0, SC_CLI_TEXT, &s.gemm, "HOW",
+         "decode, prefill, job: matrix products: auto, own, clblast or bf16 (auto)"},
         {"live", 0, SC_CLI_INT, &s.live, "N", "decode: sequences of a step (1, 8 and 50)"},
         {"unshared", 0, SC_CLI_FLAG, &s.unshared, NULL, "decode: every sequence has its own copy of the prompt"},
     };
@@ -343,7 +347,8 @@ semcal_status sc_cli_bench(int argc, char **argv, semcal_error *error)
     int n_operands = 0;
     semcal_status status = sc_cli_parse(&n_operands, operands, &help, &usage, options, sizeof options / sizeof *options,
                                         argc, argv, error);
-    if (status != SEMCAL_OK || help || (status = check_settings(&s, error)) != SEMCAL_OK) {
+    if (status != SEMCAL_OK || help || (status = check_settings(&s, error)) != SEMCAL_OK ||
+        (status = sc_gemm_choice_find(&bench.gemm, s.gemm, error)) != SEMCAL_OK) {
         goto done;
     }
     double began_s = 0;

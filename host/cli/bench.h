@@ -48,6 +48,7 @@ typedef struct sc_bench {
     size_t n_prompt;                /* tokens before a decoding step, or of a prefill; 0: the suite's own choice */
     size_t n_questions, n_preamble; /* of prompts with a common beginning; 0: the suite's own choice */
     size_t n_live;                  /* sequences of a decoding step; 0: the suite's own choice */
+    sc_gemm_choice gemm;            /* of models */
     bool unshared;                  /* every sequence has its own copy of the prompt */
     sc_bench_entry *entries;
     size_t n, capacity;
@@ -67,8 +68,8 @@ typedef void (*sc_bench_sgemm)(int, int, int, int, int, int, float, const float 
 sc_bench_sgemm sc_bench_find_sgemm(void);
 
 /* A model of the Qwen2.5-0.5B shape with random bf16 weights and room for `n_pages` pages of keys and values. */
-semcal_status sc_bench_open_model(sc_model **model, sc_device *device, size_t max_rows, size_t n_positions,
-                                  size_t n_pages, semcal_error *error);
+semcal_status sc_bench_open_model(sc_model **model, sc_device *device, sc_gemm_choice gemm, size_t max_rows,
+                                  size_t n_positions, size_t n_pages, semcal_error *error);
 /* Layer products of that shape, [n, k]: qkv, attention out, gate and up, down. */
 enum { SC_BENCH_N_PRODUCTS = 4 };
 extern const struct sc_bench_product {

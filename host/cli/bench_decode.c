@@ -21,6 +21,7 @@ typedef struct workplace {
     sc_device *device;
     sc_model *model;
     sc_rows *rows;
+    sc_gemm_choice choice;
     sc_gemm *gemm;
     sc_matrix *matrix[SETS][N_MATRICES], *head;
     sc_buffer *a, *c;
@@ -161,10 +162,10 @@ static semcal_status prepare(workplace *place, semcal_error *error)
     const uint64_t a_bytes = sizeof(float) * place->most * 4864;
     semcal_status status;
     if ((status = prepare_rows(place, error)) != SEMCAL_OK ||
-        (status = sc_bench_open_model(&place->model, place->device, MOST_ROWS, place->n_prompt + 1, n_pages, error)) !=
-            SEMCAL_OK ||
+        (status = sc_bench_open_model(&place->model, place->device, place->choice, MOST_ROWS, place->n_prompt + 1,
+                                      n_pages, error)) != SEMCAL_OK ||
         (status = sc_rows_create(&place->rows, place->device, NULL, error)) != SEMCAL_OK ||
-        (status = sc_gemm_open(&place->gemm, place->device, SC_GEMM_OWN, error)) != SEMCAL_OK ||
+        (status = sc_gemm_open(&place->gemm, place->device, place->choice, error)) != SEMCAL_OK ||
         (status = sc_buffer_create(&place->a, place->device, a_bytes, SC_BUFFER_DEVICE, "rows", error)) != SEMCAL_OK) {
         return status;
     }
@@ -286,6 +287,7 @@ semcal_status sc_bench_decode(sc_bench *bench, semcal_error *error)
         return SEMCAL_E_MEMORY;
     }
     place->device = bench->device;
+    place->choice = bench->gemm;
     place->n_prompt = bench->n_prompt != 0 ? bench->n_prompt : PROMPT;
     place->most = batches[n - 1];
     place->n_shared = place->n_prompt / SC_PAGE;

@@ -25,17 +25,18 @@ enum {
     N_LAYER = N_SHAPES - 1,
     MOST_ROWS = 510,
     MOST_K = 4864,
-    N_KINDS = SC_GEMM_N_METHODS * 2 + 1 /* OpenBLAS, then methods by weights */
+    N_WEIGHTS = 3,                              /* bf16, fp32, bf16 with rounded rows */
+    N_KINDS = SC_GEMM_N_METHODS * N_WEIGHTS + 1 /* OpenBLAS, then methods by weights */
 };
 
 /* Everything the cases share. */
 typedef struct workplace {
     sc_device *device;
     sc_bench_sgemm sgemm;
-    sc_gemm *own, *clblast;
+    sc_gemm *own, *clblast, *rounding;
     float *a, *w[N_SHAPES], *c;
     sc_buffer *device_a, *device_c;
-    sc_matrix *bf16[N_SHAPES], *fp32[N_SHAPES], *plain[N_SHAPES];
+    sc_matrix *bf16[N_SHAPES], *fp32[N_SHAPES], *plain[N_SHAPES], *pairs[N_SHAPES];
 } workplace;
 
 /* One case: the products first .. last of one kind. */
@@ -114,7 +115,8 @@ static semcal_status prepare(workplace *place, semcal_error *error)
             SEMCAL_OK ||
         (status = sc_buffer_write(place->device_a, 0, place->a, a_bytes, error)) != SEMCAL_OK ||
         (status = sc_gemm_open(&place->own, place->device, SC_GEMM_OWN, error)) != SEMCAL_OK ||
-        (status = sc_gemm_open(&place->clblast, place->device, SC_GEMM_CLBLAST, error)) != SEMCAL_OK) {
+        (status = sc_gemm_open(&place->clblast, place->device, SC_GEMM_CLBLAST, error)) != SEMCAL_OK ||
+        (status = sc_gemm_open(&place->rounding, place->device, SC_GEMM_BF16, error)) != SEMCAL_OK) {
         return status;
     }
     for (size_t i = 0; i < N_SHAPES && status == SEMCAL_OK; i++) {
@@ -125,6 +127,9 @@ static semcal_status prepare(workplace *place, semcal_error *error)
         fill(place->w[i], shapes[i].n * shapes[i].k, (uint32_t)i + 2);
         if ((status = pack(&place->bf16[i], place->own, place, i, true, error)) == SEMCAL_OK) {
             status = pack(&place->fp32[i], place->own, place, i, false, error);
+        }
+        if (status == SEMCAL_OK) {
+            status = pack(&place->pairs[i], place->rounding, place, i, true, error);
         }
         if (status == SEMCAL_OK && i < N_LAYER) {
             status = pack(&place->plain[i], place->clblast, place, i, false, error);
@@ -139,12 +144,14 @@ static void dismantle(workplace *place)
         sc_matrix_free(place->bf16[i]);
         sc_matrix_free(place->fp32[i]);
         sc_matrix_free(place->plain[i]);
+        sc_matrix_free(place->pairs[i]);
         free(place->w[i]);
     }
     sc_buffer_free(place->device_a);
     sc_buffer_free(place->device_c);
     sc_gemm_close(place->own);
     sc_gemm_close(place->clblast);
+    sc_gemm_close(place->rounding);
     free(place->a);
     free(place->c);
 }
@@ -168,18 +175,20 @@ static semcal_status measure(sc_bench *bench, workplace *place, const char *name
         products[n++] = (product){.place = place, .m = m, .first = first, .last = last};
     }
     for (int method = 0; method < SC_GEMM_N_METHODS; method++) {
-        for (int bf16 = 1; bf16 >= 0; bf16--) {
+        for (int weights = 0; weights < N_WEIGHTS; weights++) {
+            static const char *const names_of[N_WEIGHTS] = {"bf16", "fp32", "bf16, rows rounded"};
             const bool clblast = method == SC_GEMM_METHOD_CLBLAST;
-            sc_matrix *const *matrix = clblast ? place->plain : bf16 != 0 ? place->bf16 : place->fp32;
-            sc_gemm *gemm = clblast ? place->clblast : place->own;
+            sc_matrix *const *const of[N_WEIGHTS] = {place->bf16, clblast ? place->plain : place->fp32, place->pairs};
+            sc_matrix *const *matrix = of[weights];
+            sc_gemm *gemm = weights == 2 ? place->rounding : clblast ? place->clblast : place->own;
             /* CLBlast on a CPU takes seconds for many rows; one by one is enough */
             const bool skip =
-                clblast && (bf16 != 0 || first != last || (m > 50 && sc_device_facts(place->device)->is_cpu));
+                clblast && (weights != 1 || first != last || (m > 50 && sc_device_facts(place->device)->is_cpu));
             if (skip || matrix[last] == NULL || !sc_gemm_supports(gemm, (sc_gemm_method)method, matrix[last])) {
                 continue;
             }
             (void)snprintf(names[n], sizeof names[n], "%s m=%zu %s %s", name, m,
-                           sc_gemm_method_name((sc_gemm_method)method), bf16 != 0 ? "bf16" : "fp32");
+                           sc_gemm_method_name((sc_gemm_method)method), names_of[weights]);
             products[n++] = (product){place, gemm, (sc_gemm_method)method, matrix, m, first, last};
         }
     }

@@ -31,6 +31,7 @@ typedef struct timed_source {
 
 typedef struct job {
     const sc_bench_job *options;
+    sc_gemm_choice gemm;
     timed_source source;
     int32_t *prompt; /* [n_questions, n_prompt] */
     size_t n_next, first_question, n_questions;
@@ -192,6 +193,7 @@ static semcal_status open_source(job *j, sc_device *device, semcal_error *error)
                                     .bos = -1};
     sc_source_model_options options = SC_SOURCE_MODEL_OPTIONS_INIT;
     options.no_tokenizer = true;
+    options.model.gemm = j->gemm;
     options.model.head_scale = j->options->head_scale;
     semcal_status status = j->options->model != NULL
                                ? sc_source_model_open(&j->source.inner, j->options->model, device, &options, error)
@@ -252,7 +254,7 @@ static semcal_status report(sc_bench *bench, const job *j, double *whole, double
 semcal_status sc_bench_job_run(sc_bench *bench, semcal_error *error)
 {
     const size_t n = bench->n_rounds;
-    job j = {.options = &bench->job};
+    job j = {.options = &bench->job, .gemm = bench->gemm};
     double *seconds = sc_memory_alloc(3 * n, sizeof *seconds, error);
     j.prompt = sc_memory_alloc(bench->job.n_questions * bench->job.n_prompt, sizeof *j.prompt, error);
     semcal_status status =

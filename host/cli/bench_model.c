@@ -10,8 +10,8 @@
 const struct sc_bench_product sc_bench_products[SC_BENCH_N_PRODUCTS] = {
     {1152, 896}, {896, 896}, {9728, 896}, {896, 4864}};
 
-semcal_status sc_bench_open_model(sc_model **model, sc_device *device, size_t max_rows, size_t n_positions,
-                                  size_t n_pages, semcal_error *error)
+semcal_status sc_bench_open_model(sc_model **model, sc_device *device, sc_gemm_choice gemm, size_t max_rows,
+                                  size_t n_positions, size_t n_pages, semcal_error *error)
 {
     const sc_model_config config = {.architecture = "Qwen2ForCausalLM",
                                     .width = 896,
@@ -26,7 +26,7 @@ semcal_status sc_bench_open_model(sc_model **model, sc_device *device, size_t ma
                                     .rope = {.kind = SC_ROPE_DEFAULT, .theta = 1e6},
                                     .tied = true};
     sc_model_options options = SC_MODEL_OPTIONS_INIT;
-    options.gemm = SC_GEMM_OWN;
+    options.gemm = gemm;
     options.max_rows = max_rows;
     options.kv_bytes = (uint64_t)n_pages * config.n_layers * 2 * config.n_kv_heads * config.head_size * SC_PAGE * 4;
     return sc_model_open_random(model, &config, true, device, &options, error);

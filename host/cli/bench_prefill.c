@@ -58,10 +58,11 @@ static semcal_status blas(void *payload, semcal_error *error)
     return SEMCAL_OK;
 }
 
-static semcal_status prepare(workplace *place, sc_device *device, size_t most, semcal_error *error)
+static semcal_status prepare(workplace *place, sc_device *device, sc_gemm_choice choice, size_t most,
+                             semcal_error *error)
 {
     semcal_status status =
-        sc_bench_open_model(&place->model, device, MAX_ROWS, most, (most + SC_PAGE - 1) / SC_PAGE, error);
+        sc_bench_open_model(&place->model, device, choice, MAX_ROWS, most, (most + SC_PAGE - 1) / SC_PAGE, error);
     if (status != SEMCAL_OK) {
         return status;
     }
@@ -151,7 +152,7 @@ semcal_status sc_bench_prefill(sc_bench *bench, semcal_error *error)
     const size_t usual[] = {256, 2048};
     const size_t *lengths = bench->n_prompt != 0 ? &bench->n_prompt : usual, n = bench->n_prompt != 0 ? 1 : 2;
     workplace place = {0};
-    semcal_status status = prepare(&place, bench->device, lengths[n - 1], error);
+    semcal_status status = prepare(&place, bench->device, bench->gemm, lengths[n - 1], error);
     for (size_t i = 0; i < n && status == SEMCAL_OK; i++) {
         status = measure(bench, &place, lengths[i], error);
     }

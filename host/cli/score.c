@@ -175,18 +175,6 @@ static semcal_status score_lines(struct scorer *s, sc_json_lines *lines, semcal_
     return status == SEMCAL_OK && s->n_lines > 0 ? score_gathered(s, error) : status;
 }
 
-static semcal_status read_gemm(sc_gemm_choice *choice, const char *text, semcal_error *error)
-{
-    static const char *const names[] = {"auto", "own", "clblast"};
-    for (size_t i = 0; i < 3; i++) {
-        if (strcmp(text, names[i]) == 0) {
-            *choice = (sc_gemm_choice)i;
-            return SEMCAL_OK;
-        }
-    }
-    return sc_error_set(error, SEMCAL_E_CONFIG, "--gemm must be auto, own or clblast, got '%s'", text);
-}
-
 semcal_status sc_cli_score(int argc, char **argv, semcal_error *error);
 
 semcal_status sc_cli_score(int argc, char **argv, semcal_error *error)
@@ -200,7 +188,7 @@ semcal_status sc_cli_score(int argc, char **argv, semcal_error *error)
         {"input", 'i', SC_CLI_TEXT, &input, "JSONL", "texts or tokens to score, - for standard input"},
         {"json", 0, SC_CLI_FLAG, &json, NULL, "JSON lines (always so)"},
         {"device", 'd', SC_CLI_TEXT, &device_options.selector, "P:D|NAME", "OpenCL device; default: the best one"},
-        {"gemm", 0, SC_CLI_TEXT, &gemm, "HOW", "matrix products: auto, own or clblast"},
+        {"gemm", 0, SC_CLI_TEXT, &gemm, "HOW", "matrix products: auto, own, clblast or bf16"},
     };
     const char *operands[64];
     int n_operands;
@@ -216,7 +204,7 @@ semcal_status sc_cli_score(int argc, char **argv, semcal_error *error)
     sc_device *device = NULL;
     sc_json_lines lines = {0};
     struct scorer s = {.name = strcmp(input, "-") == 0 ? "standard input" : input};
-    if ((status = read_gemm(&model_options.model.gemm, gemm, error)) != SEMCAL_OK) {
+    if ((status = sc_gemm_choice_find(&model_options.model.gemm, gemm, error)) != SEMCAL_OK) {
         return status;
     }
     status = strcmp(input, "-") == 0 ? sc_json_lines_wrap(&lines, stdin, s.name, error)

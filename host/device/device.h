@@ -179,6 +179,7 @@ typedef struct sc_work {
     /* The floor, for profiles: memory that must be moved and arithmetic (a multiply-add counts 2) that must be done
      * however the kernel works; 0: not told. */
     double bytes, flops;
+    double pace; /* how many of its operations the device can do in the time of one in fp32; 0: 1 */
 } sc_work;
 
 /* A one-dimensional range of `groups` work-groups of `local` items. */

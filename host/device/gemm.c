@@ -6,34 +6,24 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/memory.h"
-#include "device/selftest.h"
 
 #include <clblast_c.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* One product to do. */
-struct job {
-    sc_buffer *c, *a;
-    size_t stride, m;
-    sc_gemm_mode mode;
-    const sc_matrix *matrix;
-};
-
 /* ---- own methods ---- */
 
-/* The floor of one part of a product: its panels, A and its columns of C each moved once. */
-static void tell_floor(sc_work *work, const struct job *job, const struct sc_matrix_part *part)
+void sc_gemm_tell_floor(sc_work *work, const struct sc_gemm_job *job, const struct sc_matrix_part *part, double a_bytes)
 {
     const double m = (double)job->m, k = (double)job->matrix->k, n = (double)part->n_panels * SC_PANEL;
     const double outputs = job->mode == SC_MODE_SWIGLU ? n / 2 : job->mode == SC_MODE_ADD ? 2 * n : n;
-    work->bytes = (double)sc_buffer_bytes(part->panels) + 4 * m * (k + outputs);
+    work->bytes = (double)sc_buffer_bytes(part->panels) + m * (a_bytes * k + 4 * outputs);
     work->flops = 2 * m * n * k;
 }
 
-/* Rows per work-item: few enough that every compute unit has several, many enough that a panel is read seldom. */
-static uint32_t block_rows(const sc_gemm *gemm, size_t m, size_t n_panels)
+uint32_t sc_gemm_block_rows(const sc_gemm *gemm, size_t m, size_t n_panels)
 {
     const sc_tune *tune = sc_device_tune(gemm->device);
     const size_t wanted = (size_t)tune->gemm_items_per_unit * sc_device_facts(gemm->device)->compute_units;
@@ -45,15 +35,16 @@ static uint32_t block_rows(const sc_gemm *gemm, size_t m, size_t n_panels)
     return (uint32_t)((m + n_blocks - 1) / n_blocks);
 }
 
-static semcal_status run_packed(sc_gemm *gemm, const struct job *job, semcal_error *error)
+static semcal_status run_packed(sc_gemm *gemm, const struct sc_gemm_job *job, semcal_error *error)
 {
     const sc_matrix *w = job->matrix;
     sc_kernel *kernel = gemm->kernels[SC_GEMM_METHOD_PACKED][w->bf16];
     semcal_status status = SEMCAL_OK;
-    const uint32_t block = block_rows(gemm, job->m, w->n_panels), blocks = ((uint32_t)job->m + block - 1) / block;
+    const uint32_t block = sc_gemm_block_rows(gemm, job->m, w->n_panels),
+                   blocks = ((uint32_t)job->m + block - 1) / block;
     for (size_t i = 0; i < w->n_parts && status == SEMCAL_OK; i++) {
         sc_work work = SC_WORK_1D(w->parts[i].n_panels * blocks, 1);
-        tell_floor(&work, job, &w->parts[i]);
+        sc_gemm_tell_floor(&work, job, &w->parts[i], sizeof(float));
         status = sc_launch(kernel, &work,
                            SC_ARGS(SC_BUFFER_ARG(job->a), SC_BUFFER_ARG(w->parts[i].panels), SC_BUFFER_ARG(w->bias),
                                    SC_BUFFER_ARG(job->c), SC_U32((uint32_t)job->m), SC_U32((uint32_t)w->n),
@@ -64,8 +55,8 @@ static semcal_status run_packed(sc_gemm *gemm, const struct job *job, semcal_err
     return status;
 }
 
-static semcal_status run_groups(sc_gemm *gemm, sc_gemm_method method, size_t rows_per_group, const struct job *job,
-                                semcal_error *error)
+static semcal_status run_groups(sc_gemm *gemm, sc_gemm_method method, size_t rows_per_group,
+                                const struct sc_gemm_job *job, semcal_error *error)
 {
     const sc_matrix *w = job->matrix;
     sc_kernel *kernel = gemm->kernels[method][w->bf16];
@@ -74,7 +65,7 @@ static semcal_status run_groups(sc_gemm *gemm, sc_gemm_method method, size_t row
         sc_work work = {.n_dims = 2,
                         .global = {w->parts[i].n_panels * 128, (job->m + rows_per_group - 1) / rows_per_group, 1},
                         .local = {128, 1, 1}};
-        tell_floor(&work, job, &w->parts[i]);
+        sc_gemm_tell_floor(&work, job, &w->parts[i], sizeof(float));
         status = sc_launch(kernel, &work,
                            SC_ARGS(SC_BUFFER_ARG(job->a), SC_BUFFER_ARG(w->parts[i].panels), SC_BUFFER_ARG(w->bias),
                                    SC_BUFFER_ARG(job->c), SC_U32((uint32_t)job->m), SC_U32((uint32_t)w->n),
@@ -85,23 +76,23 @@ static semcal_status run_groups(sc_gemm *gemm, sc_gemm_method method, size_t row
     return status;
 }
 
-static semcal_status run_skinny(sc_gemm *gemm, const struct job *job, semcal_error *error)
+static semcal_status run_skinny(sc_gemm *gemm, const struct sc_gemm_job *job, semcal_error *error)
 {
     return run_groups(gemm, SC_GEMM_METHOD_SKINNY, SC_SKINNY_ROWS, job, error);
 }
 
-static semcal_status run_tiled(sc_gemm *gemm, const struct job *job, semcal_error *error)
+static semcal_status run_tiled(sc_gemm *gemm, const struct sc_gemm_job *job, semcal_error *error)
 {
     return run_groups(gemm, SC_GEMM_METHOD_TILED, SC_TILED_ROWS, job, error);
 }
 
-static semcal_status run_plain(sc_gemm *gemm, const struct job *job, semcal_error *error)
+static semcal_status run_plain(sc_gemm *gemm, const struct sc_gemm_job *job, semcal_error *error)
 {
     const sc_matrix *w = job->matrix;
     semcal_status status = SEMCAL_OK;
     for (size_t i = 0; i < w->n_parts && status == SEMCAL_OK; i++) {
         sc_work work = {.n_dims = 2, .global = {w->parts[i].n_panels * 16, job->m, 1}, .local = {0, 0, 0}};
-        tell_floor(&work, job, &w->parts[i]);
+        sc_gemm_tell_floor(&work, job, &w->parts[i], sizeof(float));
         status = sc_launch(gemm->kernels[SC_GEMM_METHOD_PLAIN][w->bf16], &work,
                            SC_ARGS(SC_BUFFER_ARG(job->a), SC_BUFFER_ARG(w->parts[i].panels), SC_BUFFER_ARG(w->bias),
                                    SC_BUFFER_ARG(job->c), SC_U32((uint32_t)w->n), SC_U32((uint32_t)w->k),
@@ -114,7 +105,7 @@ static semcal_status run_plain(sc_gemm *gemm, const struct job *job, semcal_erro
 
 /* ---- CLBlast ---- */
 
-static semcal_status run_clblast(sc_gemm *gemm, const struct job *job, semcal_error *error)
+static semcal_status run_clblast(sc_gemm *gemm, const struct sc_gemm_job *job, semcal_error *error)
 {
     const sc_matrix *w = job->matrix;
     const uint64_t bytes = (uint64_t)job->m * w->n * sizeof(float);
@@ -149,13 +140,18 @@ static semcal_status run_clblast(sc_gemm *gemm, const struct job *job, semcal_er
 
 static const struct {
     const char *name, *file, *kernel;
-    semcal_status (*run)(sc_gemm *gemm, const struct job *job, semcal_error *error);
+    semcal_status (*run)(sc_gemm *gemm, const struct sc_gemm_job *job, semcal_error *error);
+    bool fp32, bf16; /* weights it takes: fp32, bf16 */
+    bool pairs;      /* bf16 weights in pairs along k, with rows of A rounded to bf16 */
 } methods[SC_GEMM_N_METHODS] = {
-    [SC_GEMM_METHOD_PACKED] = {"packed", "gemm.cl", "gemm_packed", run_packed},
-    [SC_GEMM_METHOD_SKINNY] = {"skinny", "gemm_tiled.cl", "gemm_skinny", run_skinny},
-    [SC_GEMM_METHOD_TILED] = {"tiled", "gemm_tiled.cl", "gemm_tiled", run_tiled},
-    [SC_GEMM_METHOD_PLAIN] = {"plain", "gemm_plain.cl", "gemm_plain", run_plain},
-    [SC_GEMM_METHOD_CLBLAST] = {"clblast", "gemm_finish.cl", "gemm_finish", run_clblast},
+    [SC_GEMM_METHOD_PACKED] = {"packed", "gemm.cl", "gemm_packed", run_packed, true, true, false},
+    [SC_GEMM_METHOD_SKINNY] = {"skinny", "gemm_tiled.cl", "gemm_skinny", run_skinny, true, true, false},
+    [SC_GEMM_METHOD_TILED] = {"tiled", "gemm_tiled.cl", "gemm_tiled", run_tiled, true, true, false},
+    [SC_GEMM_METHOD_PLAIN] = {"plain", "gemm_plain.cl", "gemm_plain", run_plain, true, true, false},
+    [SC_GEMM_METHOD_CLBLAST] = {"clblast", "gemm_finish.cl", "gemm_finish", run_clblast, true, false, false},
+    [SC_GEMM_METHOD_BF16] = {"bf16", "gemm_bf16.cl", "gemm_bf16", sc_gemm_run_bf16, false, true, true},
+    [SC_GEMM_METHOD_BF16_PLAIN] = {"bf16_plain", "gemm_bf16_plain.cl", "gemm_bf16_plain", sc_gemm_run_bf16_plain, false,
+                                   true, true},
 };
 
 const char *sc_gemm_method_name(sc_gemm_method method)
@@ -168,7 +164,7 @@ bool sc_gemm_supports(const sc_gemm *gemm, sc_gemm_method method, const sc_matri
     if (method == SC_GEMM_METHOD_CLBLAST) {
         return gemm->kernels[method][0] != NULL && matrix->plain != NULL;
     }
-    return gemm->kernels[method][matrix->bf16] != NULL;
+    return methods[method].pairs == matrix->pairs && gemm->kernels[method][matrix->bf16] != NULL;
 }
 
 semcal_status sc_gemm_run_method(sc_gemm *gemm, sc_gemm_method method, sc_buffer *c, size_t stride, sc_gemm_mode mode,
@@ -184,7 +180,7 @@ semcal_status sc_gemm_run_method(sc_gemm *gemm, sc_gemm_method method, sc_buffer
     if (m == 0) {
         return SEMCAL_OK;
     }
-    const struct job job = {c, a, stride, m, mode, matrix};
+    const struct sc_gemm_job job = {c, a, stride, m, mode, matrix};
     return methods[method].run(gemm, &job, error);
 }
 
@@ -197,7 +193,8 @@ semcal_status sc_gemm_run(sc_gemm *gemm, sc_buffer *c, size_t stride, sc_gemm_mo
     /* a paired bias lies in CLBlast's order where CLBlast was chosen */
     const bool clblast = gemm->choice == SC_GEMM_CLBLAST &&
                          (m >= (size_t)tune->gemm_clblast_rows || (matrix->paired && matrix->bias != NULL));
-    const sc_gemm_method method = clblast       ? SC_GEMM_METHOD_CLBLAST
+    const sc_gemm_method method = matrix->pairs ? gemm->pairs
+                                  : clblast     ? SC_GEMM_METHOD_CLBLAST
                                   : m <= skinny ? SC_GEMM_METHOD_SKINNY
                                                 : gemm->many_rows;
     return sc_gemm_run_method(gemm, method, c, stride, mode, a, matrix, m, error);
@@ -205,30 +202,57 @@ semcal_status sc_gemm_run(sc_gemm *gemm, sc_buffer *c, size_t stride, sc_gemm_mo
 
 /* ---- loading and measuring ---- */
 
+/* Puts a program into the hash of what is in use. */
+static void count_in(sc_gemm *gemm, const sc_program *program)
+{
+    char joined[3 * 64 + 1];
+    memcpy(joined, gemm->sha256, 64);
+    memcpy(joined + 64, sc_program_sha256(program), 64);
+    sc_sha256_hex(gemm->sha256, joined, 128);
+    gemm->build_options = sc_program_options(program);
+}
+
+/* A method's kernels for the kinds of weights that matrices can have under this choice. */
 static semcal_status load(sc_gemm *gemm, sc_gemm_method method, semcal_error *error)
 {
     static const char *const options[2] = {"", "-DWEIGHT_BF16"};
-    for (int bf16 = 0; bf16 < (method == SC_GEMM_METHOD_CLBLAST ? 1 : 2); bf16++) {
+    const bool bf16 = methods[method].bf16 && methods[method].pairs == (gemm->choice == SC_GEMM_BF16);
+    semcal_status status = SEMCAL_OK;
+    if (methods[method].pairs && gemm->round == NULL) {
         sc_program *program;
-        semcal_status status = sc_program_get(&program, gemm->device, methods[method].file, options[bf16], error);
+        char size[32];
+        const sc_device_info *info = sc_device_facts(gemm->device);
+        gemm->round_size = info->is_cpu ? 1 : info->max_group < 64 ? info->max_group : 64;
+        (void)snprintf(size, sizeof size, "-DLSZ=%zu", gemm->round_size);
+        if ((status = sc_program_get(&program, gemm->device, "gemm_round.cl", size, error)) != SEMCAL_OK ||
+            (status = sc_kernel_get(&gemm->round, program, "gemm_round", error)) != SEMCAL_OK) {
+            return status;
+        }
+        count_in(gemm, program);
+    }
+    for (int i = methods[method].fp32 ? 0 : 1; i < (bf16 ? 2 : 1); i++) {
+        sc_program *program;
+        status = sc_program_get(&program, gemm->device, methods[method].file, methods[method].pairs ? "" : options[i],
+                                error);
         if (status == SEMCAL_OK) {
-            status = sc_kernel_get(&gemm->kernels[method][bf16], program, methods[method].kernel, error);
+            status = sc_kernel_get(&gemm->kernels[method][i], program, methods[method].kernel, error);
         }
         if (status != SEMCAL_OK) {
             return status;
         }
-        char joined[3 * 64 + 1];
-        memcpy(joined, gemm->sha256, 64);
-        memcpy(joined + 64, sc_program_sha256(program), 64);
-        sc_sha256_hex(gemm->sha256, joined, 128);
-        gemm->build_options = sc_program_options(program);
+        count_in(gemm, program);
     }
     return SEMCAL_OK;
 }
 
+static bool is_loaded(const sc_gemm *gemm, sc_gemm_method method)
+{
+    return gemm->kernels[method][0] != NULL || gemm->kernels[method][1] != NULL;
+}
+
 semcal_status sc_gemm_load(sc_gemm *gemm, sc_gemm_method method, semcal_error *error)
 {
-    return gemm->kernels[method][0] != NULL ? SEMCAL_OK : load(gemm, method, error);
+    return is_loaded(gemm, method) ? SEMCAL_OK : load(gemm, method, error);
 }
 
 static void zero_row(float *row, size_t i, void *payload)
@@ -291,97 +315,18 @@ done:
     return status;
 }
 
-/* ---- self-tests ---- */
-
-enum { TEST_ROWS = 17, TEST_COLUMNS = 40, TEST_K = 300 }; /* rests of tiles, panels and chunks */
-
-struct trial {
-    sc_gemm *gemm;
-    sc_gemm_method method;
-    bool bf16;
-    float a[TEST_ROWS * TEST_K], w[TEST_COLUMNS * TEST_K], bias[TEST_COLUMNS];
-    float expected[TEST_ROWS * TEST_COLUMNS], got[TEST_ROWS * TEST_COLUMNS], alone[TEST_COLUMNS];
-};
-
-static void trial_row(float *row, size_t i, void *payload)
-{
-    const struct trial *t = payload;
-    memcpy(row, t->w + i * TEST_K, TEST_K * sizeof *row);
-}
-
-/* All rows at once, then the last one alone: both must be the reference's bits. */
-static semcal_status try_method(bool *same, void *payload, semcal_error *error)
-{
-    struct trial *t = payload;
-    sc_device *device = t->gemm->device;
-    sc_matrix *w = NULL;
-    sc_buffer *a = NULL, *last = NULL, *c = NULL;
-    const size_t row_bytes = TEST_K * sizeof(float);
-    semcal_status status =
-        sc_matrix_pack(&w, t->gemm, TEST_COLUMNS, TEST_K, t->bf16, false, trial_row, t->bias, "self-test", t, error);
-    if (status != SEMCAL_OK ||
-        (status = sc_buffer_create(&a, device, sizeof t->a, SC_BUFFER_DEVICE, "self-test", error)) != SEMCAL_OK ||
-        (status = sc_buffer_create(&last, device, row_bytes, SC_BUFFER_DEVICE, "self-test", error)) != SEMCAL_OK ||
-        (status = sc_buffer_create(&c, device, sizeof t->got, SC_BUFFER_DEVICE, "self-test", error)) != SEMCAL_OK ||
-        (status = sc_buffer_write(a, 0, t->a, sizeof t->a, error)) != SEMCAL_OK ||
-        (status = sc_buffer_write(last, 0, t->a + (TEST_ROWS - 1) * TEST_K, row_bytes, error)) != SEMCAL_OK ||
-        (status = sc_gemm_run_method(t->gemm, t->method, c, TEST_COLUMNS, SC_MODE_STORE, a, w, TEST_ROWS, error)) !=
-            SEMCAL_OK ||
-        (status = sc_buffer_read(c, 0, t->got, sizeof t->got, error)) != SEMCAL_OK ||
-        (status = sc_gemm_run_method(t->gemm, t->method, c, TEST_COLUMNS, SC_MODE_STORE, last, w, 1, error)) !=
-            SEMCAL_OK ||
-        (status = sc_buffer_read(c, 0, t->alone, sizeof t->alone, error)) != SEMCAL_OK) {
-        goto done;
-    }
-    sc_gemm_reference(t->expected, t->a, t->w, t->bias, TEST_ROWS, TEST_COLUMNS, TEST_K);
-    *same = memcmp(t->got, t->expected, sizeof t->got) == 0 &&
-            memcmp(t->alone, t->expected + (TEST_ROWS - 1) * TEST_COLUMNS, sizeof t->alone) == 0;
-done:
-    sc_buffer_free(a);
-    sc_buffer_free(last);
-    sc_buffer_free(c);
-    sc_matrix_free(w);
-    return status;
-}
-
-/* Weights exact in bf16; rows of A with all their bits. */
-static void fill_trial(struct trial *t)
-{
-    uint32_t seed = 1;
-    float *const all[] = {t->a, t->w, t->bias};
-    const size_t n[] = {TEST_ROWS * TEST_K, TEST_COLUMNS * TEST_K, TEST_COLUMNS};
-    for (size_t p = 0; p < 3; p++) {
-        for (size_t i = 0; i < n[p]; i++) {
-            seed = seed * 1664525u + 1013904223u;
-            all[p][i] = p == 1 ? (float)((int32_t)(seed >> 24) - 128) / 256.0f
-                               : (float)((int32_t)(seed >> 8) - (1 << 23)) / 0x1p22f;
-        }
-    }
-}
+/* ---- opening ---- */
 
 /* Loads a method if it works here. */
-static semcal_status load_tested(bool *usable, sc_gemm *gemm, sc_gemm_method method, semcal_error *error)
+static semcal_status load_tested(bool *usable, sc_gemm *gemm, sc_gemm_method method, sc_gemm_method instead,
+                                 semcal_error *error)
 {
     *usable = false;
     semcal_status status = load(gemm, method, error);
-    struct trial *t = status == SEMCAL_OK ? sc_memory_alloc(1, sizeof *t, error) : NULL;
-    if (t == NULL) {
-        return status != SEMCAL_OK ? status : SEMCAL_E_MEMORY;
-    }
-    fill_trial(t);
-    t->gemm = gemm;
-    t->method = method;
-    *usable = true;
-    for (int bf16 = 0; bf16 < 2 && *usable; bf16++) {
-        t->bf16 = bf16 != 0;
-        *usable = sc_selftest(gemm->device, methods[method].kernel, methods[SC_GEMM_METHOD_PLAIN].kernel,
-                              gemm->kernels[method][bf16]->program, try_method, t);
-    }
-    free(t);
-    return SEMCAL_OK;
+    return status != SEMCAL_OK
+               ? status
+               : sc_gemm_selftest(usable, gemm, method, methods[method].kernel, methods[instead].kernel, error);
 }
-
-/* ---- opening ---- */
 
 /* Forgets the methods loaded so far, for the hash of what is in use. */
 static void unload(sc_gemm *gemm, sc_gemm_method method)
@@ -418,7 +363,7 @@ static semcal_status choose_methods(sc_gemm *gemm, semcal_error *error)
     gemm->many_rows = cpu ? SC_GEMM_METHOD_PACKED : SC_GEMM_METHOD_TILED;
     semcal_status status = SEMCAL_OK;
     if (cpu || has_groups(gemm->device)) {
-        status = load_tested(&usable, gemm, gemm->many_rows, error);
+        status = load_tested(&usable, gemm, gemm->many_rows, SC_GEMM_METHOD_PLAIN, error);
     }
     if (status != SEMCAL_OK || !usable) {
         return status != SEMCAL_OK ? status : fall_back(gemm, gemm->many_rows, error);
@@ -426,7 +371,7 @@ static semcal_status choose_methods(sc_gemm *gemm, semcal_error *error)
     if (cpu) {
         return SEMCAL_OK;
     }
-    status = load_tested(&usable, gemm, SC_GEMM_METHOD_SKINNY, error);
+    status = load_tested(&usable, gemm, SC_GEMM_METHOD_SKINNY, SC_GEMM_METHOD_PLAIN, error);
     if (status != SEMCAL_OK || !usable) {
         gemm->kernels[SC_GEMM_METHOD_SKINNY][0] = gemm->kernels[SC_GEMM_METHOD_SKINNY][1] = NULL;
         return status; /* gemm_tiled takes all rows */
@@ -434,6 +379,38 @@ static semcal_status choose_methods(sc_gemm *gemm, semcal_error *error)
     gemm->skinny_rows = 16;
     const bool tuned = sc_device_tune(gemm->device)->gemm_skinny_rows >= 0;
     return gemm->choice == SC_GEMM_AUTO && !tuned ? measure(gemm, error) : SEMCAL_OK;
+}
+
+/* The method for matrices of pairs: the one with the device's own instruction where there is one and it proves itself.
+ */
+static semcal_status choose_pairs(sc_gemm *gemm, semcal_error *error)
+{
+    char before[65];
+    memcpy(before, gemm->sha256, sizeof before);
+    bool usable = false;
+    gemm->pairs = SC_GEMM_METHOD_BF16;
+    if (sc_gemm_has_bf16_unit(gemm->device)) {
+        semcal_error why = SEMCAL_ERROR_INIT;
+        semcal_status status = load_tested(&usable, gemm, gemm->pairs, SC_GEMM_METHOD_BF16_PLAIN, &why);
+        if (status == SEMCAL_OK && usable) {
+            return SEMCAL_OK;
+        }
+        if (status == SEMCAL_E_MEMORY) {
+            return sc_error_set(error, status, "%s", why.message);
+        }
+        if (status != SEMCAL_OK) {
+            sc_device_note(gemm->device, "%s: gemm_bf16 cannot be used (%s); gemm_bf16_plain is used instead",
+                           sc_device_facts(gemm->device)->name, why.message);
+        }
+    } else {
+        sc_device_note(gemm->device, "%s: no AVX-512 bf16 instructions for gemm_bf16; gemm_bf16_plain is used instead",
+                       sc_device_facts(gemm->device)->name);
+    }
+    unload(gemm, gemm->pairs);
+    gemm->round = NULL;
+    memcpy(gemm->sha256, before, sizeof before);
+    gemm->pairs = SC_GEMM_METHOD_BF16_PLAIN;
+    return load(gemm, gemm->pairs, error);
 }
 
 semcal_status sc_gemm_open(sc_gemm **gemm, sc_device *device, sc_gemm_choice choice, semcal_error *error)
@@ -450,6 +427,8 @@ semcal_status sc_gemm_open(sc_gemm **gemm, sc_device *device, sc_gemm_choice cho
     semcal_status status = choose_methods(made, error);
     if (status == SEMCAL_OK && choice == SC_GEMM_CLBLAST) {
         status = load(made, SC_GEMM_METHOD_CLBLAST, error);
+    } else if (status == SEMCAL_OK && choice == SC_GEMM_BF16) {
+        status = choose_pairs(made, error);
     }
     if (status != SEMCAL_OK) {
         sc_gemm_close(made);
@@ -463,8 +442,36 @@ void sc_gemm_close(sc_gemm *gemm)
 {
     if (gemm != NULL) {
         sc_buffer_free(gemm->products);
+        sc_buffer_free(gemm->rounded);
         free(gemm);
     }
+}
+
+sc_gemm_choice sc_gemm_choice_of(const sc_gemm *gemm)
+{
+    return gemm->choice;
+}
+
+const char *sc_gemm_choice_name(sc_gemm_choice choice)
+{
+    static const char *const names[SC_GEMM_N_CHOICES] = {"auto", "own", "clblast", "bf16"};
+    return names[choice];
+}
+
+const char *sc_gemm_definition(const sc_gemm *gemm)
+{
+    return sc_gemm_choice_name(gemm->choice == SC_GEMM_AUTO ? SC_GEMM_OWN : gemm->choice);
+}
+
+semcal_status sc_gemm_choice_find(sc_gemm_choice *choice, const char *name, semcal_error *error)
+{
+    for (int i = 0; i < SC_GEMM_N_CHOICES; i++) {
+        if (strcmp(name, sc_gemm_choice_name((sc_gemm_choice)i)) == 0) {
+            *choice = (sc_gemm_choice)i;
+            return SEMCAL_OK;
+        }
+    }
+    return sc_error_set(error, SEMCAL_E_CONFIG, "--gemm must be auto, own, clblast or bf16, got '%s'", name);
 }
 
 bool sc_gemm_is_invariant(const sc_gemm *gemm)

@@ -8,10 +8,15 @@
  *   tiled    gemm_tiled.cl    GPUs, many rows
  *   plain    gemm_plain.cl    any device: where the one made for it is missing a feature or fails its self-test
  *   clblast  CLBlast (fp32)   only on request: its order of summation depends on m
+ *   bf16     gemm_bf16.cl     SC_GEMM_BF16: CPUs with AVX-512 bf16
+ *   bf16_plain  gemm_bf16_plain.cl  the same on any device
  *
  * The own methods share one definition, sum over chunks of SC_CHUNK values of k in order, each chunk a chain of
  * fma over k ascending, and give the same bits: which of them runs can be decided by speed alone, and a row's result
  * never depends on the other rows.
+ * SC_GEMM_BF16 has another definition, which its methods share: A is rounded to bf16, products with bf16 weights are
+ * added in fp32 in the order written in gemm_bf16.cl. It holds for bf16 matrices; fp32 ones have the products of
+ * SC_GEMM_OWN under it.
  */
 #ifndef SC_DEVICE_GEMM_H
 #define SC_DEVICE_GEMM_H
@@ -22,10 +27,13 @@ typedef struct sc_gemm sc_gemm;     /* the methods ready on one device */
 typedef struct sc_matrix sc_matrix; /* a constant W [n, k] on the device */
 
 typedef enum sc_gemm_choice {
-    SC_GEMM_AUTO,   /* the fastest of the own methods on this device, measured once */
-    SC_GEMM_OWN,    /* the own method made for this kind of device, without measuring */
-    SC_GEMM_CLBLAST /* CLBlast for fp32; laws then depend on the batch */
+    SC_GEMM_AUTO,    /* the fastest of the own methods on this device, measured once */
+    SC_GEMM_OWN,     /* the own method made for this kind of device, without measuring */
+    SC_GEMM_CLBLAST, /* CLBlast for fp32; laws then depend on the batch */
+    SC_GEMM_BF16     /* rows rounded to bf16 where they meet bf16 weights: other laws, twice the speed where the device
+                      * multiplies bf16 */
 } sc_gemm_choice;
+enum { SC_GEMM_N_CHOICES = SC_GEMM_BF16 + 1 };
 
 typedef enum sc_gemm_method {
     SC_GEMM_METHOD_PACKED,
@@ -33,6 +41,8 @@ typedef enum sc_gemm_method {
     SC_GEMM_METHOD_TILED,
     SC_GEMM_METHOD_PLAIN,
     SC_GEMM_METHOD_CLBLAST,
+    SC_GEMM_METHOD_BF16,
+    SC_GEMM_METHOD_BF16_PLAIN,
     SC_GEMM_N_METHODS
 } sc_gemm_method;
 
@@ -49,6 +59,13 @@ typedef void (*sc_matrix_row)(float *row, size_t i, void *payload);
 /* Compiles what `choice` needs; methods that fail their self-test (device/selftest.h) are passed over with a note. */
 semcal_status sc_gemm_open(sc_gemm **gemm, sc_device *device, sc_gemm_choice choice, semcal_error *error);
 void sc_gemm_close(sc_gemm *gemm);
+
+sc_gemm_choice sc_gemm_choice_of(const sc_gemm *gemm);
+const char *sc_gemm_choice_name(sc_gemm_choice choice); /* as in configurations */
+/* What defines the numbers: "own" (auto, own), "clblast" or "bf16"; part of a run's identity. */
+const char *sc_gemm_definition(const sc_gemm *gemm);
+/* From such a name; SEMCAL_E_CONFIG lists them. */
+semcal_status sc_gemm_choice_find(sc_gemm_choice *choice, const char *name, semcal_error *error);
 
 /* Whether equal rows get equal bits whatever m is. */
 bool sc_gemm_is_invariant(const sc_gemm *gemm);
@@ -70,7 +87,8 @@ size_t sc_matrix_columns(const sc_matrix *matrix);
 /* The panels, in one or more buffers, for kernels that read rows of W themselves (embeddings). */
 size_t sc_matrix_n_parts(const sc_matrix *matrix);
 const sc_buffer *sc_matrix_part(const sc_matrix *matrix, size_t i, size_t *first_panel, size_t *n_panels);
-bool sc_matrix_is_bf16(const sc_matrix *matrix);
+/* SC_PANELS_FP32, SC_PANELS_BF16 (gemm.cl) or SC_PANELS_PAIRS (gemm_bf16.cl) of abi.h. */
+uint32_t sc_matrix_form(const sc_matrix *matrix);
 
 /* Enqueues C (mode) A W^T. A [m, k] is dense; C has `stride` floats per row. */
 semcal_status sc_gemm_run(sc_gemm *gemm, sc_buffer *c, size_t stride, sc_gemm_mode mode, sc_buffer *a,
@@ -82,10 +100,13 @@ semcal_status sc_gemm_run_method(sc_gemm *gemm, sc_gemm_method method, sc_buffer
 bool sc_gemm_supports(const sc_gemm *gemm, sc_gemm_method method, const sc_matrix *matrix);
 
 /* Makes a method ready that the choice does not need; for benchmarks and tests. CLBlast runs only on matrices packed
- * under SC_GEMM_CLBLAST, which hold a plain copy. */
+ * under SC_GEMM_CLBLAST, which hold a plain copy; methods for bf16 rows on bf16 matrices packed under SC_GEMM_BF16, and
+ * no other method on these. */
 semcal_status sc_gemm_load(sc_gemm *gemm, sc_gemm_method method, semcal_error *error);
 
 /* The own methods' definition in plain C (SC_MODE_STORE): w [n, k] row-major. */
 void sc_gemm_reference(float *c, const float *a, const float *w, const float *bias, size_t m, size_t n, size_t k);
+/* That of SC_GEMM_BF16; w exact in bf16. */
+void sc_gemm_bf16_reference(float *c, const float *a, const float *w, const float *bias, size_t m, size_t n, size_t k);
 
 #endif

@@ -12,6 +12,10 @@ struct sc_gemm {
     sc_kernel *kernels[SC_GEMM_N_METHODS][2]; /* [method][bf16]; NULL: not loaded */
     size_t skinny_rows;                       /* up to this many rows gemm_skinny is taken; 0: never */
     sc_gemm_method many_rows;
+    sc_gemm_method pairs; /* takes matrices of pairs (SC_GEMM_BF16) */
+    sc_kernel *round;     /* rounds rows of A for it, in groups of round_size */
+    size_t round_size;
+    sc_buffer *rounded;  /* the rows it rounded, grown on demand */
     sc_buffer *products; /* CLBlast's plain result, grown on demand */
     char sha256[65];
     const char *build_options;
@@ -26,10 +30,44 @@ struct sc_matrix_part {
 struct sc_matrix {
     size_t n, k, n_panels;
     bool bf16, paired;
+    bool pairs; /* bf16 with two values of k in each word, for the methods of SC_GEMM_BF16 */
     struct sc_matrix_part *parts;
     size_t n_parts;
     sc_buffer *plain; /* [n, k] fp32 for CLBlast, or NULL */
     sc_buffer *bias;  /* [n_panels * 32] in panel order, or NULL */
 };
+
+/* Words of a panel of 32 columns. */
+size_t sc_matrix_panel_words(const sc_matrix *matrix);
+
+/* One product to do. */
+struct sc_gemm_job {
+    sc_buffer *c, *a;
+    size_t stride, m;
+    sc_gemm_mode mode;
+    const sc_matrix *matrix;
+};
+
+/* The floor of one part of a product: its panels, A and its columns of C each moved once; for methods whose elements of
+ * A have `a_bytes` bytes. */
+void sc_gemm_tell_floor(sc_work *work, const struct sc_gemm_job *job, const struct sc_matrix_part *part,
+                        double a_bytes);
+/* Rows per work-item on CPUs: few enough that every compute unit has several, many enough that a panel is read seldom.
+ */
+uint32_t sc_gemm_block_rows(const sc_gemm *gemm, size_t m, size_t n_panels);
+
+/* ---- gemm_bf16.c ---- */
+
+/* Whether this device has the instruction of gemm_bf16.cl. */
+bool sc_gemm_has_bf16_unit(const sc_device *device);
+semcal_status sc_gemm_run_bf16(sc_gemm *gemm, const struct sc_gemm_job *job, semcal_error *error);
+semcal_status sc_gemm_run_bf16_plain(sc_gemm *gemm, const struct sc_gemm_job *job, semcal_error *error);
+
+/* ---- gemm_selftest.c ---- */
+
+/* Whether the loaded `method`, with the kernel named `kernel`, gives the bits of its reference; if not, a note says
+ * that `instead` runs. */
+semcal_status sc_gemm_selftest(bool *usable, sc_gemm *gemm, sc_gemm_method method, const char *kernel,
+                               const char *instead, semcal_error *error);
 
 #endif

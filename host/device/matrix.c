@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Packing constant matrices into panels of 32 columns (layout: cl/gemm.cl). */
+/* Packing constant matrices into panels of 32 columns (layouts: cl/gemm.cl, cl/gemm_bf16.cl). */
 #include "device/gemm_internal.h"
 
 #include "abi.h"
@@ -31,13 +31,17 @@ static size_t row_of_column(const sc_matrix *matrix, size_t column)
     return place < 16 ? i : half + i;
 }
 
+size_t sc_matrix_panel_words(const sc_matrix *matrix)
+{
+    return matrix->pairs ? (matrix->k + 1) / 2 * SC_PANEL : matrix->k * (matrix->bf16 ? SC_PANEL / 2 : SC_PANEL);
+}
+
 static semcal_status pack_panel(size_t i, unsigned thread, void *payload, semcal_error *error)
 {
     (void)error;
     const struct packing *job = payload;
     const sc_matrix *w = job->matrix;
-    const size_t words_per_k = w->bf16 ? 16 : 32;
-    uint32_t *panel = job->words + i * w->k * words_per_k;
+    uint32_t *panel = job->words + i * sc_matrix_panel_words(w);
     float *row = job->scratch + thread * w->k;
     for (size_t j = 0; j < SC_PANEL; j++) {
         const size_t from = row_of_column(w, (job->first_panel + i) * SC_PANEL + j);
@@ -48,7 +52,9 @@ static semcal_status pack_panel(size_t i, unsigned thread, void *payload, semcal
         for (size_t at = 0; at < w->k; at++) {
             uint32_t bits;
             memcpy(&bits, &row[at], sizeof bits);
-            if (!w->bf16) {
+            if (w->pairs) {
+                panel[at / 2 * 32 + j] |= at % 2 == 0 ? bits >> 16 : bits & 0xffff0000u;
+            } else if (!w->bf16) {
                 panel[at * 32 + j] = bits;
             } else if (j < 16) {
                 panel[at * 16 + j] |= bits >> 16;
@@ -63,7 +69,7 @@ static semcal_status pack_panel(size_t i, unsigned thread, void *payload, semcal
 static semcal_status pack_parts(sc_matrix *matrix, sc_gemm *gemm, struct packing *job, const char *what,
                                 semcal_error *error)
 {
-    const uint64_t panel_bytes = (uint64_t)matrix->k * (matrix->bf16 ? 64 : 128);
+    const uint64_t panel_bytes = (uint64_t)sc_matrix_panel_words(matrix) * sizeof(uint32_t);
     uint64_t most = sc_device_facts(gemm->device)->max_allocation / panel_bytes;
     if (most == 0) {
         return sc_error_set(error, SEMCAL_E_DEVICE, "%s: one panel of %llu bytes is more than the device allocates",
@@ -152,6 +158,7 @@ semcal_status sc_matrix_pack(sc_matrix **matrix, sc_gemm *gemm, size_t n, size_t
         goto done;
     }
     *made = (sc_matrix){.n = n, .k = k, .bf16 = bf16, .paired = paired};
+    made->pairs = bf16 && gemm->choice == SC_GEMM_BF16;
     made->n_panels = paired ? (n / 2 + 15) / 16 : (n + SC_PANEL - 1) / SC_PANEL;
     struct packing job = {.matrix = made, .row = row, .payload = payload, .scratch = scratch};
     status = pack_parts(made, gemm, &job, what, error);
@@ -216,7 +223,7 @@ const sc_buffer *sc_matrix_part(const sc_matrix *matrix, size_t i, size_t *first
     return matrix->parts[i].panels;
 }
 
-bool sc_matrix_is_bf16(const sc_matrix *matrix)
+uint32_t sc_matrix_form(const sc_matrix *matrix)
 {
-    return matrix->bf16;
+    return matrix->pairs ? SC_PANELS_PAIRS : matrix->bf16 ? SC_PANELS_BF16 : SC_PANELS_FP32;
 }

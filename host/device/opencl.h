@@ -12,7 +12,7 @@
 typedef struct sc_pending {
     sc_kernel *kernel;
     cl_event event;
-    double bytes, flops;
+    double bytes, flops, pace;
 } sc_pending;
 
 struct sc_device {

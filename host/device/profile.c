@@ -43,6 +43,7 @@ void sc_profile_after(sc_device *device, sc_kernel *kernel, const sc_work *work)
         pending->kernel = kernel;
         pending->bytes = work->bytes;
         pending->flops = work->flops;
+        pending->pace = work->pace > 0 ? work->pace : 1;
     }
 }
 
@@ -57,7 +58,8 @@ static void add(sc_device *device, const sc_pending *pending, double seconds)
     kernel->bytes += pending->bytes;
     kernel->flops += pending->flops;
     if (most->bytes_per_s > 0 && most->flops_per_s > 0) {
-        kernel->floor_s += fmax(pending->bytes / most->bytes_per_s, pending->flops / most->flops_per_s);
+        kernel->floor_s +=
+            fmax(pending->bytes / most->bytes_per_s, pending->flops / (pending->pace * most->flops_per_s));
     }
 }
 

@@ -57,7 +57,12 @@ typedef struct sc_config_choices {
 } sc_config_choices;
 
 typedef enum sc_config_source { SC_CONFIG_MODEL, SC_CONFIG_TOY, SC_CONFIG_RECORDED } sc_config_source;
-typedef enum sc_config_gemm { SC_CONFIG_GEMM_AUTO, SC_CONFIG_GEMM_OWN, SC_CONFIG_GEMM_CLBLAST } sc_config_gemm;
+typedef enum sc_config_gemm {
+    SC_CONFIG_GEMM_AUTO,
+    SC_CONFIG_GEMM_OWN,
+    SC_CONFIG_GEMM_CLBLAST,
+    SC_CONFIG_GEMM_BF16
+} sc_config_gemm;
 typedef enum sc_config_format {
     SC_CONFIG_JSONL,
     SC_CONFIG_CSV,

@@ -120,6 +120,7 @@ semcal_status sc_provenance_of_cell(sc_provenance *p, const sc_config *config, c
     add(p, TOLD, "estimator", error, "%s", sc_config_estimator_name(cell->estimator));
     add(p, IDENTITY, "device", error, "%s", facts->device);
     add(p, TOLD, "driver", error, "%s", facts->driver);
+    add(p, IDENTITY, "gemm", error, "%s", facts->gemm);
     add(p, IDENTITY, "kernels_sha256", error, "%s", facts->kernels_sha256);
     add(p, TOLD, "kernel_build_options", error, "%s", facts->build_options);
     add(p, TOLD, "bit_invariant", error, "%s", facts->deterministic ? "yes" : "no");

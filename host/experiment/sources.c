@@ -8,6 +8,10 @@
 
 #include <stdlib.h>
 
+_Static_assert((int)SC_CONFIG_GEMM_AUTO == (int)SC_GEMM_AUTO && (int)SC_CONFIG_GEMM_OWN == (int)SC_GEMM_OWN &&
+                   (int)SC_CONFIG_GEMM_CLBLAST == (int)SC_GEMM_CLBLAST && (int)SC_CONFIG_GEMM_BF16 == (int)SC_GEMM_BF16,
+               "a configuration's words are the device's choices, in its order");
+
 semcal_status sc_sources_init(sc_sources *sources, const char *device, bool profile, sc_phases *phases,
                               semcal_error *error)
 {
@@ -46,9 +50,7 @@ static semcal_status open_source(sc_sources *sources, const sc_config_model *mod
         return status;
     }
     sc_source_model_options options = SC_SOURCE_MODEL_OPTIONS_INIT;
-    options.model.gemm = model->gemm == SC_CONFIG_GEMM_CLBLAST ? SC_GEMM_CLBLAST
-                         : model->gemm == SC_CONFIG_GEMM_OWN   ? SC_GEMM_OWN
-                                                               : SC_GEMM_AUTO;
+    options.model.gemm = (sc_gemm_choice)model->gemm;
     options.model.kv_bytes = model->kv_memory == SC_CONFIG_UNSET ? 0 : (uint64_t)model->kv_memory;
     return sc_source_model_open(&sources->source, model->path, sources->device, &options, error);
 }

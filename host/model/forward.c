@@ -135,14 +135,15 @@ static semcal_status embed(sc_model *model, size_t n_rows, semcal_error *error)
 {
     semcal_status status = SEMCAL_OK;
     sc_work work = SC_WORK_1D(n_rows, model->group_size);
-    work.bytes = (double)n_rows * (double)model->config.width * (sc_matrix_is_bf16(model->embedding) ? 6 : 8);
+    work.bytes =
+        (double)n_rows * (double)model->config.width * (sc_matrix_form(model->embedding) == SC_PANELS_FP32 ? 8 : 6);
     for (size_t i = 0; i < sc_matrix_n_parts(model->embedding) && status == SEMCAL_OK; i++) {
         size_t first, n;
         const sc_buffer *panels = sc_matrix_part(model->embedding, i, &first, &n);
         status = sc_launch(model->embed, &work,
                            SC_ARGS(SC_BUFFER_ARG(model->x), SC_BUFFER_ARG(model->token), SC_BUFFER_ARG(panels),
                                    SC_U32(u32(first)), SC_U32(u32(n)), SC_U32(u32(model->config.width)),
-                                   SC_U32(sc_matrix_is_bf16(model->embedding))),
+                                   SC_U32(sc_matrix_form(model->embedding))),
                            error);
     }
     return status;

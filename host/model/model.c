@@ -553,6 +553,16 @@ size_t sc_model_max_outputs(const sc_model *model)
     return model->max_outputs;
 }
 
+sc_gemm_choice sc_model_gemm(const sc_model *model)
+{
+    return sc_gemm_choice_of(model->gemm);
+}
+
+const char *sc_model_products(const sc_model *model)
+{
+    return sc_gemm_definition(model->gemm);
+}
+
 bool sc_model_is_invariant(const sc_model *model)
 {
     return sc_gemm_is_invariant(model->gemm);

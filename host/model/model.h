@@ -4,9 +4,10 @@
  * rows.
  *
  * A row is one token at one position with the list of pages that hold its prefix; prompts (many rows of one list) and
- * decoding (one row each of many lists) are the same thing. Activations are fp32; weights are bf16 as in bf16
- * checkpoints, fp32 otherwise. With the own matrix products no bit of a row's logits depends on which other rows are in
- * the call, on how a prompt was cut into calls, or on where its pages lie.
+ * decoding (one row each of many lists) are the same thing. Activations are fp32 (under SC_GEMM_BF16 rounded to bf16
+ * where they enter products with bf16 weights); weights are bf16 as in bf16 checkpoints, fp32 otherwise. With the own
+ * matrix products no bit of a row's logits depends on which other rows are in the call, on how a prompt was cut into
+ * calls, or on where its pages lie.
  */
 #ifndef SC_MODEL_MODEL_H
 #define SC_MODEL_MODEL_H
@@ -39,12 +40,15 @@ void sc_model_close(sc_model *model);
 
 const sc_model_config *sc_model_shape(const sc_model *model);
 sc_device *sc_model_device(const sc_model *model);
-/* Pages of SC_PAGE positions there are, bytes of one in all layers; rows and outputs a forward takes. With little device
- * memory there are fewer of each than were asked for. */
+/* Pages of SC_PAGE positions there are, bytes of one in all layers; rows and outputs a forward takes. With little
+ * device memory there are fewer of each than were asked for. */
 size_t sc_model_n_pages(const sc_model *model);
 uint64_t sc_model_page_bytes(const sc_model *model);
 size_t sc_model_max_rows(const sc_model *model);
 size_t sc_model_max_outputs(const sc_model *model);
+/* As opened: under SC_GEMM_BF16 rows are rounded to bf16 where they meet bf16 weights. */
+sc_gemm_choice sc_model_gemm(const sc_model *model);
+const char *sc_model_products(const sc_model *model); /* what defines them: own, clblast, bf16 */
 bool sc_model_is_invariant(const sc_model *model);
 
 /* For provenance: hash over the weight files ("" for random weights), over the kernel sources, and build options. */

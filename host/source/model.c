@@ -342,6 +342,7 @@ static void fill_facts(sc_source_model *s)
                                       .tokenizer_sha256 = s->tokenizer != NULL ? sc_tokenizer_sha256(s->tokenizer) : "",
                                       .device = device->name,
                                       .driver = device->driver,
+                                      .gemm = sc_model_products(s->model),
                                       .kernels_sha256 = s->kernels_sha256,
                                       .build_options = s->build_options};
 }

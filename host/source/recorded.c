@@ -305,6 +305,7 @@ semcal_status sc_source_recorded_open(sc_source **source, const char *path, semc
                                          .tokenizer_sha256 = "",
                                          .device = "",
                                          .driver = "",
+                                         .gemm = "",
                                          .kernels_sha256 = "",
                                          .build_options = ""};
     *source = &self->base;

@@ -384,6 +384,7 @@ semcal_status sc_source_toy_open(sc_source **source, semcal_error *error)
                                         .tokenizer_sha256 = "",
                                         .device = "",
                                         .driver = "",
+                                        .gemm = "",
                                         .kernels_sha256 = "",
                                         .build_options = ""};
     toy->free_list = -1;

@@ -19,7 +19,7 @@ _semcal() {
     local command=${COMP_WORDS[1]}
     case "$before" in
       --with | --kind | -k | --collapse) words=$(_semcal_list kinds) ;;
-      --gemm) words="auto own clblast" ;;
+      --gemm) words="auto own clblast bf16" ;;
       --mode) words="exact relplot" ;;
       --set)
         words=$(_semcal_list keys)

@@ -15,7 +15,7 @@ _semcal() {
       list=(${(f)"$($semcal classify --help 2>/dev/null | sed -nE '/^kinds:/,/^$/s/^  ([a-z]+) +(.*)/\1:\2/p')"})
       _describe kind list
       return ;;
-    --gemm) compadd auto own clblast; return ;;
+    --gemm) compadd auto own clblast bf16; return ;;
     --mode) compadd exact relplot; return ;;
     --set)
       list=(${(f)"$($semcal show config 2>/dev/null | sed -nE 's/^([a-z][a-z_.]*)$/\1=/p')"})

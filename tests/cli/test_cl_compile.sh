@@ -26,6 +26,7 @@ for file in "$cl"/*.cl; do
   grep -q ROWS_TYPE "$file" "$cl"/rows_weight.h "$cl"/rows_block.h && case $name in rows*|perturb*) types="0 1 2" ;; esac
   weights="none"
   grep -q WEIGHT_BF16 "$file" && weights="none WEIGHT_BF16"
+  grep -q __builtin_ia32 "$file" && continue # for one kind of processor, below
   for target in $targets; do
     for lsz in 64 256; do
       for type in $types; do
@@ -49,6 +50,23 @@ for file in "$cl"/*.cl; do
     done
   done
 done
+
+# kernels with instructions of a processor: down to its code, which must have them, whatever processor it is compiled for
+if "$clang" -x cl -cl-std=CL1.2 -Xclang -finclude-default-header -target x86_64 -S -o /dev/null "$work/probe.cl" 2>/dev/null; then
+  options="-x cl -cl-std=CL1.2 -Xclang -finclude-default-header -target x86_64 -O2 -D__OPENCL_VERSION__=120 -DSC_CPU=1 -DLSZ=1"
+  for processor in x86-64 skylake-avx512 cooperlake; do
+    # shellcheck disable=SC2086
+    if ! "$clang" $options -march=$processor -S -I "$cl" -o "$work/out" "$cl/gemm_bf16.cl" 2>"$work/log"; then
+      echo "FAILED: gemm_bf16.cl for $processor:" >&2
+      head -n 5 "$work/log" >&2
+      failures=$((failures + 1))
+    elif ! grep -q 'vdpbf16ps.*zmm' "$work/out"; then
+      echo "FAILED: gemm_bf16.cl for $processor has no vdpbf16ps" >&2
+      failures=$((failures + 1))
+    fi
+    n=$((n + 1))
+  done
+fi
 
 # the test can fail
 echo '__kernel void broken(__global float *x) { x[0] = undeclared; }' >"$work/broken.cl"

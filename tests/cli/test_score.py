@@ -106,14 +106,31 @@ def defects(folder):
         refuses(os.path.join(base, "nowhere"), line, 3, "nowhere")
 
 
+def rounded_rows():
+    """--gemm bf16 gives other numbers, near those of the default; its own ones in any company."""
+    folder = os.path.join(os.environ["SEMCAL_SOURCE"], "configs/quickstart/models/base")
+    lines = [{"prompt": f"Q: What is {i} plus {2 * i}?\n", "completion": f"The answer is {3 * i}."} for i in range(12)]
+    code, exact, message = score(folder, lines)
+    check(code == 0, message)
+    code, rounded, message = score(folder, lines, "--gemm", "bf16")
+    check(code == 0, message)
+    apart = [abs(a - b) for x, y in zip(exact, rounded) for a, b in zip(x["logprobs"], y["logprobs"])]
+    check(1e-5 < max(apart) and sum(apart) / len(apart) < 0.05, max(apart), sum(apart) / len(apart))
+    check(score(folder, lines[5:6], "--gemm", "bf16")[1] == rounded[5:6])
+    print(f"gemm bf16: largest difference {max(apart):.1e}, mean {sum(apart) / len(apart):.1e} nats")
+
+
 def main():
     code, _, message = score(FIXTURES + "/qwen2_bf16", [{"tokens": [1]}], "--gemm", "fast")
-    check(code == 2 and "clblast" in message, message)
+    check(code == 2 and "clblast or bf16" in message, message)
+    rounded_rows()
     folder = os.path.join(os.environ.get("SEMCAL_SHARED", ""), "data/models/stories260K")
     if not os.path.exists(folder):
         print("skipped: the reference model is not here")
         sys.exit(77)
     trained_model(folder)
+    lines = [{"prompt": "Once upon a time", "completion": " there was a cat."}]  # fp32 weights: nothing is rounded
+    check(score(folder, lines, "--gemm", "bf16")[1] == score(folder, lines)[1])
     defects(folder)
 
 

@@ -10,7 +10,7 @@ static semcal_error error = SEMCAL_ERROR_INIT;
 
 enum { V = 96, NODES = 37, SHARED = 7, OWN = 4, CONTEXT = (SHARED + OWN) * SC_PAGE, PER_NODE = SHARED + OWN };
 
-static sc_model *open_shape(size_t n_heads, size_t n_kv_heads, size_t head_size, size_t group_size)
+static sc_model *open_shape(size_t n_heads, size_t n_kv_heads, size_t head_size, size_t group_size, sc_gemm_choice gemm)
 {
     const sc_model_config config = {.architecture = "LlamaForCausalLM",
                                     .width = 48,
@@ -24,7 +24,7 @@ static sc_model *open_shape(size_t n_heads, size_t n_kv_heads, size_t head_size,
                                     .norm_epsilon = 1e-6,
                                     .rope = {.kind = SC_ROPE_DEFAULT, .theta = 1e4}};
     sc_model_options options = SC_MODEL_OPTIONS_INIT;
-    options.gemm = SC_GEMM_OWN;
+    options.gemm = gemm;
     options.group_size = group_size;
     options.kv_bytes =
         (uint64_t)(SHARED + 2 * NODES * OWN) * 2 * 2 * n_kv_heads * ((head_size + 15) / 16 * 16) * SC_PAGE * 4;
@@ -115,11 +115,11 @@ static void check_laws(const float *got, const float *want, const char *what)
     }
 }
 
-static void check_shape(size_t n_heads, size_t n_kv_heads, size_t head_size, size_t group_size)
+static void check_shape(size_t n_heads, size_t n_kv_heads, size_t head_size, size_t group_size, sc_gemm_choice gemm)
 {
     static batch b;
     static float want[NODES * V], got[NODES * V];
-    sc_model *model = open_shape(n_heads, n_kv_heads, head_size, group_size);
+    sc_model *model = open_shape(n_heads, n_kv_heads, head_size, group_size, gemm);
     assert_true(sc_model_n_pages(model) >= SHARED + 2 * NODES * OWN);
     one_at_a_time(want, model, &b);
     /* the last tokens of all nodes in one call: a step of a tree */
@@ -167,31 +167,45 @@ static void check_shape(size_t n_heads, size_t n_kv_heads, size_t head_size, siz
 static void one_head_each(void **state)
 {
     (void)state;
-    check_shape(3, 3, 10, 0);
+    check_shape(3, 3, 10, 0, SC_GEMM_OWN);
 }
 
 static void groups_of_seven(void **state)
 {
     (void)state;
-    check_shape(14, 2, 24, 0);
+    check_shape(14, 2, 24, 0, SC_GEMM_OWN);
 }
 
 static void groups_of_eight(void **state)
 {
     (void)state;
-    check_shape(16, 2, 40, 0);
+    check_shape(16, 2, 40, 0, SC_GEMM_OWN);
 }
 
 static void many_heads_on_one(void **state)
 {
     (void)state;
-    check_shape(20, 1, 8, 0);
+    check_shape(20, 1, 8, 0, SC_GEMM_OWN);
 }
 
 static void work_groups(void **state)
 {
     (void)state;
-    check_shape(14, 2, 24, 32);
+    check_shape(14, 2, 24, 32, SC_GEMM_OWN);
+}
+
+/* The same with rows rounded to bf16 before the products. */
+static void rounded_rows(void **state)
+{
+    (void)state;
+    check_shape(14, 2, 24, 0, SC_GEMM_BF16);
+    check_shape(3, 3, 10, 0, SC_GEMM_BF16);
+}
+
+static void rounded_rows_in_groups(void **state)
+{
+    (void)state;
+    check_shape(14, 2, 24, 32, SC_GEMM_BF16);
 }
 
 /* Bytes told for the norms and operations told for attention since the last time. */
@@ -220,7 +234,7 @@ static void last_layer_runs_wanted_rows(void **state)
     sc_device_options options = SC_DEVICE_OPTIONS_INIT;
     options.profile = true;
     check_ok(sc_device_open(&device, &options, &error), error);
-    sc_model *model = open_shape(4, 2, 16, 0);
+    sc_model *model = open_shape(4, 2, 16, 0, SC_GEMM_OWN);
     const size_t width = sc_model_shape(model)->width, places = 4 * 16, n = 40;
     const double pairs = (double)n * (double)(n + 1) / 2; /* of a position and one it attends to */
     double norm_rows, attended;
@@ -258,9 +272,14 @@ int main(void)
         return 77;
     }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_head_each),   cmocka_unit_test(groups_of_seven),
-        cmocka_unit_test(groups_of_eight), cmocka_unit_test(many_heads_on_one),
-        cmocka_unit_test(work_groups),     cmocka_unit_test(last_layer_runs_wanted_rows),
+        cmocka_unit_test(one_head_each),
+        cmocka_unit_test(groups_of_seven),
+        cmocka_unit_test(groups_of_eight),
+        cmocka_unit_test(many_heads_on_one),
+        cmocka_unit_test(work_groups),
+        cmocka_unit_test(rounded_rows),
+        cmocka_unit_test(rounded_rows_in_groups),
+        cmocka_unit_test(last_layer_runs_wanted_rows),
     };
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
     sc_device_close(device);

@@ -34,12 +34,12 @@ static void row_of(float *row, size_t i, void *payload)
 }
 
 /* One product by whatever sc_gemm_open chose; bits of the reference. */
-static void product(sc_device *device, bool bf16)
+static void product(sc_device *device, sc_gemm_choice choice, bool bf16)
 {
     sc_gemm *gemm;
     sc_matrix *matrix;
     sc_buffer *ba, *bc;
-    check_ok(sc_gemm_open(&gemm, device, SC_GEMM_AUTO, &error), error);
+    check_ok(sc_gemm_open(&gemm, device, choice, &error), error);
     check_ok(sc_matrix_pack(&matrix, gemm, W, K, bf16, false, row_of, NULL, "w", NULL, &error), error);
     check_ok(sc_buffer_create(&ba, device, sizeof a, SC_BUFFER_DEVICE, "a", &error), error);
     check_ok(sc_buffer_create(&bc, device, sizeof got, SC_BUFFER_DEVICE, "c", &error), error);
@@ -73,28 +73,73 @@ static void products(void **state)
     sc_gemm_reference(want, a, w, NULL, M, W, K);
     sc_device *device = open_device();
     const bool cpu = sc_device_facts(device)->is_cpu;
-    product(device, true);
-    product(device, false);
+    product(device, SC_GEMM_AUTO, true);
+    product(device, SC_GEMM_AUTO, false);
     check_note(device, 0, "");
     sc_device_close(device);
     /* the verdict is remembered, one that is damaged is found again */
     device = open_device();
-    product(device, true);
+    product(device, SC_GEMM_AUTO, true);
     check_note(device, 0, "");
     sc_device_close(device);
     setenv("SEMCAL_SELFTEST_FAIL", "other,gemm_packed,gemm_tiled", 1);
     device = open_device();
-    product(device, true);
-    product(device, false);
+    product(device, SC_GEMM_AUTO, true);
+    product(device, SC_GEMM_AUTO, false);
     check_note(device, 1,
                cpu ? "the self-test of gemm_packed failed (SEMCAL_SELFTEST_FAIL names it); gemm_plain is used"
                    : "the self-test of gemm_tiled failed");
     sc_device_close(device);
     unsetenv("SEMCAL_SELFTEST_FAIL");
     device = open_device();
-    product(device, true);
+    product(device, SC_GEMM_AUTO, true);
     check_note(device, 0, ""); /* a forced failure is not remembered */
     sc_device_close(device);
+}
+
+/* Rows rounded to bf16: with the device's instruction, without it, the same bits. */
+static void rounded_products(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < M * K; i++) {
+        a[i] = value(i, 1) / 3;
+    }
+    sc_gemm_bf16_reference(want, a, w, NULL, M, W, K);
+    sc_device *device = open_device();
+    product(device, SC_GEMM_BF16, true);
+    const bool has_unit = sc_device_n_notes(device) == 0;
+    if (!has_unit) {
+        check_note(device, 1, "no AVX-512 bf16 instructions for gemm_bf16; gemm_bf16_plain is used instead");
+    }
+    sc_device_close(device);
+    setenv("SEMCAL_SELFTEST_FAIL", "gemm_bf16", 1);
+    device = open_device();
+    product(device, SC_GEMM_BF16, true);
+    check_note(device, 1,
+               has_unit ? "the self-test of gemm_bf16 failed (SEMCAL_SELFTEST_FAIL names it); gemm_bf16_plain is used"
+                        : "gemm_bf16_plain is used");
+    sc_device_close(device);
+    unsetenv("SEMCAL_SELFTEST_FAIL");
+}
+
+/* A compiler that refuses the instruction (here: a source that is broken) costs speed, not the run. */
+static void refused_instruction(void **state)
+{
+    (void)state;
+    char folder[128], file[160];
+    (void)snprintf(folder, sizeof folder, "%s/cl", cache);
+    (void)snprintf(file, sizeof file, "%s/gemm_bf16.cl", folder);
+    assert_int_equal(mkdir(folder, 0700), 0);
+    FILE *stream = fopen(file, "w");
+    assert_non_null(stream);
+    fputs("__kernel void gemm_bf16(__global float *x) { x[0] = __builtin_of_no_processor(x[0]); }\n", stream);
+    assert_int_equal(fclose(stream), 0);
+    setenv("SEMCAL_CL_DIR", folder, 1);
+    sc_device *device = open_device();
+    product(device, SC_GEMM_BF16, true);
+    check_note(device, 1, "gemm_bf16_plain is used instead");
+    sc_device_close(device);
+    unsetenv("SEMCAL_CL_DIR");
 }
 
 enum { N = 5, V = 3001, DRAWS = 7, TOP = 4 };
@@ -181,7 +226,8 @@ int main(void)
         return 77;
     }
     sc_device_close(device);
-    const struct CMUnitTest tests[] = {cmocka_unit_test(products), cmocka_unit_test(rows)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(products), cmocka_unit_test(rounded_products),
+                                       cmocka_unit_test(refused_instruction), cmocka_unit_test(rows)};
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
     char command[128];
     (void)snprintf(command, sizeof command, "rm -rf %s", cache);

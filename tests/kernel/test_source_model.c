@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The model as a source of laws: Transformers' numbers, and the same bits however prefixes are shared and batched. */
 #include "models.h"
-#include "test_device.h"
 #include "source/model.h"
+#include "test_device.h"
 
 static sc_device *device;
 static semcal_error error = SEMCAL_ERROR_INIT;

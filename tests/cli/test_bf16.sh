@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# gemm: bf16 in a run: named in the results, other draws than the default's, the same for any batch and on the portable path,
+# and not to be mixed with the default.
+source "${SEMCAL_SOURCE:?}/tests/cli/run_common.sh"
+command -v h5dump >/dev/null || { echo "skipped: h5dump is not installed"; exit 77; }
+"$semcal" show devices 2>/dev/null | grep -q . || { echo "skipped: no OpenCL device"; exit 77; }
+head -n 6 "$SEMCAL_SOURCE/configs/quickstart/data/world.jsonl" >world.jsonl
+cat >model.yaml <<YAML
+name: m
+seed: 2
+models: [{name: base, path: $SEMCAL_SOURCE/configs/quickstart/models/base, kind: base}]
+datasets: [{name: world, path: world.jsonl, id: id, question: question, answers: answers, collapse: exact}]
+styles: [concise]
+style: {concise: {prompt: "Q: {question}\nShort answer:", max_tokens: 12, stop: ["\n"]}}
+sampling: {draws: 20}
+YAML
+cell=base.world.concise.T1
+attribute() { h5dump -a "$2" "$1/cells/$cell.h5" | sed -n 's/.*(0): "\(.*\)"/\1/p'; }
+expect 0 "" "$semcal" run model.yaml -o exact
+expect 0 "" "$semcal" run model.yaml -o rounded --set models.base.gemm=bf16
+[ "$(attribute exact gemm)" = own ] || complain "gemm of the default is '$(attribute exact gemm)'"
+[ "$(attribute rounded gemm)" = bf16 ] || complain "gemm is '$(attribute rounded gemm)'"
+[ "$(attribute rounded bit_invariant)" = yes ] || complain "bf16 is not bit-invariant"
+[ "$(attribute rounded kernels_sha256)" != "$(attribute exact kernels_sha256)" ] || complain "the same kernels"
+grep -q "gemm: bf16" rounded/resolved.yaml || complain "the resolved configuration does not say gemm: bf16"
+"$semcal" show rounded/cells/$cell.h5 | grep -q '^ *gemm: bf16' || complain "show does not name the mode"
+exact=$(digest exact $cell) rounded=$(digest rounded $cell)
+if [ ${#exact} -ne 64 ] || [ "$exact" = "$rounded" ]; then complain "the digests are '$exact' and '$rounded'"; fi
+
+# fewer rows at once, shards, the portable path: the same draws
+weights=$(h5dump -a model_weight_bytes rounded/cells/$cell.h5 | sed -n 's/.*(0): "\(.*\)"/\1/p')
+expect 0 "" env SEMCAL_DEVICE_MEMORY=$((weights + 1000000)) "$semcal" run model.yaml -o small --set models.base.gemm=bf16
+[ "$(digest small $cell)" = "$rounded" ] || complain "little memory changes draws"
+expect 0 "gemm_bf16_plain is used" env SEMCAL_SELFTEST_FAIL=gemm_bf16 "$semcal" run model.yaml -o plain --set models.base.gemm=bf16
+[ "$(digest plain $cell)" = "$rounded" ] || complain "the portable path changes draws"
+for shard in 1/2 2/2; do expect 0 "" "$semcal" run model.yaml -o shards --shard $shard --set models.base.gemm=bf16; done
+expect 0 "" "$semcal" merge shards
+[ "$(digest shards $cell)" = "$rounded" ] || complain "shards change draws"
+
+# half of one definition and half of the other are no run
+expect 0 "" "$semcal" run model.yaml -o mixed --shard 1/2
+expect 2 "" "$semcal" run model.yaml -o mixed --shard 2/2 --set models.base.gemm=bf16
+finish
