@@ -18,8 +18,11 @@ typedef struct search {
     sc_source *source;
     const sc_enumerate_options *options;
     const int32_t *prompt;
-    size_t n_prompt, n_live, live_nodes;
-    state *states; /* of out->prefixes */
+    size_t n_prompt, n_given;
+    size_t number;             /* of the prompt among those to be searched */
+    size_t n_live, live_nodes; /* handles there are, at most; 0: no limit */
+    size_t at, n_taken;        /* its part of the call under way */
+    state *states;             /* of out->prefixes */
     size_t states_capacity;
     int64_t *heap; /* open prefixes, the heaviest on top */
     size_t n_heap, heap_capacity;
@@ -79,8 +82,7 @@ void sc_enumeration_path(const sc_enumeration *e, int32_t *tokens, int64_t at)
     }
 }
 
-static semcal_status add_response(search *s, const sc_enumerated_prefix *end, int finish, size_t n_given,
-                                  semcal_error *error)
+static semcal_status add_response(search *s, const sc_enumerated_prefix *end, int finish, semcal_error *error)
 {
     sc_enumeration *out = s->out;
     semcal_status status =
@@ -88,7 +90,7 @@ static semcal_status add_response(search *s, const sc_enumerated_prefix *end, in
     if (status != SEMCAL_OK) {
         return status;
     }
-    size_t n = end->depth;
+    size_t n = end->depth, n_given = s->n_given;
     int32_t *all = sc_memory_alloc(n_given + n, sizeof *all, error);
     sc_enumerated fresh = {.logprob = end->logprob,
                            .logprob_raw = end->logprob_raw,
@@ -164,7 +166,7 @@ static semcal_status open_paths(search *s, const int64_t *taken, size_t n_taken,
 }
 
 /* Puts token `token` behind prefix `at`: a response, or a new open prefix (with a handle while there is room). */
-static semcal_status follow(search *s, int64_t at, int32_t token, double logprob, double logprob_raw, size_t n_given,
+static semcal_status follow(search *s, int64_t at, int32_t token, double logprob, double logprob_raw,
                             semcal_error *error)
 {
     sc_enumeration *out = s->out;
@@ -177,10 +179,10 @@ static semcal_status follow(search *s, int64_t at, int32_t token, double logprob
     child.logprob_raw += logprob_raw;
     child.law = -1;
     child.rest = 0;
-    int finish =
-        sc_ending_extend(&beginning.tail, &s->options->ending, s->source, (uint32_t)n_given + child.depth - 1, token);
+    int finish = sc_ending_extend(&beginning.tail, &s->options->ending, s->source,
+                                  (uint32_t)s->n_given + child.depth - 1, token);
     if (finish >= 0) {
-        return add_response(s, &child, finish, n_given, error);
+        return add_response(s, &child, finish, error);
     }
     semcal_status status =
         sc_memory_grow(&out->prefixes, &out->prefixes_capacity, out->n_prefixes + 1, sizeof *out->prefixes, error);
@@ -230,9 +232,10 @@ static semcal_status keep_law(search *s, const call *c, size_t i, size_t row, se
     return SEMCAL_OK;
 }
 
-static semcal_status evaluate(search *s, call *c, size_t n, semcal_error *error)
+static semcal_status evaluate(sc_source *source, const sc_enumerate_options *options, call *c, size_t n,
+                              semcal_error *error)
 {
-    bool tempered = s->options->temperature != 1.0;
+    bool tempered = options->temperature != 1.0;
     for (size_t i = 0; i <= n; i++) {
         c->first_draw[i] = tempered ? i : 0;
     }
@@ -240,8 +243,8 @@ static semcal_status evaluate(search *s, call *c, size_t n, semcal_error *error)
                               .node = c->nodes,
                               .first_draw = c->first_draw,
                               .uniform = c->uniform,
-                              .temperature = s->options->temperature,
-                              .n_top = s->options->n_top};
+                              .temperature = options->temperature,
+                              .n_top = options->n_top};
     sc_law_result result = {.log_normalizer = c->normalizer,
                             .entropy = c->entropy,
                             .top_token = c->top_token,
@@ -249,11 +252,11 @@ static semcal_status evaluate(search *s, call *c, size_t n, semcal_error *error)
                             .token = c->token,
                             .logprob = c->logprob,
                             .logprob_raw = c->logprob_raw};
-    return s->source->functions->laws(s->source, &request, &result, error);
+    return source->functions->laws(source, &request, &result, error);
 }
 
 /* Follows the top tokens of law i of the call. */
-static semcal_status follow_law(search *s, const call *c, size_t i, size_t n_given, semcal_error *error)
+static semcal_status follow_law(search *s, const call *c, size_t i, semcal_error *error)
 {
     const size_t n_top = s->options->n_top;
     const double temperature = s->options->temperature;
@@ -271,7 +274,7 @@ static semcal_status follow_law(search *s, const call *c, size_t i, size_t n_giv
             raw = c->logprob_raw[i] + temperature * (logprob - c->logprob[i]);
         }
         sc_sum_add(&followed, exp(logprob));
-        status = follow(s, c->taken[i], token, logprob, raw, n_given, error);
+        status = follow(s, c->taken[i], token, logprob, raw, error);
     }
     double rest = 1 - sc_sum_value(&followed);
     out->prefixes[c->taken[i]].law = (int64_t)row;
@@ -279,46 +282,35 @@ static semcal_status follow_law(search *s, const call *c, size_t i, size_t n_giv
     return status;
 }
 
-static semcal_status expand(search *s, call *c, size_t n, size_t n_given, semcal_error *error)
-{
-    semcal_status status = open_paths(s, c->taken, n, error);
-    for (size_t i = 0; i < n; i++) {
-        c->nodes[i] = s->states[c->taken[i]].node;
-    }
-    if (status == SEMCAL_OK) {
-        status = evaluate(s, c, n, error);
-    }
-    for (size_t i = 0; i < n; i++) {
-        if (status == SEMCAL_OK) {
-            status = follow_law(s, c, i, n_given, error);
-        }
-        if (c->nodes[i] >= 0) {
-            s->source->functions->release(s->source, 1, &c->nodes[i]);
-            s->states[c->taken[i]].node = -1;
-            s->n_live--;
-        }
-    }
-    return status;
-}
-
-static semcal_status run(search *s, call *c, size_t n_given, semcal_error *error)
+/* What the search expands next, into taken [batch_nodes]; none: it is through. */
+static size_t select_prefixes(search *s, int64_t *taken)
 {
     const sc_enumerate_options *o = s->options;
-    semcal_status status = SEMCAL_OK;
-    while (status == SEMCAL_OK && s->n_heap > 0 && 1 - sc_sum_value(&s->found) > o->epsilon) {
-        size_t n = 0;
-        /* A law that is not expanded because there is no room to open it stays in the heap. */
-        while (n < o->batch_nodes && s->n_heap > 0 && (o->max_laws == 0 || s->out->n_laws + n < o->max_laws)) {
-            bool opened = s->states[s->heap[0]].node >= 0;
-            if (!opened && s->live_nodes > 0 && s->n_live + n >= s->live_nodes && n > 0) {
-                break;
-            }
-            c->taken[n++] = heap_pop(s);
-        }
-        if (n == 0) {
+    size_t n = 0;
+    if (1 - sc_sum_value(&s->found) <= o->epsilon) {
+        return 0;
+    }
+    /* A law that is not expanded because there is no room to open it stays in the heap. */
+    while (n < o->batch_nodes && s->n_heap > 0 && (o->max_laws == 0 || s->out->n_laws + n < o->max_laws)) {
+        bool opened = s->states[s->heap[0]].node >= 0;
+        if (!opened && s->live_nodes > 0 && s->n_live + n >= s->live_nodes && n > 0) {
             break;
         }
-        status = expand(s, c, n, n_given, error);
+        taken[n++] = heap_pop(s);
+    }
+    return n;
+}
+
+/* Its part of a call whose laws are there. */
+static semcal_status expand(search *s, const call *c, semcal_error *error)
+{
+    semcal_status status = SEMCAL_OK;
+    for (size_t i = s->at; i < s->at + s->n_taken && status == SEMCAL_OK; i++) {
+        status = follow_law(s, c, i, error);
+        state *expanded = &s->states[c->taken[i]];
+        s->source->functions->release(s->source, 1, &expanded->node);
+        expanded->node = -1;
+        s->n_live--;
     }
     return status;
 }
@@ -371,17 +363,23 @@ static void call_free(call *c)
 }
 
 /* The prompt itself is the first open prefix. */
-static semcal_status begin(search *s, size_t n_given, semcal_error *error)
+static semcal_status begin(search *s, semcal_error *error)
 {
     sc_enumeration *out = s->out;
+    size_t batch = 0;
+    const sc_limits_plan alone = {s->n_prompt, s->options->ending.max_tokens, 0};
+    s->source->functions->limits(s->source, &alone, &s->live_nodes, &batch);
+    if (s->options->live_nodes > 0 && (s->live_nodes == 0 || s->options->live_nodes < s->live_nodes)) {
+        s->live_nodes = s->options->live_nodes;
+    }
     semcal_status status = sc_memory_grow(&out->prefixes, &out->prefixes_capacity, 1, sizeof *out->prefixes, error);
     status |= sc_memory_grow(&s->states, &s->states_capacity, 1, sizeof *s->states, error);
     if (status != SEMCAL_OK) {
         return SEMCAL_E_MEMORY;
     }
     state root = {.node = -1};
-    for (size_t i = 0; i < n_given; i++) {
-        (void)sc_ending_extend(&root.tail, &s->options->ending, s->source, 0, s->prompt[s->n_prompt - n_given + i]);
+    for (size_t i = 0; i < s->n_given; i++) {
+        (void)sc_ending_extend(&root.tail, &s->options->ending, s->source, 0, s->prompt[s->n_prompt - s->n_given + i]);
     }
     out->prefixes[0] = (sc_enumerated_prefix){.parent = -1, .token = -1, .law = -1};
     s->states[0] = root;
@@ -389,44 +387,167 @@ static semcal_status begin(search *s, size_t n_given, semcal_error *error)
     return heap_push(s, 0, error);
 }
 
+/* Gives handles back and completes the result. */
+static void end(search *s)
+{
+    sc_enumeration *out = s->out;
+    for (size_t i = 0; i < out->n_prefixes; i++) {
+        if (s->states[i].node >= 0) {
+            s->source->functions->release(s->source, 1, &s->states[i].node);
+        }
+    }
+    out->mass_found = sc_sum_value(&s->found);
+    out->unexplored = out->mass_found < 1 ? 1 - out->mass_found : 0;
+    out->finished = out->unexplored <= s->options->epsilon;
+    if (out->n_responses > 1) {
+        qsort(out->responses, out->n_responses, sizeof *out->responses, compare_responses);
+    }
+    free(s->states);
+    free(s->heap);
+}
+
+/* ---- side by side ---- */
+
+/* Searches whose laws share calls. */
+typedef struct group {
+    sc_source *source;
+    const sc_enumerate_options *options;
+    const sc_enumerate_prompt *prompts;
+    size_t n_prompts, next;
+    const sc_enumerate_callbacks *callbacks;
+    void *payload;
+    search searches[SC_ENUMERATE_TOGETHER];
+    sc_enumeration results[SC_ENUMERATE_TOGETHER];
+    bool busy[SC_ENUMERATE_TOGETHER];
+} group;
+
+/* How many searches the source has room for. Only laws need memory, so the budget of laws bounds what a search needs;
+ * without one there is a single search at a time. */
+static size_t fit(const group *g)
+{
+    const sc_enumerate_options *o = g->options;
+    size_t longest = 0, live = 0, batch = 0,
+           n = g->n_prompts < SC_ENUMERATE_TOGETHER ? g->n_prompts : SC_ENUMERATE_TOGETHER;
+    if (n <= 1 || o->max_laws == 0 || o->max_laws > SIZE_MAX / 4 || o->live_nodes > 0) {
+        return 1;
+    }
+    for (size_t i = 0; i < g->n_prompts; i++) {
+        longest = g->prompts[i].n_tokens > longest ? g->prompts[i].n_tokens : longest;
+    }
+    const sc_limits_plan plan = {longest, o->ending.max_tokens, (size_t)o->max_laws + o->batch_nodes};
+    g->source->functions->limits(g->source, &plan, &live, &batch);
+    const size_t room = live == 0 ? n : live / plan.n_together;
+    return room < 1 ? 1 : room < n ? room : n;
+}
+
+/* The next part of the call: that of search i, of the prompts after it when it is through. */
+static semcal_status fill(group *g, size_t i, call *c, size_t at, semcal_error *error)
+{
+    search *s = &g->searches[i];
+    semcal_status status = SEMCAL_OK;
+    while (status == SEMCAL_OK && (g->busy[i] || g->next < g->n_prompts)) {
+        if (!g->busy[i]) {
+            const sc_enumerate_prompt *prompt = &g->prompts[g->next];
+            g->results[i] = (sc_enumeration){.keep_top = g->options->keep_top};
+            *s = (search){.source = g->source,
+                          .options = g->options,
+                          .prompt = prompt->tokens,
+                          .n_prompt = prompt->n_tokens,
+                          .n_given = prompt->n_given,
+                          .number = g->next++,
+                          .out = &g->results[i]};
+            g->busy[i] = true;
+            status = begin(s, error);
+        }
+        s->at = at;
+        s->n_taken = status == SEMCAL_OK ? select_prefixes(s, c->taken + at) : 0;
+        if (status != SEMCAL_OK || s->n_taken > 0) {
+            break;
+        }
+        end(s);
+        g->busy[i] = false;
+        status = g->callbacks->take(s->number, &g->results[i], g->payload, error);
+    }
+    return status;
+}
+
+static semcal_status search_all(group *g, size_t n_together, call *c, semcal_error *error)
+{
+    semcal_status status = SEMCAL_OK;
+    for (;;) {
+        size_t n = 0;
+        for (size_t i = 0; i < n_together && status == SEMCAL_OK; i++) {
+            g->searches[i].n_taken = 0;
+            status = fill(g, i, c, n, error);
+            search *s = &g->searches[i];
+            if (status == SEMCAL_OK && s->n_taken > 0) {
+                status = open_paths(s, c->taken + n, s->n_taken, error);
+                for (size_t k = n; k < n + s->n_taken; k++) {
+                    c->nodes[k] = s->states[c->taken[k]].node;
+                }
+                n += s->n_taken;
+            }
+        }
+        if (status != SEMCAL_OK || n == 0) {
+            return status;
+        }
+        status = evaluate(g->source, g->options, c, n, error);
+        for (size_t i = 0; i < n_together && status == SEMCAL_OK; i++) {
+            status = g->busy[i] ? expand(&g->searches[i], c, error) : SEMCAL_OK;
+        }
+        if (status == SEMCAL_OK && g->callbacks->stopped != NULL && g->callbacks->stopped(g->payload)) {
+            return SEMCAL_INTERRUPTED;
+        }
+    }
+}
+
+semcal_status sc_enumerate_many(sc_source *source, const sc_enumerate_options *options,
+                                const sc_enumerate_prompt *prompts, size_t n_prompts,
+                                const sc_enumerate_callbacks *callbacks, void *payload, semcal_error *error)
+{
+    semcal_status status = check(options, error);
+    group *g = status == SEMCAL_OK ? sc_memory_alloc(1, sizeof *g, error) : NULL;
+    if (g == NULL) {
+        return status != SEMCAL_OK ? status : SEMCAL_E_MEMORY;
+    }
+    *g = (group){.source = source,
+                 .options = options,
+                 .prompts = prompts,
+                 .n_prompts = n_prompts,
+                 .callbacks = callbacks,
+                 .payload = payload};
+    const size_t n_together = fit(g);
+    call c;
+    status = call_alloc(&c, n_together * options->batch_nodes, options->n_top, error);
+    if (status == SEMCAL_OK) {
+        status = search_all(g, n_together, &c, error);
+    }
+    for (size_t i = 0; i < n_together; i++) {
+        if (g->busy[i]) {
+            end(&g->searches[i]);
+            sc_enumeration_free(&g->results[i]);
+        }
+    }
+    call_free(&c);
+    free(g);
+    return status;
+}
+
+static semcal_status take_one(size_t number, sc_enumeration *enumeration, void *payload, semcal_error *error)
+{
+    (void)number;
+    (void)error;
+    *(sc_enumeration *)payload = *enumeration;
+    return SEMCAL_OK;
+}
+
 semcal_status sc_enumerate(sc_enumeration *out, sc_source *source, const sc_enumerate_options *options,
                            const int32_t *prompt, size_t n_prompt, size_t n_given, semcal_error *error)
 {
+    static const sc_enumerate_callbacks callbacks = {take_one, NULL};
+    const sc_enumerate_prompt one = {prompt, n_prompt, n_given};
     *out = (sc_enumeration){.keep_top = options->keep_top};
-    semcal_status status = check(options, error);
-    if (status != SEMCAL_OK) {
-        return status;
-    }
-    search s = {.source = source, .options = options, .prompt = prompt, .n_prompt = n_prompt, .out = out};
-    size_t live = 0, batch = 0;
-    const sc_limits_plan plan = {n_prompt, options->ending.max_tokens, 0};
-    source->functions->limits(source, &plan, &live, &batch);
-    s.live_nodes = options->live_nodes > 0 && (live == 0 || options->live_nodes < live) ? options->live_nodes : live;
-    call c;
-    status = call_alloc(&c, options->batch_nodes, options->n_top, error);
-    if (status == SEMCAL_OK) {
-        status = begin(&s, n_given, error);
-    }
-    if (status == SEMCAL_OK) {
-        status = run(&s, &c, n_given, error);
-    }
-    for (size_t i = 0; i < out->n_prefixes; i++) {
-        if (s.states[i].node >= 0) {
-            source->functions->release(source, 1, &s.states[i].node);
-        }
-    }
-    out->mass_found = sc_sum_value(&s.found);
-    out->unexplored = out->mass_found < 1 ? 1 - out->mass_found : 0;
-    out->finished = out->unexplored <= options->epsilon;
-    if (status != SEMCAL_OK) {
-        sc_enumeration_free(out);
-    } else if (out->n_responses > 1) {
-        qsort(out->responses, out->n_responses, sizeof *out->responses, compare_responses);
-    }
-    free(s.states);
-    free(s.heap);
-    call_free(&c);
-    return status;
+    return sc_enumerate_many(source, options, &one, 1, &callbacks, out, error);
 }
 
 void sc_enumeration_free(sc_enumeration *enumeration)

@@ -72,6 +72,25 @@ semcal_status sc_enumerate(sc_enumeration *out, sc_source *source, const sc_enum
                            const int32_t *prompt, size_t n_prompt, size_t n_given, semcal_error *error);
 void sc_enumeration_free(sc_enumeration *enumeration);
 
+/* Many prompts: up to so many are searched side by side, as far as the source has room, their laws in common calls. */
+#define SC_ENUMERATE_TOGETHER 32
+
+typedef struct sc_enumerate_prompt {
+    const int32_t *tokens; /* borrowed */
+    size_t n_tokens, n_given;
+} sc_enumerate_prompt;
+
+typedef struct sc_enumerate_callbacks {
+    /* Takes the enumeration of prompts[number], and its ownership. Prompts come in any order. */
+    semcal_status (*take)(size_t number, sc_enumeration *enumeration, void *payload, semcal_error *error);
+    bool (*stopped)(void *payload); /* asked between calls; true ends with SEMCAL_INTERRUPTED. May be NULL */
+} sc_enumerate_callbacks;
+
+/* Each result is that of sc_enumerate, bit for bit. */
+semcal_status sc_enumerate_many(sc_source *source, const sc_enumerate_options *options,
+                                const sc_enumerate_prompt *prompts, size_t n_prompts,
+                                const sc_enumerate_callbacks *callbacks, void *payload, semcal_error *error);
+
 /* The tokens of prefix `at`: tokens[0 .. depth-1]. */
 void sc_enumeration_path(const sc_enumeration *enumeration, int32_t *tokens, int64_t at);
 

@@ -41,34 +41,51 @@ static semcal_status point_item(uint64_t *item, const sc_fork_point *point, semc
 
 /* ---- by enumeration ---- */
 
-static semcal_status enumerate_point(forker *f, sc_source *source, size_t i, semcal_error *error)
+static semcal_status take_enumeration(size_t number, sc_enumeration *e, void *payload, semcal_error *error)
 {
-    const sc_fork_point *point = &f->points[i];
+    sc_fork_law *law = &((forker *)payload)->laws[number];
+    semcal_status status = SEMCAL_OK;
+    law->n_laws += e->n_laws;
+    if (e->finished) {
+        law->responses = sc_memory_alloc(e->n_responses, sizeof *law->responses, error);
+        status = law->responses == NULL ? SEMCAL_E_MEMORY : SEMCAL_OK;
+        law->exact = status == SEMCAL_OK;
+        law->unexplored = e->unexplored;
+        for (size_t k = 0; k < e->n_responses && status == SEMCAL_OK; k++) {
+            law->responses[law->n_responses++] =
+                (sc_fork_response){exp(e->responses[k].logprob), e->responses[k].finish, e->responses[k].text,
+                                   e->responses[k].text_length};
+            e->responses[k].text = NULL;
+        }
+    }
+    sc_enumeration_free(e);
+    return status;
+}
+
+static bool is_enumeration_stopped(void *payload)
+{
+    const sc_fork_options *options = ((forker *)payload)->options;
+    return options->stopped != NULL && options->stopped(options->payload);
+}
+
+static semcal_status enumerate_points(forker *f, sc_source *source, semcal_error *error)
+{
+    static const sc_enumerate_callbacks callbacks = {take_enumeration, is_enumeration_stopped};
     sc_enumerate_options options = SC_ENUMERATE_OPTIONS_INIT;
     options.ending = f->options->ending;
     options.temperature = f->options->temperature;
     options.epsilon = f->options->epsilon;
     options.max_laws = f->options->max_laws;
     options.n_top = f->options->n_top;
-    sc_enumeration e;
-    semcal_status status = sc_enumerate(&e, source, &options, point->tokens, point->n_tokens, point->n_given, error);
-    if (status != SEMCAL_OK) {
-        return status;
+    sc_enumerate_prompt *prompts = sc_memory_alloc(f->n, sizeof *prompts, error);
+    if (prompts == NULL) {
+        return SEMCAL_E_MEMORY;
     }
-    sc_fork_law *law = &f->laws[i];
-    law->n_laws += e.n_laws;
-    if (e.finished) {
-        law->responses = sc_memory_alloc(e.n_responses, sizeof *law->responses, error);
-        status = law->responses == NULL ? SEMCAL_E_MEMORY : SEMCAL_OK;
-        law->exact = status == SEMCAL_OK;
-        law->unexplored = e.unexplored;
-        for (size_t k = 0; k < e.n_responses && status == SEMCAL_OK; k++) {
-            law->responses[law->n_responses++] = (sc_fork_response){exp(e.responses[k].logprob), e.responses[k].finish,
-                                                                    e.responses[k].text, e.responses[k].text_length};
-            e.responses[k].text = NULL;
-        }
+    for (size_t i = 0; i < f->n; i++) {
+        prompts[i] = (sc_enumerate_prompt){f->points[i].tokens, f->points[i].n_tokens, f->points[i].n_given};
     }
-    sc_enumeration_free(&e);
+    semcal_status status = sc_enumerate_many(source, &options, prompts, f->n, &callbacks, f, error);
+    free(prompts);
     return status;
 }
 
@@ -138,14 +155,11 @@ semcal_status sc_fork_many(sc_fork_law *laws, sc_source *source, const sc_fork_o
     if (options->n_forks < 2) {
         return sc_error_set(error, SEMCAL_E_CONFIG, "forks: at least 2 are needed, got %u", options->n_forks);
     }
-    for (size_t i = 0; i < n && status == SEMCAL_OK; i++) {
+    for (size_t i = 0; i < n; i++) {
         longest = points[i].n_tokens > longest ? points[i].n_tokens : longest;
-        if (options->max_laws > 0) {
-            status = enumerate_point(&f, source, i, error);
-        }
-        if (status == SEMCAL_OK && options->stopped != NULL && options->stopped(options->payload)) {
-            status = SEMCAL_INTERRUPTED;
-        }
+    }
+    if (options->max_laws > 0) {
+        status = enumerate_points(&f, source, error);
     }
     if (status == SEMCAL_OK) {
         sc_generate_options generate = SC_GENERATE_OPTIONS_INIT;

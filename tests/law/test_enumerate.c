@@ -126,13 +126,107 @@ static void cut_responses_count_as_found(void **state)
     source->functions->close(source);
 }
 
+/* A toy source that counts its calls. */
+typedef struct counted {
+    size_t n_taken;
+    sc_enumeration taken[40];
+} counted;
+
+static size_t n_calls;
+static semcal_status (*inner_laws)(sc_source *, const sc_law_request *, sc_law_result *, semcal_error *);
+
+static semcal_status count_laws(sc_source *source, const sc_law_request *request, sc_law_result *result,
+                                semcal_error *error)
+{
+    n_calls++;
+    return inner_laws(source, request, result, error);
+}
+
+static semcal_status take(size_t number, sc_enumeration *enumeration, void *payload, semcal_error *error)
+{
+    (void)error;
+    counted *c = payload;
+    assert_int_equal(c->taken[number].n_prefixes, 0);
+    c->taken[number] = *enumeration;
+    c->n_taken++;
+    return SEMCAL_OK;
+}
+
+static void check_same(const sc_enumeration *a, const sc_enumeration *b)
+{
+    assert_int_equal(a->n_responses, b->n_responses);
+    assert_int_equal(a->n_prefixes, b->n_prefixes);
+    assert_int_equal(a->n_laws, b->n_laws);
+    assert_int_equal(a->finished, b->finished);
+    assert_memory_equal(&a->mass_found, &b->mass_found, sizeof(double));
+    assert_memory_equal(&a->unexplored, &b->unexplored, sizeof(double));
+    assert_memory_equal(a->entropy, b->entropy, a->n_laws * sizeof(double));
+    assert_memory_equal(a->top_token, b->top_token, a->n_laws * a->keep_top * sizeof(int32_t));
+    assert_memory_equal(a->top_logprob, b->top_logprob, a->n_laws * a->keep_top * sizeof(double));
+    for (size_t i = 0; i < a->n_responses; i++) {
+        assert_string_equal(a->responses[i].text, b->responses[i].text);
+        assert_memory_equal(&a->responses[i].logprob, &b->responses[i].logprob, sizeof(double));
+        assert_memory_equal(&a->responses[i].logprob_raw, &b->responses[i].logprob_raw, sizeof(double));
+    }
+    for (size_t i = 0; i < a->n_prefixes; i++) {
+        assert_int_equal(a->prefixes[i].token, b->prefixes[i].token);
+        assert_int_equal(a->prefixes[i].law, b->prefixes[i].law);
+    }
+}
+
+/* Searches beside each other, some ended by the budget, give what each gives alone, in fewer calls. */
+static void many_are_each_alone(void **state)
+{
+    (void)state;
+    enum { N = 40 };
+    static counted c;
+    semcal_error error = SEMCAL_ERROR_INIT;
+    sc_source *source = open_toy();
+    sc_source_functions functions = *source->functions;
+    inner_laws = functions.laws;
+    functions.laws = count_laws;
+    source->functions = &functions;
+    sc_enumerate_options options = SC_ENUMERATE_OPTIONS_INIT;
+    options.batch_nodes = 4;
+    options.max_laws = 60;
+    options.keep_top = 3;
+    options.temperature = .8;
+    sc_enumerate_prompt prompts[N];
+    for (size_t i = 0; i < N; i++) {
+        char text[128];
+        const int length = snprintf(text, sizeof text, "law: alfa=%zu bravo=3 charlie=1 fillers=%zu decide=%s", i + 1,
+                                    i % 5, i % 2 == 0 ? "last" : "first");
+        int32_t *tokens;
+        check_ok(functions.encode(source, &tokens, &prompts[i].n_tokens, text, (size_t)length, true, &error), error);
+        prompts[i].tokens = tokens;
+        prompts[i].n_given = 0;
+    }
+    static const sc_enumerate_callbacks callbacks = {take, NULL};
+    check_ok(sc_enumerate_many(source, &options, prompts, N, &callbacks, &c, &error), error);
+    assert_int_equal(c.n_taken, N);
+    const size_t n_together = n_calls;
+    n_calls = 0;
+    size_t n_finished = 0;
+    for (size_t i = 0; i < N; i++) {
+        sc_enumeration alone;
+        check_ok(sc_enumerate(&alone, source, &options, prompts[i].tokens, prompts[i].n_tokens, 0, &error), error);
+        check_same(&c.taken[i], &alone);
+        n_finished += alone.finished;
+        sc_enumeration_free(&alone);
+        sc_enumeration_free(&c.taken[i]);
+        free((void *)(uintptr_t)prompts[i].tokens);
+    }
+    assert_true(n_finished > 0 && n_finished < N);
+    assert_true(n_together * 8 < n_calls);
+    source->functions->close(source);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(finds_the_whole_law),
-        cmocka_unit_test(bounds_hold_at_every_budget),
-        cmocka_unit_test(temperature_and_narrow_tops),
-        cmocka_unit_test(cut_responses_count_as_found),
+        cmocka_unit_test(finds_the_whole_law),         cmocka_unit_test(bounds_hold_at_every_budget),
+        cmocka_unit_test(temperature_and_narrow_tops), cmocka_unit_test(cut_responses_count_as_found),
+        cmocka_unit_test(many_are_each_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
