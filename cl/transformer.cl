@@ -136,6 +136,35 @@ __kernel void rope_store(__global float *qkv, __global float *keys, __global flo
     __global const float2 *turn = angle + (size_t)at * (HEAD / 2);
     __global float *to_k = keys + page * (KV_HEADS * HEAD * SC_PAGE) + slot;
     __global float *to_v = values + page * (KV_HEADS * HEAD_PAD * SC_PAGE) + slot * 16;
+#if LSZ == 1 && HEAD % 32 == 0
+    for (uint d = 0; d < HEAD / 2; d += 16) {
+        __global const float *t = (__global const float *)(turn + d);
+        const float16 first = SC_CONST_VECTOR16(t), second = SC_CONST_VECTOR16(t + 16);
+        const float16 c = (float16)(first.even, second.even), s = (float16)(first.odd, second.odd);
+        for (uint h = 0; h < HEADS; h++) {
+            __global float *x = q + h * HEAD + d;
+            const float16 a = SC_VECTOR16(x), b = SC_VECTOR16(x + HEAD / 2);
+            SC_VECTOR16(x) = fma(a, c, -(b * s));
+            SC_VECTOR16(x + HEAD / 2) = fma(b, c, a * s);
+        }
+        for (uint h = 0; h < KV_HEADS; h++) {
+            __global const float *x = k + h * HEAD + d;
+            const float16 a = SC_CONST_VECTOR16(x), b = SC_CONST_VECTOR16(x + HEAD / 2);
+            const float16 turned[2] = {fma(a, c, -(b * s)), fma(b, c, a * s)};
+            const float *from = (const float *)turned;
+            __global float *to = to_k + (h * HEAD + d) * SC_PAGE;
+            for (uint i = 0; i < 16; i++) {
+                to[i * SC_PAGE] = from[i];
+                to[(i + HEAD / 2) * SC_PAGE] = from[16 + i];
+            }
+        }
+    }
+    for (uint h = 0; h < KV_HEADS; h++) {
+        for (uint i = 0; i < HEAD; i += 16) {
+            SC_VECTOR16(to_v + h * (HEAD_PAD * SC_PAGE) + i * SC_PAGE) = SC_CONST_VECTOR16(v + h * HEAD + i);
+        }
+    }
+#else
     for (uint i = get_local_id(0); i < HEADS * (HEAD / 2); i += LSZ) {
         __global float *pair = q + i / (HEAD / 2) * HEAD + i % (HEAD / 2);
         const float2 t = turn[i % (HEAD / 2)];
@@ -153,6 +182,7 @@ __kernel void rope_store(__global float *qkv, __global float *keys, __global flo
     for (uint i = get_local_id(0); i < KV_HEADS * HEAD; i += LSZ) {
         to_v[i / HEAD * (HEAD_PAD * SC_PAGE) + i % HEAD / 16 * (16 * SC_PAGE) + i % HEAD % 16] = v[i];
     }
+#endif
 }
 
 /* pair [N, 2]: pages (to, from) of keys and values of one layer; no page is both. Floor: 16 KV_HEADS HEAD SC_PAGE bytes

@@ -172,11 +172,25 @@ static semcal_status admit_more(generator *g, semcal_error *error)
 
 /* ---- text ---- */
 
+/* Draws that ended at one leaf have one text. */
+static semcal_status copy_text(sc_tree *tree, size_t to, size_t from, semcal_error *error)
+{
+    const size_t n = tree->text_length[from];
+    tree->text[to] = sc_memory_alloc(n + 1, 1, error);
+    if (tree->text[to] == NULL) {
+        return SEMCAL_E_MEMORY;
+    }
+    memcpy(tree->text[to], tree->text[from], n); /* zeroed: it ends in NUL */
+    tree->text_length[to] = n;
+    return SEMCAL_OK;
+}
+
 static semcal_status fill_texts(const generator *g, const active *question, sc_tree *tree, semcal_error *error)
 {
     const sc_generate_question *q = &question->question;
     int32_t *ids = sc_memory_alloc(q->n_given + g->options->ending.max_tokens, sizeof *ids, error);
-    semcal_status status = ids == NULL ? SEMCAL_E_MEMORY : SEMCAL_OK;
+    size_t *first = sc_memory_alloc(tree->n_nodes, sizeof *first, error); /* draw of a leaf, from 1 */
+    semcal_status status = ids == NULL || first == NULL ? SEMCAL_E_MEMORY : SEMCAL_OK;
     if (status == SEMCAL_OK && q->n_given > 0) {
         memcpy(ids, q->prompt + q->n_prompt - q->n_given, q->n_given * sizeof *ids);
     }
@@ -184,6 +198,13 @@ static semcal_status fill_texts(const generator *g, const active *question, sc_t
     for (size_t j = 0; j < tree->n_draws && status == SEMCAL_OK; j++) {
         size_t n = q->n_given + (size_t)tree->n_tokens[j];
         int32_t at = tree->leaf[j];
+        size_t *known = &first[at];
+        if (*known > 0) {
+            tree->finish[j] = question->finish[j];
+            status = copy_text(tree, j, *known - 1, error);
+            continue;
+        }
+        *known = j + 1;
         for (size_t i = n; i-- > q->n_given; at = tree->parent[at]) {
             ids[i] = tree->token[at];
         }
@@ -192,6 +213,7 @@ static semcal_status fill_texts(const generator *g, const active *question, sc_t
                                 tree->finish[j], error);
     }
     (void)sc_phases_enter(g->source->phases, before);
+    free(first);
     free(ids);
     return status;
 }
