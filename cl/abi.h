@@ -92,6 +92,7 @@ typedef struct sc_perturb_shape {
 #define SC_GEMM_STORE 0
 #define SC_GEMM_ADD 1
 #define SC_GEMM_SWIGLU 2
+#define SC_GEMM_SWIGLU_ROUNDED 3 /* C in bf16 pairs, its stride in words */
 
 /* ---- paged keys and values (transformer.cl) ---- */
 

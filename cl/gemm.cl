@@ -30,15 +30,16 @@
     const float16 b0 = ((__global const float16 *)panel)[2 * (k)], b1 = ((__global const float16 *)panel)[2 * (k) + 1];
 #endif
 
-/* Tiles of several rows ask for the weights of this many steps ahead: the processor's own prefetching stops at the end of
- * every page of memory, and leaves arithmetic and memory taking turns. */
+/* Tiles of several rows ask for weights ahead: the processor's own prefetching stops at the end of every page of memory,
+ * and leaves arithmetic and memory taking turns. */
 #define AHEAD 64
-#define NO_FETCH(k)
-#define FETCH_LINE(line) SC_FETCH((uintptr_t)panel + (uintptr_t)(line) * 64);
+#define NO_FETCH(i)
 #ifdef WEIGHT_BF16
-#define FETCH(k) FETCH_LINE((k) + AHEAD)
+#define FETCH(i) SC_FETCH(ahead + (size_t)(i) * spread);
 #else
-#define FETCH(k) FETCH_LINE(2 * ((k) + AHEAD)) FETCH_LINE(2 * ((k) + AHEAD) + 1)
+#define FETCH(i)                                                                                                       \
+    SC_FETCH(ahead + (size_t)(i) * spread);                                                                            \
+    SC_FETCH(ahead + (size_t)(i) * spread + 64);
 #endif
 
 #define DECLARE(r) float16 x##r, y##r; __global const float *a##r = a + r * k;
@@ -55,7 +56,8 @@
 
 /* total [2 * rows] = the products of `rows` rows of A (row stride k) with one panel. */
 #define TILE(rows, fetch)                                                                                              \
-    static void tile_##rows(float16 *total, __global const float *a, __global const void *panel, const uint k)         \
+    static void tile_##rows(float16 *total, __global const float *a, __global const void *panel, const uint k,     \
+                            const uintptr_t ahead, const uint spread)         \
     {                                                                                                                  \
         ROWS_##rows(DECLARE) for (uint first = 0; first < k; first += SC_CHUNK)                                        \
         {                                                                                                              \

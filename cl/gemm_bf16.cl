@@ -11,6 +11,7 @@
  * Floor: panels + 2 m k + 4 m n bytes, 2 m n k operations at twice the rate of fp32 multiply-adds.
  */
 #include "abi.h"
+#include "bf16.h"
 #include "exp.h"
 #include "gemm_rows.h"
 #include "vector.h"
@@ -28,13 +29,11 @@ typedef __bf16 bf16_32 __attribute__((ext_vector_type(32)));
 #endif
 #define DOT(sum, x, w) __builtin_ia32_dpbf16ps_512(sum, AS_BF16(x), AS_BF16(w))
 
-/* Tiles of several rows ask for weights ahead, as in gemm.cl. */
-#ifndef AHEAD
 #define AHEAD 64
-#endif
-#define NO_FETCH(k)
-#define FETCH_LINE(line) SC_FETCH((uintptr_t)panel + (uintptr_t)(line) * 64);
-#define FETCH(k) FETCH_LINE(2 * ((k) + AHEAD)) FETCH_LINE(2 * ((k) + AHEAD) + 1)
+#define NO_FETCH(i)
+#define FETCH(i)                                                                                                       \
+    SC_FETCH(ahead + (size_t)(i) * spread);                                                                            \
+    SC_FETCH(ahead + (size_t)(i) * spread + 64);
 
 #define DECLARE(r) float16 x##r, y##r; __global const uint *a##r = a + r * k;
 #define CLEAR(r) x##r = 0.0f, y##r = 0.0f;
@@ -49,7 +48,8 @@ typedef __bf16 bf16_32 __attribute__((ext_vector_type(32)));
     total[2 * r + 1] = first == 0 ? y##r : total[2 * r + 1] + y##r;
 
 #define TILE(rows, fetch)                                                                                              \
-    WITH_BF16 static void tile_##rows(float16 *total, __global const uint *a, __global const void *panel, const uint k) \
+    WITH_BF16 static void tile_##rows(float16 *total, __global const uint *a, __global const void *panel, const uint k,    \
+                                      const uintptr_t ahead, const uint spread) \
     {                                                                                                                  \
         ROWS_##rows(DECLARE) for (uint first = 0; first < k; first += SC_CHUNK / 2)                                    \
         {                                                                                                              \
@@ -65,6 +65,7 @@ typedef __bf16 bf16_32 __attribute__((ext_vector_type(32)));
         }                                                                                                              \
     }
 
+#define PUT_ROUNDED sc_put_bf16
 #define GEMM_NAME gemm_bf16
 #define ROW_T uint
 #define STEP_WORDS 32

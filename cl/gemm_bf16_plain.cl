@@ -8,6 +8,7 @@
  * C reference: sc_gemm_bf16_reference. Floor: panels + 2 m k + 4 m n bytes, 2 m n k operations.
  */
 #include "abi.h"
+#include "bf16.h"
 #include "exp.h"
 
 #pragma OPENCL FP_CONTRACT OFF
@@ -54,6 +55,17 @@ __kernel void gemm_bf16_plain(__global const uint *a, __global const uint *weigh
     if (mode == SC_GEMM_SWIGLU) {
         if (panel * 16 + j < n / 2) {
             to[panel * 16 + j] = sc_silu(total.x) * total.y;
+        }
+        return;
+    }
+    if (mode == SC_GEMM_SWIGLU_ROUNDED) {
+        const uint at = panel * 16 + j;
+        __global ushort *values = (__global ushort *)to;
+        if (at < n / 2) {
+            values[at] = (ushort)sc_bf16(sc_silu(total.x) * total.y);
+        }
+        if (at + 1 == n / 2 && at % 2 == 0) {
+            values[at + 1] = 0; /* half a word */
         }
         return;
     }

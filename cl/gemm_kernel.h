@@ -3,8 +3,11 @@
  * The kernel around tiles in registers, for products on CPUs. Who includes it has defined
  *   GEMM_NAME           the kernel's name
  *   ROW_T, STEP_WORDS   an element of A; words of a panel for each of a row's k elements
- *   TILE(rows, fetch)   tile_<rows>(total, a, panel, k): total [2 * rows] = products of `rows` rows of A (row stride k) with
- *                       one panel; fetch(i) asks for the weights some steps behind i
+ *   TILE(rows, fetch)   tile_<rows>(total, a, panel, k, ahead, spread): total [2 * rows] = products of `rows` rows of A (row
+ *                       stride k) with one panel; fetch(i) asks for weights, which lie at ahead + i * spread
+ *   AHEAD               a panel's first tile asks for its own weights this many steps ahead; further tiles ask for
+ *                       the next panel's, a part each, so that memory and arithmetic do not take turns
+ *   PUT_ROUNDED         (optional) (c, v, n): the first n of v as bf16, for mode SC_GEMM_SWIGLU_ROUNDED
  * Work-item: one panel and one block of `block` rows, taken in tiles of at most 14 rows x 32 columns; local size 1.
  */
 TILE(1, NO_FETCH)
@@ -43,7 +46,9 @@ __kernel void GEMM_NAME(__global const ROW_T *a, __global const uint *weights, _
     const uint panel_here = get_global_id(0) / n_blocks, panel_index = panel_first + panel_here;
     const uint row_first = (get_global_id(0) % n_blocks) * block, row_last = min(row_first + block, m);
     __global const void *panel = weights + (size_t)panel_here * k * STEP_WORDS;
+    const size_t step = STEP_WORDS * sizeof(uint), bytes = k * step;
     const uint n_rows = row_last - row_first, n_tiles = (n_rows + SC_TILE_ROWS - 1) / SC_TILE_ROWS;
+    const uint spread = n_blocks == 1 && n_tiles > 1 ? (uint)step / (n_tiles - 1) : 0;
     const uint column = panel_index * SC_PANEL;
     float16 total[2 * SC_TILE_ROWS];
     float16 bias0 = -0.0f, bias1 = -0.0f; /* which added to any number leave it, 0 of either sign too */
@@ -54,9 +59,11 @@ __kernel void GEMM_NAME(__global const ROW_T *a, __global const uint *weights, _
     for (uint t = 0; t < n_tiles; t++) {
         const uint row = row_first + n_rows * t / n_tiles, rows = row_first + n_rows * (t + 1) / n_tiles - row;
         __global const ROW_T *first = a + (size_t)row * k;
+        const uintptr_t here = (uintptr_t)panel, next = here + bytes;
+        const uintptr_t ahead = t == 0 ? here + AHEAD * step : next + (t - 1) * bytes / (n_tiles - 1);
 #define CASE(r)                                                                                                        \
     case r:                                                                                                            \
-        tile_##r(total, first, panel, k);                                                                              \
+        tile_##r(total, first, panel, k, ahead, t == 0 ? (uint)step : spread);                                                                              \
         break;
         switch (rows) {
             CASE(1)
@@ -79,6 +86,11 @@ __kernel void GEMM_NAME(__global const ROW_T *a, __global const uint *weights, _
             if (mode == SC_GEMM_SWIGLU) {
                 const uint out = panel_index * 16;
                 put(c + (size_t)(row + r) * stride + out, sc_silu16(x) * y, n / 2 - out, false);
+#ifdef PUT_ROUNDED
+            } else if (mode == SC_GEMM_SWIGLU_ROUNDED) {
+                const uint out = panel_index * 16;
+                PUT_ROUNDED((__global ushort *)(c + (size_t)(row + r) * stride) + out, sc_silu16(x) * y, n / 2 - out);
+#endif
             } else {
                 __global float *to = c + (size_t)(row + r) * stride + column;
                 put(to, x, n - column, mode == SC_GEMM_ADD);

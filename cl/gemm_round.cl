@@ -9,8 +9,6 @@
 #include "bf16.h"
 #include "vector.h"
 
-typedef ushort16 loose_ushort16 __attribute__((aligned(4)));
-
 __kernel void gemm_round(__global uint *pairs, __global const float *a, const uint k)
 {
     const uint n = (k + 1) / 2, row = get_group_id(0);
@@ -19,7 +17,7 @@ __kernel void gemm_round(__global uint *pairs, __global const float *a, const ui
     uint i = get_local_id(0);
 #if LSZ == 1
     for (; 2 * i + 16 <= k; i += 8) {
-        *(__global loose_ushort16 *)(to + i) = convert_ushort16(sc_bf1616(SC_CONST_VECTOR16(from + 2 * i)));
+        sc_put_bf16((__global ushort *)(to + i), SC_CONST_VECTOR16(from + 2 * i), 16);
     }
 #endif
     for (; i < n; i += LSZ) {

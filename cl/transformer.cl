@@ -10,6 +10,7 @@
  * SC_ATTENTION_PAGES pages counted from position 0. C reference: sc_reference_logits (float64).
  */
 #include "abi.h"
+#include "bf16.h"
 #include "exp.h"
 #include "vector.h"
 
@@ -51,13 +52,14 @@ __kernel void embed(__global float *x, __global const int *token, __global const
     }
 }
 
-/* y = x / rms * gain */
+/* y = x / rms * gain; rounded: in bf16, two values in a word, as products with bf16 rows take them. */
 __kernel void norm(__global float *y, __global const float *x, __global const float *gain, const uint width,
-                   const float epsilon)
+                   const float epsilon, const uint rounded)
 {
     const uint row = get_group_id(0);
     __global const float *from = x + (size_t)row * width;
-    __global float *to = y + (size_t)row * width;
+    __global float *to = y + (size_t)row * (rounded ? (width + 1) / 2 : width);
+    __global ushort *values = (__global ushort *)to;
 #if LSZ > 1
     __local float part[LSZ];
     const uint lid = get_local_id(0);
@@ -75,7 +77,15 @@ __kernel void norm(__global float *y, __global const float *x, __global const fl
     SYNC();
     const float scale = 1.0f / sqrt(part[0] / (float)width + epsilon);
     for (uint i = lid; i < width; i += LSZ) {
-        to[i] = from[i] * scale * gain[i];
+        const float v = from[i] * scale * gain[i];
+        if (rounded) {
+            values[i] = (ushort)sc_bf16(v);
+        } else {
+            to[i] = v;
+        }
+    }
+    if (rounded && width % 2 != 0 && lid == 0) {
+        values[width] = 0; /* half a word */
     }
 #else
     float16 sum = 0.0f;
@@ -92,10 +102,23 @@ __kernel void norm(__global float *y, __global const float *x, __global const fl
     }
     const float scale = 1.0f / sqrt(total / (float)width + epsilon);
     for (i = 0; i + 16 <= width; i += 16) {
-        SC_VECTOR16(to + i) = SC_CONST_VECTOR16(from + i) * scale * SC_CONST_VECTOR16(gain + i);
+        const float16 v = SC_CONST_VECTOR16(from + i) * scale * SC_CONST_VECTOR16(gain + i);
+        if (rounded) {
+            sc_put_bf16(values + i, v, 16);
+        } else {
+            SC_VECTOR16(to + i) = v;
+        }
     }
     for (; i < width; i++) {
-        to[i] = from[i] * scale * gain[i];
+        const float v = from[i] * scale * gain[i];
+        if (rounded) {
+            values[i] = (ushort)sc_bf16(v);
+        } else {
+            to[i] = v;
+        }
+    }
+    if (rounded && width % 2 != 0) {
+        values[width] = 0; /* half a word */
     }
 #endif
 }

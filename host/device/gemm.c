@@ -18,7 +18,10 @@
 void sc_gemm_tell_floor(sc_work *work, const struct sc_gemm_job *job, const struct sc_matrix_part *part, double a_bytes)
 {
     const double m = (double)job->m, k = (double)job->matrix->k, n = (double)part->n_panels * SC_PANEL;
-    const double outputs = job->mode == SC_MODE_SWIGLU ? n / 2 : job->mode == SC_MODE_ADD ? 2 * n : n;
+    const double outputs = job->mode == SC_MODE_SWIGLU           ? n / 2
+                           : job->mode == SC_MODE_SWIGLU_ROUNDED ? n / 4
+                           : job->mode == SC_MODE_ADD            ? 2 * n
+                                                                 : n;
     work->bytes = (double)sc_buffer_bytes(part->panels) + m * (a_bytes * k + 4 * outputs);
     work->flops = 2 * m * n * k;
 }
@@ -143,15 +146,16 @@ static const struct {
     semcal_status (*run)(sc_gemm *gemm, const struct sc_gemm_job *job, semcal_error *error);
     bool fp32, bf16; /* weights it takes: fp32, bf16 */
     bool pairs;      /* bf16 weights in pairs along k, with rows of A rounded to bf16 */
+    bool rounded;    /* takes such rows as sc_gemm_run_rounded has them, and writes them */
 } methods[SC_GEMM_N_METHODS] = {
-    [SC_GEMM_METHOD_PACKED] = {"packed", "gemm.cl", "gemm_packed", run_packed, true, true, false},
-    [SC_GEMM_METHOD_SKINNY] = {"skinny", "gemm_tiled.cl", "gemm_skinny", run_skinny, true, true, false},
-    [SC_GEMM_METHOD_TILED] = {"tiled", "gemm_tiled.cl", "gemm_tiled", run_tiled, true, true, false},
-    [SC_GEMM_METHOD_PLAIN] = {"plain", "gemm_plain.cl", "gemm_plain", run_plain, true, true, false},
-    [SC_GEMM_METHOD_CLBLAST] = {"clblast", "gemm_finish.cl", "gemm_finish", run_clblast, true, false, false},
-    [SC_GEMM_METHOD_BF16] = {"bf16", "gemm_bf16.cl", "gemm_bf16", sc_gemm_run_bf16, false, true, true},
+    [SC_GEMM_METHOD_PACKED] = {"packed", "gemm.cl", "gemm_packed", run_packed, true, true, false, false},
+    [SC_GEMM_METHOD_SKINNY] = {"skinny", "gemm_tiled.cl", "gemm_skinny", run_skinny, true, true, false, false},
+    [SC_GEMM_METHOD_TILED] = {"tiled", "gemm_tiled.cl", "gemm_tiled", run_tiled, true, true, false, false},
+    [SC_GEMM_METHOD_PLAIN] = {"plain", "gemm_plain.cl", "gemm_plain", run_plain, true, true, false, false},
+    [SC_GEMM_METHOD_CLBLAST] = {"clblast", "gemm_finish.cl", "gemm_finish", run_clblast, true, false, false, false},
+    [SC_GEMM_METHOD_BF16] = {"bf16", "gemm_bf16.cl", "gemm_bf16", sc_gemm_run_bf16, false, true, true, true},
     [SC_GEMM_METHOD_BF16_PLAIN] = {"bf16_plain", "gemm_bf16_plain.cl", "gemm_bf16_plain", sc_gemm_run_bf16_plain, false,
-                                   true, true},
+                                   true, true, true},
 };
 
 const char *sc_gemm_method_name(sc_gemm_method method)
@@ -167,21 +171,39 @@ bool sc_gemm_supports(const sc_gemm *gemm, sc_gemm_method method, const sc_matri
     return methods[method].pairs == matrix->pairs && gemm->kernels[method][matrix->bf16] != NULL;
 }
 
-semcal_status sc_gemm_run_method(sc_gemm *gemm, sc_gemm_method method, sc_buffer *c, size_t stride, sc_gemm_mode mode,
-                                 sc_buffer *a, const sc_matrix *matrix, size_t m, semcal_error *error)
+static semcal_status run_job(sc_gemm *gemm, sc_gemm_method method, const struct sc_gemm_job *job, semcal_error *error)
 {
-    if (!sc_gemm_supports(gemm, method, matrix)) {
+    if (!sc_gemm_supports(gemm, method, job->matrix)) {
         return sc_error_set(error, SEMCAL_E_CONFIG, "matrix product: method '%s' is not ready on this device",
                             methods[method].name);
     }
-    if ((mode == SC_MODE_SWIGLU) != matrix->paired) {
+    if ((job->mode >= SC_MODE_SWIGLU) != job->matrix->paired) {
         return sc_error_set(error, SEMCAL_E_CONFIG, "matrix product: SwiGLU needs a paired matrix, and only it");
     }
-    if (m == 0) {
-        return SEMCAL_OK;
+    if ((job->rounded || job->mode == SC_MODE_SWIGLU_ROUNDED) && !methods[method].rounded) {
+        return sc_error_set(error, SEMCAL_E_CONFIG, "matrix product: method '%s' has no rounded rows",
+                            methods[method].name);
     }
-    const struct sc_gemm_job job = {c, a, stride, m, mode, matrix};
-    return methods[method].run(gemm, &job, error);
+    return job->m == 0 ? SEMCAL_OK : methods[method].run(gemm, job, error);
+}
+
+semcal_status sc_gemm_run_method(sc_gemm *gemm, sc_gemm_method method, sc_buffer *c, size_t stride, sc_gemm_mode mode,
+                                 sc_buffer *a, const sc_matrix *matrix, size_t m, semcal_error *error)
+{
+    const struct sc_gemm_job job = {c, a, stride, m, mode, matrix, false};
+    return run_job(gemm, method, &job, error);
+}
+
+bool sc_gemm_takes_rounded(const sc_gemm *gemm, const sc_matrix *matrix)
+{
+    return matrix->pairs && methods[gemm->pairs].rounded;
+}
+
+semcal_status sc_gemm_run_rounded(sc_gemm *gemm, sc_buffer *c, size_t stride, sc_gemm_mode mode, sc_buffer *a,
+                                  const sc_matrix *matrix, size_t m, semcal_error *error)
+{
+    const struct sc_gemm_job job = {c, a, stride, m, mode, matrix, true};
+    return run_job(gemm, gemm->pairs, &job, error);
 }
 
 semcal_status sc_gemm_run(sc_gemm *gemm, sc_buffer *c, size_t stride, sc_gemm_mode mode, sc_buffer *a,

@@ -48,9 +48,10 @@ typedef enum sc_gemm_method {
 
 /* What happens to the products. */
 typedef enum sc_gemm_mode {
-    SC_MODE_STORE, /* C = A W^T + bias */
-    SC_MODE_ADD,   /* C += A W^T + bias */
-    SC_MODE_SWIGLU /* W holds gate and up (sc_matrix_pack, `paired`): C [m, n / 2] = silu(gate) * up */
+    SC_MODE_STORE,         /* C = A W^T + bias */
+    SC_MODE_ADD,           /* C += A W^T + bias */
+    SC_MODE_SWIGLU,        /* W holds gate and up (sc_matrix_pack, `paired`): C [m, n / 2] = silu(gate) * up */
+    SC_MODE_SWIGLU_ROUNDED /* the same rounded to bf16, as the next product's rows: where sc_gemm_takes_rounded */
 } sc_gemm_mode;
 
 /* Row `i` of W as floats into `row` [k]; exact for bf16 matrices. Called from several threads. */
@@ -93,6 +94,13 @@ uint32_t sc_matrix_form(const sc_matrix *matrix);
 /* Enqueues C (mode) A W^T. A [m, k] is dense; C has `stride` floats per row. */
 semcal_status sc_gemm_run(sc_gemm *gemm, sc_buffer *c, size_t stride, sc_gemm_mode mode, sc_buffer *a,
                           const sc_matrix *matrix, size_t m, semcal_error *error);
+
+/* Whether the products with this matrix take rows that are rounded already, and write such rows: bf16, two values in a
+ * word, an even number of them per row (cl/bf16.h). The same bits with a pass over A less. */
+bool sc_gemm_takes_rounded(const sc_gemm *gemm, const sc_matrix *matrix);
+/* sc_gemm_run for such rows. */
+semcal_status sc_gemm_run_rounded(sc_gemm *gemm, sc_buffer *c, size_t stride, sc_gemm_mode mode, sc_buffer *a,
+                                  const sc_matrix *matrix, size_t m, semcal_error *error);
 
 /* The same by a given method; SEMCAL_E_CONFIG when it is not ready on this device or does not support the matrix. */
 semcal_status sc_gemm_run_method(sc_gemm *gemm, sc_gemm_method method, sc_buffer *c, size_t stride, sc_gemm_mode mode,

@@ -27,9 +27,13 @@ static uint32_t pairs_of(const sc_matrix *matrix)
     return (uint32_t)((matrix->k + 1) / 2);
 }
 
-/* Rows of A as bf16 pairs, in gemm->rounded. */
-static semcal_status round_rows(sc_gemm *gemm, const struct sc_gemm_job *job, semcal_error *error)
+/* Rows of A as bf16 pairs: as they came, or in gemm->rounded. */
+static semcal_status round_rows(sc_buffer **rows, sc_gemm *gemm, const struct sc_gemm_job *job, semcal_error *error)
 {
+    *rows = job->a;
+    if (job->rounded) {
+        return SEMCAL_OK;
+    }
     const uint64_t bytes = (uint64_t)job->m * pairs_of(job->matrix) * sizeof(uint32_t);
     semcal_status status = SEMCAL_OK;
     if (gemm->rounded == NULL || sc_buffer_bytes(gemm->rounded) < bytes) {
@@ -40,6 +44,7 @@ static semcal_status round_rows(sc_gemm *gemm, const struct sc_gemm_job *job, se
             return status;
         }
     }
+    *rows = gemm->rounded;
     sc_work work = SC_WORK_1D(job->m, gemm->round_size);
     work.bytes = 6.0 * (double)job->m * (double)job->matrix->k;
     return sc_launch(gemm->round, &work,
@@ -50,20 +55,20 @@ static semcal_status round_rows(sc_gemm *gemm, const struct sc_gemm_job *job, se
 semcal_status sc_gemm_run_bf16(sc_gemm *gemm, const struct sc_gemm_job *job, semcal_error *error)
 {
     const sc_matrix *w = job->matrix;
-    semcal_status status = round_rows(gemm, job, error);
+    sc_buffer *rows;
+    semcal_status status = round_rows(&rows, gemm, job, error);
     const uint32_t block = sc_gemm_block_rows(gemm, job->m, w->n_panels),
                    blocks = ((uint32_t)job->m + block - 1) / block;
     for (size_t i = 0; i < w->n_parts && status == SEMCAL_OK; i++) {
         sc_work work = SC_WORK_1D(w->parts[i].n_panels * blocks, 1);
         sc_gemm_tell_floor(&work, job, &w->parts[i], 2);
         work.pace = 2;
-        status =
-            sc_launch(gemm->kernels[SC_GEMM_METHOD_BF16][1], &work,
-                      SC_ARGS(SC_BUFFER_ARG(gemm->rounded), SC_BUFFER_ARG(w->parts[i].panels), SC_BUFFER_ARG(w->bias),
-                              SC_BUFFER_ARG(job->c), SC_U32((uint32_t)job->m), SC_U32((uint32_t)w->n),
-                              SC_U32(pairs_of(w)), SC_U32((uint32_t)job->stride), SC_U32((uint32_t)job->mode),
-                              SC_U32(block), SC_U32(blocks), SC_U32((uint32_t)w->parts[i].first_panel)),
-                      error);
+        status = sc_launch(gemm->kernels[SC_GEMM_METHOD_BF16][1], &work,
+                           SC_ARGS(SC_BUFFER_ARG(rows), SC_BUFFER_ARG(w->parts[i].panels), SC_BUFFER_ARG(w->bias),
+                                   SC_BUFFER_ARG(job->c), SC_U32((uint32_t)job->m), SC_U32((uint32_t)w->n),
+                                   SC_U32(pairs_of(w)), SC_U32((uint32_t)job->stride), SC_U32((uint32_t)job->mode),
+                                   SC_U32(block), SC_U32(blocks), SC_U32((uint32_t)w->parts[i].first_panel)),
+                           error);
     }
     return status;
 }
@@ -71,14 +76,15 @@ semcal_status sc_gemm_run_bf16(sc_gemm *gemm, const struct sc_gemm_job *job, sem
 semcal_status sc_gemm_run_bf16_plain(sc_gemm *gemm, const struct sc_gemm_job *job, semcal_error *error)
 {
     const sc_matrix *w = job->matrix;
-    semcal_status status = round_rows(gemm, job, error);
+    sc_buffer *rows;
+    semcal_status status = round_rows(&rows, gemm, job, error);
     for (size_t i = 0; i < w->n_parts && status == SEMCAL_OK; i++) {
         sc_work work = {.n_dims = 2, .global = {w->parts[i].n_panels * 16, job->m, 1}, .local = {0, 0, 0}};
         sc_gemm_tell_floor(&work, job, &w->parts[i], 2);
         status = sc_launch(gemm->kernels[SC_GEMM_METHOD_BF16_PLAIN][1], &work,
-                           SC_ARGS(SC_BUFFER_ARG(gemm->rounded), SC_BUFFER_ARG(w->parts[i].panels),
-                                   SC_BUFFER_ARG(w->bias), SC_BUFFER_ARG(job->c), SC_U32((uint32_t)w->n),
-                                   SC_U32(pairs_of(w)), SC_U32((uint32_t)job->stride), SC_U32((uint32_t)job->mode),
+                           SC_ARGS(SC_BUFFER_ARG(rows), SC_BUFFER_ARG(w->parts[i].panels), SC_BUFFER_ARG(w->bias),
+                                   SC_BUFFER_ARG(job->c), SC_U32((uint32_t)w->n), SC_U32(pairs_of(w)),
+                                   SC_U32((uint32_t)job->stride), SC_U32((uint32_t)job->mode),
                                    SC_U32((uint32_t)w->parts[i].first_panel)),
                            error);
     }

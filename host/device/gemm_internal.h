@@ -46,6 +46,7 @@ struct sc_gemm_job {
     size_t stride, m;
     sc_gemm_mode mode;
     const sc_matrix *matrix;
+    bool rounded; /* A is in bf16 pairs */
 };
 
 /* The floor of one part of a product: its panels, A and its columns of C each moved once; for methods whose elements of

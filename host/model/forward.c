@@ -156,14 +156,26 @@ typedef struct row_set {
     double n_attended; /* positions they attend to, for profiles */
 } row_set;
 
-static semcal_status norm(sc_model *model, const row_set *rows, sc_buffer *gain, semcal_error *error)
+/* Normed rows as the products with `next` take them best. */
+static semcal_status norm(sc_model *model, const row_set *rows, sc_buffer *gain, const sc_matrix *next,
+                          semcal_error *error)
 {
+    const bool rounded = sc_gemm_takes_rounded(model->gemm, next);
     sc_work work = SC_WORK_1D(rows->n, model->group_size);
-    work.bytes = 8.0 * (double)rows->n * (double)model->config.width;
+    work.bytes = (rounded ? 6.0 : 8.0) * (double)rows->n * (double)model->config.width;
     return sc_launch(model->norm, &work,
                      SC_ARGS(SC_BUFFER_ARG(model->normed), SC_BUFFER_ARG(rows->x), SC_BUFFER_ARG(gain),
-                             SC_U32(u32(model->config.width)), SC_F32((float)model->config.norm_epsilon)),
+                             SC_U32(u32(model->config.width)), SC_F32((float)model->config.norm_epsilon),
+                             SC_U32(rounded)),
                      error);
+}
+
+/* The product of rows that `norm` made for this matrix. */
+static semcal_status multiply(sc_model *model, sc_buffer *c, size_t stride, sc_gemm_mode mode, sc_buffer *a,
+                              const sc_matrix *matrix, size_t m, semcal_error *error)
+{
+    return (sc_gemm_takes_rounded(model->gemm, matrix) ? sc_gemm_run_rounded : sc_gemm_run)(model->gemm, c, stride,
+                                                                                            mode, a, matrix, m, error);
 }
 
 /* Runs of rows that go through the pages together: long, as keys and values are then read seldom, but enough of them to
@@ -187,9 +199,9 @@ static semcal_status begin_layer(sc_model *model, const struct sc_model_layer *l
     const size_t qkv = (c->n_heads + 2 * c->n_kv_heads) * c->head_size;
     sc_work rows = SC_WORK_1D(all->n, model->group_size);
     rows.bytes = 8.0 * (double)all->n * (double)qkv;
-    semcal_status status = norm(model, all, layer->attention_norm, error);
+    semcal_status status = norm(model, all, layer->attention_norm, layer->qkv, error);
     if (status == SEMCAL_OK) {
-        status = sc_gemm_run(model->gemm, all->qkv, qkv, SC_MODE_STORE, model->normed, layer->qkv, all->n, error);
+        status = multiply(model, all->qkv, qkv, SC_MODE_STORE, model->normed, layer->qkv, all->n, error);
     }
     if (status == SEMCAL_OK && layer->head_norms != NULL) {
         status = sc_launch(
@@ -228,16 +240,20 @@ static semcal_status end_layer(sc_model *model, const struct sc_model_layer *lay
                                semcal_error *error)
 {
     const sc_model_config *c = &model->config;
+    const bool rounded =
+        sc_gemm_takes_rounded(model->gemm, layer->gate_up) && sc_gemm_takes_rounded(model->gemm, layer->down);
     semcal_status status;
     if ((status = attend(model, layer, rows, error)) != SEMCAL_OK ||
         (status = sc_gemm_run(model->gemm, rows->x, c->width, SC_MODE_ADD, model->mixed, layer->o, rows->n, error)) !=
             SEMCAL_OK ||
-        (status = norm(model, rows, layer->mlp_norm, error)) != SEMCAL_OK ||
-        (status = sc_gemm_run(model->gemm, model->activation, c->mlp_width, SC_MODE_SWIGLU, model->normed,
-                              layer->gate_up, rows->n, error)) != SEMCAL_OK) {
+        (status = norm(model, rows, layer->mlp_norm, layer->gate_up, error)) != SEMCAL_OK ||
+        (status = multiply(model, model->activation, rounded ? (c->mlp_width + 1) / 2 : c->mlp_width,
+                           rounded ? SC_MODE_SWIGLU_ROUNDED : SC_MODE_SWIGLU, model->normed, layer->gate_up, rows->n,
+                           error)) != SEMCAL_OK) {
         return status;
     }
-    return sc_gemm_run(model->gemm, rows->x, c->width, SC_MODE_ADD, model->activation, layer->down, rows->n, error);
+    return (rounded ? sc_gemm_run_rounded : sc_gemm_run)(model->gemm, rows->x, c->width, SC_MODE_ADD, model->activation,
+                                                         layer->down, rows->n, error);
 }
 
 /* Of the last layer nothing but keys and values is read again of rows without logits: the others go on alone. */
@@ -301,10 +317,10 @@ semcal_status sc_model_forward(sc_model *model, const sc_forward *forward, semca
             return status;
         }
     }
-    status = norm(model, &rows, model->final_norm, error);
+    status = norm(model, &rows, model->final_norm, model->head, error);
     return status != SEMCAL_OK ? status
-                               : sc_gemm_run(model->gemm, model->logits, model->config.n_vocabulary, SC_MODE_STORE,
-                                             model->normed, model->head, rows.n, error);
+                               : multiply(model, model->logits, model->config.n_vocabulary, SC_MODE_STORE,
+                                          model->normed, model->head, rows.n, error);
 }
 
 sc_buffer *sc_model_logits(const sc_model *model)

@@ -275,6 +275,60 @@ static void invariance(void **state)
     for_methods(alone_and_together);
 }
 
+/* Rows that come rounded, rows that are left rounded: the bits that rounding before and after would give, with widths
+ * that fill half a word. */
+static void rounded_before_and_after(sc_gemm_method method)
+{
+    enum { M = 19, F = 53, K = 77, WORDS = (F + 1) / 2 };
+    static float a[M * K], w[2 * F * K], plain[M * F];
+    static uint32_t rows[M * ((K + 1) / 2)], got[M * WORDS], want[M * WORDS];
+    setenv("SEMCAL_SELFTEST_FAIL", method == SC_GEMM_METHOD_BF16_PLAIN ? "gemm_bf16" : "", 1);
+    for (size_t i = 0; i < M * K; i++) {
+        a[i] = any(118, 10);
+    }
+    for (size_t i = 0; i < 2 * F * K; i++) {
+        w[i] = of_bits(bits_of(any(118, 10)) & 0xffff0000u);
+    }
+    const product p = {M, 2 * F, K, SC_MODE_SWIGLU, a, w, NULL, plain};
+    multiply(&p, method);
+    for (size_t r = 0; r < M; r++) {
+        for (size_t i = 0; i < F; i++) {
+            want[r * WORDS + i / 2] |= bits_of((float)nearest_bf16(plain[r * F + i])) >> 16 << i % 2 * 16;
+        }
+        for (size_t i = 0; i < K; i++) {
+            rows[r * ((K + 1) / 2) + i / 2] |= bits_of((float)nearest_bf16(a[r * K + i])) >> 16 << i % 2 * 16;
+        }
+    }
+    sc_gemm *gemm;
+    sc_matrix *matrix;
+    sc_buffer *ba, *bc;
+    struct source source = {w, K};
+    memset(got, 255, sizeof got);
+    check_ok(sc_gemm_open(&gemm, device, SC_GEMM_BF16, &error), error);
+    check_ok(sc_matrix_pack(&matrix, gemm, 2 * F, K, true, true, row_of, NULL, "w", &source, &error), error);
+    assert_true(sc_gemm_takes_rounded(gemm, matrix));
+    check_ok(sc_buffer_create(&ba, device, sizeof rows, SC_BUFFER_DEVICE, "a", &error), error);
+    check_ok(sc_buffer_create(&bc, device, sizeof got, SC_BUFFER_DEVICE, "c", &error), error);
+    check_ok(sc_buffer_write(ba, 0, rows, sizeof rows, &error), error);
+    check_ok(sc_buffer_write(bc, 0, got, sizeof got, &error), error);
+    check_ok(sc_gemm_run_rounded(gemm, bc, WORDS, SC_MODE_SWIGLU_ROUNDED, ba, matrix, M, &error), error);
+    check_ok(sc_buffer_read(bc, 0, got, sizeof got, &error), error);
+    assert_memory_equal(got, want, sizeof want);
+    memset(want, 0, sizeof want);
+    memset(rows, 0, sizeof rows);
+    sc_buffer_free(ba);
+    sc_buffer_free(bc);
+    sc_matrix_free(matrix);
+    sc_gemm_close(gemm);
+    unsetenv("SEMCAL_SELFTEST_FAIL");
+}
+
+static void rounded_rows(void **state)
+{
+    (void)state;
+    for_methods(rounded_before_and_after);
+}
+
 /* fp32 weights keep the products of the default choice; methods for pairs do not take them, nor others pairs. */
 static void fp32_weights(void **state)
 {
@@ -327,7 +381,7 @@ int main(void)
     }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(float64),    cmocka_unit_test(every_number), cmocka_unit_test(reference),
-        cmocka_unit_test(invariance), cmocka_unit_test(fp32_weights),
+        cmocka_unit_test(invariance), cmocka_unit_test(rounded_rows), cmocka_unit_test(fp32_weights),
     };
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
     sc_device_close(device);
