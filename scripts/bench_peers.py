@@ -368,6 +368,19 @@ class Table:
               flush=True)
 
 
+MODES = {"semcal": "auto", "semcal, gemm: bf16": "bf16"}  # fp32 activations, the default; rounded to bf16
+
+
+def compared(t, own, values):
+    """Ratios of both modes to `values`, in the last line."""
+    for mode, prefix in zip(own, ("", "bf16_")):
+        ratios = [o / v for o, v in zip(own[mode], values)]
+        t.lines[-1] |= {(prefix or "semcal_") + "over_it": statistics.median(ratios), prefix + "ratio_low": min(ratios),
+                        prefix + "ratio_high": max(ratios)}
+        print(f"{'':22} {'':34} {mode} {statistics.median(ratios):.2f} x [{min(ratios):.2f} {max(ratios):.2f}]",
+              flush=True)
+
+
 def hourly(seconds):
     return 3600 * len(seconds) / sum(seconds)
 
@@ -381,45 +394,45 @@ def compare_job(t):
     best = a.dtypes.split(",")[0]
     engines[f"Transformers {best}, generate"] = ("hf-job", "--questions", 1, "--dtype", best)
     mine = ("job", "--model", a.folder / "hf", "--questions", 4 * a.questions, "--rounds", 1)
-    own, peers, tops = [], {e: [] for e in engines}, {}
+    own, peers, tops, sharing = {m: [] for m in MODES}, {e: [] for e in engines}, {}, {}
     for _ in range(a.rounds):
-        found = t.semcal(*mine)
-        own.append(found["job: questions per hour"]["rate"])
-        tops["semcal"] = found["job: first prompt, best log-prob"]["rate"]
-        sharing = found["job: draws per forward"]["rate"]
+        for mode, gemm in MODES.items():
+            found = t.semcal(*mine, "--gemm", gemm)
+            own[mode].append(found["job: questions per hour"]["rate"])
+            tops[mode] = found["job: first prompt, best log-prob"]["rate"]
+            sharing[mode] = found["job: draws per forward"]["rate"]
         for engine, words in engines.items():
             got = t.worker(*words)
             peers[engine].append(hourly(got["seconds"]))
             tops[engine] = got["first_top"]
-    t.add("job, questions/h", "semcal", own, "1/h", command="semcal bench " + shlex.join(map(str, mine)))
-    t.add("job, draws/forward", "semcal", [sharing], "")
+    for mode, gemm in MODES.items():
+        t.add("job, questions/h", mode, own[mode], "1/h",
+              command=f"semcal bench {shlex.join(map(str, mine))} --gemm {gemm}")
+        t.add("job, draws/forward", mode, [sharing[mode]], "")
     for engine, values in peers.items():
-        line_of = [o for o in own]
         t.add("job, questions/h", engine, values, "1/h", command=shlex.join(map(str, engines[engine])))
-        ratios = [o / v for o, v in zip(line_of, values)]
-        t.lines[-1] |= {"semcal_over_it": statistics.median(ratios), "ratio_low": min(ratios),
-                        "ratio_high": max(ratios)}
-        print(f"{'':22} {'':34} semcal {t.lines[-1]['semcal_over_it']:.2f} x", flush=True)
+        compared(t, own, values)
     for engine, top in tops.items():  # the same checkpoint, the same prompt: must agree to bf16
         t.add("first law, best log-prob", engine, [top], "nats")
 
 
 def compare_decode(t):
     a = t.args
-    own, peer = {n: [] for n in (1, 8, 50)}, {n: [] for n in (1, 8, 50)}
+    own, peer = {n: {m: [] for m in MODES} for n in (1, 8, 50)}, {n: [] for n in (1, 8, 50)}
     for _ in range(a.rounds):
-        found = t.semcal("decode", "--rounds", 7)
+        for mode, gemm in MODES.items():
+            found = t.semcal("decode", "--rounds", 7, "--gemm", gemm)
+            for n in own:
+                own[n][mode].append(n / found[f"decode, batch {n}"]["median_s"])
         got = t.worker("llama-decode", *a.llama.split())["seconds"]
         for n in own:
-            own[n].append(n / found[f"decode, batch {n}"]["median_s"])
             peer[n].append(n / got[str(n)])
     for n in own:
-        t.add(f"decode, batch {n}", "semcal", own[n], "token/s", command="semcal bench decode --rounds 7")
+        for mode, gemm in MODES.items():
+            t.add(f"decode, batch {n}", mode, own[n][mode], "token/s",
+                  command=f"semcal bench decode --rounds 7 --gemm {gemm}")
         t.add(f"decode, batch {n}", "llama.cpp bf16", peer[n], "token/s", command="llama-decode " + a.llama)
-        ratios = [o / p for o, p in zip(own[n], peer[n])]
-        t.lines[-1] |= {"semcal_over_it": statistics.median(ratios), "ratio_low": min(ratios),
-                        "ratio_high": max(ratios)}
-        print(f"{'':22} {'':34} semcal {t.lines[-1]['semcal_over_it']:.2f} x", flush=True)
+        compared(t, own[n], peer[n])
 
 
 def compare_rows(t):
@@ -449,18 +462,24 @@ def curve(t, path, facts):
     a = t.args
     rows = []
     for scale in a.scales.split(","):
-        found = t.semcal("job", "--head-scale", scale, "--questions", 2 * a.questions, "--rounds", 1)
-        rows.append({"head_scale": scale, "draws_per_forward": found["job: draws per forward"]["rate"],
-                     "top_by_forward": found["job: top probability, by forward"]["rate"],
-                     "top_by_draw": found["job: top probability, by draw"]["rate"],
-                     "questions_per_hour": found["job: questions per hour"]["rate"]})
+        row = {"head_scale": scale}
+        for mode, gemm in MODES.items():
+            found = t.semcal("job", "--head-scale", scale, "--questions", 2 * a.questions, "--rounds", 1, "--gemm", gemm)
+            if mode == "semcal":
+                row |= {"draws_per_forward": found["job: draws per forward"]["rate"],
+                        "top_by_forward": found["job: top probability, by forward"]["rate"],
+                        "top_by_draw": found["job: top probability, by draw"]["rate"]}
+            row["questions_per_hour" if mode == "semcal" else f"{gemm}_questions_per_hour"] = \
+                found["job: questions per hour"]["rate"]
+        rows.append(row)
         print("curve", rows[-1], flush=True)
     peers = {line["engine"]: float(line["median"]) for line in t.lines or read(path.parent / "peers.csv")
              if line["what"] == "job, questions/h"}
     for engine, value in peers.items():
-        if engine != "semcal":
+        if engine not in MODES:
             for row in rows:
                 row[f"over {engine}"] = row["questions_per_hour"] / value
+                row[f"bf16 over {engine}"] = row["bf16_questions_per_hour"] / value
     write(path, rows, facts)
 
 
