@@ -150,6 +150,10 @@ static int compare_records(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* Segments are read once, soon after, and deflating is most of the work of writing: the first of a cell, up to this
+ * many nodes (some hundred bytes each), stay as they are. */
+enum { PLAIN_NODES = 1 << 20 };
+
 semcal_status sc_store_segments_write(sc_store_segments *segments, sc_store_record *records, size_t n,
                                       const sc_store_expect *expect, semcal_error *error)
 {
@@ -161,10 +165,14 @@ semcal_status sc_store_segments_write(sc_store_segments *segments, sc_store_reco
     char hex[65];
     sc_text path = {0};
     sc_store_writer writer;
+    sc_store_label label = expect->label;
+    if (segments->sources.sizes.total[SC_ROWS_NODE] + sizes.total[SC_ROWS_NODE] <= PLAIN_NODES) {
+        label.deflate = 0;
+    }
     sc_store_cell *cell = NULL;
     semcal_status status = sc_text_printf(&path, error, "%s/%06u.h5", segments->folder, segments->next);
     if (status == SEMCAL_OK) {
-        status = sc_store_writer_open(&writer, path.data, &sizes, &expect->label, error);
+        status = sc_store_writer_open(&writer, path.data, &sizes, &label, error);
     }
     if (status == SEMCAL_OK) {
         status = sc_store_writer_write(&writer, records, n, error);
