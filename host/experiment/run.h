@@ -40,7 +40,7 @@ typedef struct sc_run_options {
     bool (*stopped)(void *payload);
     /* Told after every device call. May be NULL. */
     void (*progress)(const sc_progress_counters *counters, bool last, void *payload);
-    sc_log_sink sink; /* lines for people; may be NULL */
+    sc_log_sink sink; /* lines for people, also from other threads, one at a time; may be NULL */
     /* When not NULL every kernel is measured, and this is told at the end if a device was in use. */
     void (*profiled)(sc_device *device, const sc_run_summary *summary, void *payload);
     void *payload;

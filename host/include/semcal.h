@@ -200,7 +200,8 @@ typedef struct semcal_run_options {
     bool fresh;               /* forget what the folder holds instead of resuming */
     /* Asked between device calls; true stops with SEMCAL_INTERRUPTED after a commit. May be NULL. */
     bool (*stopped)(void *payload);
-    /* Lines for people, without newline: warnings, cells that failed. May be NULL. */
+    /* Lines for people, without newline: warnings, cells that failed. One at a time, also from another thread. May be
+     * NULL. */
     void (*log)(const char *line, void *payload);
     void *payload;
 } semcal_run_options;
