@@ -5,6 +5,7 @@
  * again. A path that fails is not used; a note names it and what runs instead.
  *
  *   gemm_packed, gemm_tiled, gemm_skinny   sc_gemm_reference, bit by bit     instead: gemm_plain
+ *   gemm_bf16                              sc_gemm_bf16_reference, bit by bit   instead: gemm_bf16_plain
  *   rows                                   sc_rows_reference, bit by bit     instead: the same laws on the host
  */
 #ifndef SC_DEVICE_SELFTEST_H

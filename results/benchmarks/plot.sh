@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname "$0")"
 strip() { grep -v '^#' "$1"; }
-strip job_sharing.csv >.sharing.tmp # column 6: over llama.cpp; its name holds a comma
+strip job_sharing.csv >.sharing.tmp # columns 7, 8: over llama.cpp in fp32 and bf16; their names hold a comma
 forwards=$(awk -F, 'NR == 2 { print $6 }' growth_draws.csv)
 seconds=$(awk -F, 'NR == 2 { print $3 }' growth_draws.csv)
 trap 'rm -f .sharing.tmp' EXIT
@@ -22,7 +22,8 @@ set xlabel "draws per forward pass (1: nothing shared)"
 set ylabel "times the questions per hour of the peer"
 set yrange [0:*]
 set xrange [1:*]
-plot ".sharing.tmp" every ::1 using 2:6 with linespoints pt 7 lw 2 title "over llama.cpp, batch of 50", \
+plot ".sharing.tmp" every ::1 using 2:8 with linespoints pt 5 lw 2 title "gemm: bf16 over llama.cpp bf16, batch of 50", \
+     "" every ::1 using 2:7 with linespoints pt 7 lw 2 title "fp32 activations (default) over the same", \
      1 with lines dt 2 lc rgb "#888888" title "equal", 3 with lines dt 3 lc rgb "#888888" title "three times"
 
 set output "growth_questions.$kind"
