@@ -5,12 +5,20 @@
  *
  * Per row r and block b of the pass, weights w_v = e^{l_v - m_b}, 0 where l_v = -inf (logits below 2^-100 as well):
  *   tempered [R, n_blocks, n_temperatures]   sum_v e^{(l_v - m_b) / T}
- *   biased   [R, n_blocks, n_biases]         sum_v w_v bias_v, bias [n_biases, n_blocks * SC_ROWS_BLOCK] = e^{b - max
- * b} and per chunk of SC_PERTURB_CHUNK blocks the mass of each class relative to `anchor` and `octaves`: masses   LSZ
- * 1: [R / group_rows, n_chunks, n_classes, SC_PERTURB_ROWS]; else [R, n_chunks, 2, n_classes] class_of [n_blocks *
- * SC_ROWS_BLOCK], one map or one per row Work-groups: LSZ 1: an item takes group_rows rows through a chunk, so that
- * bias vectors are read once for all of them; weights pass through an L1-sized tile. LSZ > 1: a group takes one row
- * through a chunk in registers; masses are 64-bit integers of two scales, added by atomics: exact, so of no order.
+ *   biased   [R, n_blocks, n_biases]         sum_v w_v bias_v,
+ *            bias [n_biases, n_blocks * SC_ROWS_BLOCK] = e^{b - max b}
+ * and per chunk of SC_PERTURB_CHUNK blocks the mass of each class relative to `anchor` and `octaves`:
+ *   masses   LSZ 1: [R / group_rows, n_chunks, n_classes, SC_PERTURB_ROWS]; else [R, n_chunks, 2, n_classes]
+ *            class_of [n_blocks * SC_ROWS_BLOCK], one map or one per row
+ *
+ * Work-groups: LSZ 1: an item takes group_rows rows through a chunk, so that bias vectors are read once for all of
+ * them; weights pass through tiles in the second-level cache. LSZ > 1: a group takes one row through a chunk in
+ * registers; masses are 64-bit integers of two scales, added by atomics: exact, so of no order.
+ *
+ * Floors on a CPU with 512-bit vectors on units of 256 bits, cycles per 16 logits: 9.5 for the law (rows.cl), 4 per
+ * temperature (tempered.h), 1 per dense bias (a product), and per class map 4 for the transposition and 6 to 8 for the
+ * sums (two conversions, two products, two loads and two stores of 64 bytes a token of sixteen rows).
+ *
  * Chunks and blocks are cut the same way whatever the batch is: no result depends on it.
  * Precision: fp32 within a block (sums of at most 64 per lane), masses in double. C reference:
  * host/device/perturb_reference.c. perturb_merge.cl makes rows of this.
@@ -45,42 +53,50 @@ inline FLOATV alive(FLOATV w, FLOATV d, float lowest)
 
 SC_DEFINE_EXP2(double, exp2_reduced)
 
+/* A tile is [N_VECTORS, SC_PERTURB_ROWS]: rows side by side, vectors whole, as vload16 and vstore16 on private memory
+ * become four accesses each on PoCL. */
+
 /* Blocks of a row taken in one go before the next row: memory is read in longer runs, tiles still fit the L2 cache. */
 #ifndef STRETCH
 #define STRETCH 8
-#endif
-
-/* Tiles come between one block and the next, and hardware does not see the next one coming. */
-#ifdef __clang__
-#define AHEAD(p) __builtin_prefetch((const void *)(size_t)(p))
-#else
-#define AHEAD(p) prefetch(p, VW)
 #endif
 
 /* A block of the row whose maximum is known, its weights into `tile`; the maximum of the whole block at `next` beside
  * it. The same numbers as whole_block and short_block of rows.cl. */
 inline float take_block(__global const logit_t *p, uint n, __global const logit_t *next, float *next_max,
                         float reference, float c, float lowest, const int with_moment, const int with_tile,
-                        const int with_next, ulong *sums, float *tile)
+                        const int with_next, ulong *sums, FLOATV *tile)
 {
     FLOATV moment = (FLOATV)(0.0f), m = (FLOATV)(-INFINITY);
     for (uint part = 0; part < SC_ROWS_PARTS; part++) {
-        INTV coarse = (INTV)(0), fine = (INTV)(0);
-        for (uint k = 0; k < PART_VECTORS; k++) {
-            const uint i = part * SC_ROWS_PART + k * VW;
-            AHEAD(next + i + 2 * SC_ROWS_PART);
-            if (with_next) {
-                const FLOATV y = LOADV(next, i);
-                m = y > m ? y : m;
+        UINTV coarse = COARSE_START(PART_VECTORS), fine = FINE_START(PART_VECTORS);
+        for (uint i = part * SC_ROWS_PART; i < (part + 1) * SC_ROWS_PART; i += TOGETHER * VW) {
+            FLOATV d[TOGETHER], w[TOGETHER];
+            EACH(k)
+            {
+                AHEAD(next + i + k * VW + 2 * SC_ROWS_PART, 3);
+                if (with_next) {
+                    const FLOATV y = LOADV(next, i + k * VW);
+                    m = y > m ? y : m;
+                }
             }
-            const FLOATV d = below(LOADV(p, i), reference, lowest), w = weight_v(d, c);
-            quantize(w, &coarse, &fine);
-            moment = with_moment ? fma(w, d, moment) : moment + w;
+            EACH(k)
+            {
+                d[k] = below(LOADV(p, i + k * VW), reference, lowest);
+            }
+            weigh(d, c, w, &coarse, &fine);
+            EACH(k)
+            {
+                moment = with_moment ? fma(w[k], d[k], moment) : moment + w[k];
+            }
             if (with_tile) {
-                CAT(vstore, VW)(alive(w, d, lowest), 0, tile + i);
+                EACH(k)
+                {
+                    tile[(i / VW + k) * SC_PERTURB_ROWS] = alive(w[k], d[k], lowest);
+                }
             }
         }
-        sums[part] = part_sum(coarse, fine);
+        sums[part] = part_sum(CAT(as_, INTV)(coarse), CAT(as_, INTV)(fine));
     }
     if (with_next) {
         *next_max = greatest(m);
@@ -88,23 +104,36 @@ inline float take_block(__global const logit_t *p, uint n, __global const logit_
     return fold_float(moment);
 }
 
-inline void tile_short(__global const logit_t *p, uint n, float reference, float c, float lowest, float *tile)
+inline void tile_short(__global const logit_t *p, uint n, float reference, float c, float lowest, FLOATV *tile)
 {
     for (uint i = 0; i < SC_ROWS_BLOCK; i += VW) {
         const FLOATV d = i < n ? below(load_any(p, i, n), reference, lowest) : (FLOATV)(lowest);
-        CAT(vstore, VW)(alive(weight_v(d, c), d, lowest), 0, tile + i);
+        tile[i / VW * SC_PERTURB_ROWS] = alive(weight_v(d, c), d, lowest);
     }
 }
 
 /* Sums of a block at 8, 4, 2 or 1 temperatures with one limit below which a logit is cut. Beside it the maximum of the
  * whole block at `next` (NULL: none), so that it comes from memory while there is work. */
+#define TEMPER_CUT(d, logits)                                                                                          \
+    FLOATV d = (logits) - (FLOATV)(reference);                                                                         \
+    d = d < (FLOATV)(lowest) ? (FLOATV)(lowest) : d;
 #define TEMPER_VECTOR(logits, count)                                                                                   \
     {                                                                                                                  \
-        FLOATV d = (logits) - (FLOATV)(reference);                                                                     \
-        d = d < (FLOATV)(lowest) ? (FLOATV)(lowest) : d;                                                               \
+        TEMPER_CUT(d, logits)                                                                                          \
         __attribute__((opencl_unroll_hint(count))) for (uint k = 0; k < count; k++)                                    \
         {                                                                                                              \
             ADD_TEMPERED(s[k], d, c[k])                                                                                \
+        }                                                                                                              \
+    }
+/* Two vectors for each temperature in turn: independent work stands close together. */
+#define TEMPER_TWO(i, count)                                                                                           \
+    {                                                                                                                  \
+        TEMPER_CUT(d, LOADV(p, i))                                                                                     \
+        TEMPER_CUT(e, LOADV(p, (i) + VW))                                                                              \
+        __attribute__((opencl_unroll_hint(count))) for (uint k = 0; k < count; k++)                                    \
+        {                                                                                                              \
+            ADD_TEMPERED(s[k], d, c[k])                                                                                \
+            ADD_TEMPERED(s[k], e, c[k])                                                                                \
         }                                                                                                              \
     }
 #define DEFINE_TEMPER(name, count)                                                                                     \
@@ -122,15 +151,20 @@ inline void tile_short(__global const logit_t *p, uint n, float reference, float
         uint i = 0;                                                                                                    \
         if (next) {                                                                                                    \
             FLOATV m = (FLOATV)(-INFINITY);                                                                            \
-            for (; i < SC_ROWS_BLOCK; i += VW) {                                                                       \
-                const FLOATV y = LOADV(next, i);                                                                       \
+            for (; i < SC_ROWS_BLOCK; i += 2 * VW) {                                                                   \
+                const FLOATV y = LOADV(next, i), z = LOADV(next, i + VW);                                              \
                 m = y > m ? y : m;                                                                                     \
-                TEMPER_VECTOR(LOADV(p, i), count)                                                                      \
+                m = z > m ? z : m;                                                                                     \
+                TEMPER_TWO(i, count)                                                                                   \
             }                                                                                                          \
             *next_max = greatest(m);                                                                                   \
         } else {                                                                                                       \
-            for (; i + VW <= n; i += VW) {                                                                             \
+            for (; i + 2 * VW <= n; i += 2 * VW) {                                                                     \
+                TEMPER_TWO(i, count)                                                                                   \
+            }                                                                                                          \
+            if (i + VW <= n) {                                                                                         \
                 TEMPER_VECTOR(LOADV(p, i), count)                                                                      \
+                i += VW;                                                                                               \
             }                                                                                                          \
             if (i < n) {                                                                                               \
                 TEMPER_VECTOR(load_tail(p, i, n - i), count)                                                           \
@@ -180,7 +214,7 @@ inline void rank_block(__global const logit_t *q, uint n, uint first, float logi
 }
 
 /* Sums of four rows (tiles) with four biases. */
-inline void bias_four(const float *w, __global const float *e, ulong stride, float *out)
+inline void bias_four(const FLOATV *w, __global const float *e, ulong stride, float *out)
 {
     FLOATV s[16];
     __attribute__((opencl_unroll_hint(16))) for (uint j = 0; j < 16; j++)
@@ -188,11 +222,11 @@ inline void bias_four(const float *w, __global const float *e, ulong stride, flo
         s[j] = (FLOATV)(0.0f);
     }
     for (uint i = 0; i < SC_ROWS_BLOCK; i += VW) {
-        const FLOATV a = CAT(vload, VW)(0, w + i), b = CAT(vload, VW)(0, w + SC_ROWS_BLOCK + i);
-        const FLOATV c = CAT(vload, VW)(0, w + 2 * SC_ROWS_BLOCK + i), d = CAT(vload, VW)(0, w + 3 * SC_ROWS_BLOCK + i);
+        const FLOATV *q = w + i / VW * SC_PERTURB_ROWS;
+        const FLOATV a = q[0], b = q[1], c = q[2], d = q[3];
         __attribute__((opencl_unroll_hint(4))) for (uint p = 0; p < 4; p++)
         {
-            const FLOATV x = CAT(vload, VW)(0, e + p * stride + i);
+            const FLOATV x = *(__global const FLOATV *)(e + p * stride + i);
             s[p] = fma(a, x, s[p]);
             s[4 + p] = fma(b, x, s[4 + p]);
             s[8 + p] = fma(c, x, s[8 + p]);
@@ -229,12 +263,13 @@ inline double mass_factor(float m, double scale, uint n_classes, __global double
 }
 
 /* One row: the same sums in the same order as sixteen at once. */
-inline void classify_one(const float *tile, uint n, double factor, __global const ushort *class_of,
+inline void classify_one(const FLOATV *tile, uint n, double factor, __global const ushort *class_of,
                          __global double *sums)
 {
     for (uint i = 0; i < n; i++) {
         __global double *sum = sums + (uint)class_of[i] * SC_PERTURB_ROWS;
-        *sum = fma((double)tile[i], factor, *sum);
+        const float w = ((const float *)(tile + i / VW * SC_PERTURB_ROWS))[i % VW];
+        *sum = fma((double)w, factor, *sum);
     }
 }
 
@@ -243,13 +278,13 @@ inline void classify_one(const float *tile, uint n, double factor, __global cons
 #define HIGH(a, b)                                                                                                     \
     (float16)(a.s8, b.s8, a.s9, b.s9, a.sa, b.sa, a.sb, b.sb, a.sc, b.sc, a.sd, b.sd, a.se, b.se, a.sf, b.sf)
 
-/* Tokens i .. i + 15 of sixteen rows: 16 x 16 transposed by interleaving the halves four times. */
-inline void transpose(const float *tiles, uint i, float16 *x)
+/* Sixteen tokens of sixteen rows: 16 x 16 transposed by interleaving the halves four times. */
+inline void transpose(const FLOATV *tiles, float16 *x)
 {
     float16 y[16];
     __attribute__((opencl_unroll_hint(16))) for (uint r = 0; r < 16; r++)
     {
-        x[r] = vload16(0, tiles + r * SC_ROWS_BLOCK + i);
+        x[r] = tiles[r];
     }
     __attribute__((opencl_unroll_hint(2))) for (uint round = 0; round < 2; round++)
     {
@@ -267,18 +302,18 @@ inline void transpose(const float *tiles, uint i, float16 *x)
 }
 
 /* Sixteen rows side by side: one vector of sums per class. */
-inline void classify_rows(const float *tiles, uint n, const double *factors, __global const ushort *class_of,
+inline void classify_rows(const FLOATV *tiles, uint n, const double *factors, __global const ushort *class_of,
                           __global double *sums)
 {
     const double8 f0 = vload8(0, factors), f1 = vload8(1, factors);
     for (uint i = 0; i < n; i += 16) {
         float16 x[16];
-        transpose(tiles, i, x);
+        transpose(tiles + i / VW * SC_PERTURB_ROWS, x);
         __attribute__((opencl_unroll_hint(16))) for (uint v = 0; v < 16; v++)
         {
-            __global double *sum = sums + (uint)class_of[i + v] * SC_PERTURB_ROWS;
-            vstore8(fma(convert_double8(x[v].lo), f0, vload8(0, sum)), 0, sum);
-            vstore8(fma(convert_double8(x[v].hi), f1, vload8(1, sum)), 1, sum);
+            __global double8 *sum = (__global double8 *)(sums + (uint)class_of[i + v] * SC_PERTURB_ROWS);
+            sum[0] = fma(convert_double8(x[v].lo), f0, sum[0]);
+            sum[1] = fma(convert_double8(x[v].hi), f1, sum[1]);
         }
     }
 }
@@ -297,14 +332,17 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void perturb_blocks(PERT
     __global const logit_t *rows = logits + shape.offset + first * shape.stride;
     const ulong stride = (ulong)shape.n_blocks * SC_ROWS_BLOCK;
     const int with_tile = extra.n_biases > 0 || extra.n_classes > 0;
-    float tiles[STRETCH * SC_PERTURB_ROWS * SC_ROWS_BLOCK], maxima[STRETCH * SC_PERTURB_ROWS];
+    FLOATV tiles[STRETCH * N_VECTORS * SC_PERTURB_ROWS];
+    float maxima[STRETCH * SC_PERTURB_ROWS];
     float reference[SC_PERTURB_ROWS];
     __global double *sums_of = masses + (ulong)get_global_id(0) * extra.n_classes * SC_PERTURB_ROWS;
     for (ulong k = 0; k < extra.n_classes * SC_PERTURB_ROWS; k++) {
         sums_of[k] = 0.0;
     }
-    for (uint r = 0; with_tile && r < STRETCH * SC_PERTURB_ROWS * SC_ROWS_BLOCK; r += VW) {
-        CAT(vstore, VW)((FLOATV)(0.0f), 0, tiles + r); /* rows that do not exist */
+    for (uint r = n_rows; with_tile && r < SC_PERTURB_ROWS; r++) { /* rows that do not exist */
+        for (uint i = 0; i < STRETCH * N_VECTORS; i++) {
+            tiles[i * SC_PERTURB_ROWS + r] = (FLOATV)(0.0f);
+        }
     }
     for (uint r = 0; r < n_rows; r++) {
         reference[r] = -INFINITY;
@@ -320,7 +358,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void perturb_blocks(PERT
             const uint n = min(shape.n_vocabulary - b * SC_ROWS_BLOCK, (uint)SC_ROWS_BLOCK);
             const ulong base = (ulong)row * shape.n_padded;
             __global const logit_t *p = rows + r * shape.stride, *q = p + b * SC_ROWS_BLOCK;
-            float *tile = tiles + ((b - stretch) * SC_PERTURB_ROWS + r) * SC_ROWS_BLOCK;
+            FLOATV *tile = tiles + (b - stretch) * N_VECTORS * SC_PERTURB_ROWS + r;
             ulong sums[SC_ROWS_PARTS];
             float m, moment, relative;
             __global const logit_t *next = q;
@@ -363,7 +401,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void perturb_blocks(PERT
             maxima[(b - stretch) * SC_PERTURB_ROWS + r] = m;
         }
         for (uint b = stretch; b < stretch_end; b++) {
-            const float *tile = tiles + (b - stretch) * SC_PERTURB_ROWS * SC_ROWS_BLOCK;
+            const FLOATV *tile = tiles + (b - stretch) * N_VECTORS * SC_PERTURB_ROWS;
             if (extra.n_classes > 0) {
                 double factor[SC_PERTURB_ROWS] = {0.0};
                 const uint n = min(shape.n_vocabulary - b * SC_ROWS_BLOCK, (uint)SC_ROWS_BLOCK);
@@ -376,15 +414,15 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void perturb_blocks(PERT
                     classify_rows(tile, (n + 15) & ~15u, factor, map, sums_of);
                 } else {
                     for (uint r = 0; r < n_rows; r++) {
-                        classify_one(tile + r * SC_ROWS_BLOCK, n, factor[r],
-                                     map + (first_row + first + r) * extra.class_stride, sums_of + r);
+                        classify_one(tile + r, n, factor[r], map + (first_row + first + r) * extra.class_stride,
+                                     sums_of + r);
                     }
                 }
             }
             for (uint p = 0; p < extra.n_biases; p += 4) {
                 for (uint r = 0; r < n_rows; r += 4) {
                     float s[16];
-                    bias_four(tile + r * SC_ROWS_BLOCK, bias + p * stride + b * SC_ROWS_BLOCK, stride, s);
+                    bias_four(tile + r, bias + p * stride + b * SC_ROWS_BLOCK, stride, s);
                     for (uint j = 0; j < 4 && r + j < n_rows; j++) {
                         __global float *out =
                             biased + ((ulong)(first + r + j) * shape.n_blocks + b) * extra.n_biases + p;

@@ -15,6 +15,9 @@
  * Work-groups: LSZ 1 (CPU): one item walks n_blocks/n_items blocks in vectors of VW = 16, and takes the maximum of the
  * next block while it exponentiates this one. LSZ > 1 (GPU): one group of LSZ items per item above; LSZ*VW divides
  * SC_ROWS_BLOCK. rows_merge: 1 item (CPU) or 8 items (GPU) per row.
+ * Floors of a log-loss on a CPU with 512-bit vectors on units of 256 bits, per 16 logits: 64 bytes read, and 19
+ * operations of which a core starts two per cycle (eight products, five sums, two maxima, a shift, three integer sums):
+ * 9.5 cycles. `semcal bench kernels --only rows` prints both beside what is reached.
  * Precision: fp32 weights to 2^-45 of the block's largest, rows in 64-bit integers and double (cl_khr_fp64).
  */
 #include "exp2.h"
@@ -33,16 +36,19 @@ inline float whole_block(__global const logit_t *p, __global const logit_t *next
 {
     FLOATV moment = (FLOATV)(0.0f), m = (FLOATV)(-INFINITY);
     for (uint part = 0; part < SC_ROWS_PARTS; part++) {
-        INTV coarse = (INTV)(0), fine = (INTV)(0);
-        for (uint k = 0; k < PART_VECTORS; k++) {
-            const uint i = part * SC_ROWS_PART + k * VW;
-            const FLOATV y = LOADV(next, i);
-            m = y > m ? y : m;
-            const FLOATV d = below(LOADV(p, i), reference, lowest), w = weight_v(d, c);
-            quantize(w, &coarse, &fine);
-            moment = with_moment ? fma(w, d, moment) : moment + w;   /* either carries a NaN out */
+        UINTV coarse = COARSE_START(PART_VECTORS), fine = FINE_START(PART_VECTORS);
+        for (uint i = part * SC_ROWS_PART; i < (part + 1) * SC_ROWS_PART; i += TOGETHER * VW) {
+            FLOATV d[TOGETHER], w[TOGETHER];
+            EACH(k) {
+                AHEAD(next + i + k * VW + SC_ROWS_BLOCK, 2);
+                const FLOATV y = LOADV(next, i + k * VW);
+                m = y > m ? y : m;
+            }
+            EACH(k) { d[k] = below(LOADV(p, i + k * VW), reference, lowest); }
+            weigh(d, c, w, &coarse, &fine);
+            EACH(k) { moment = with_moment ? fma(w[k], d[k], moment) : moment + w[k]; /* either carries a NaN out */ }
         }
-        sums[part] = part_sum(coarse, fine);
+        sums[part] = part_sum(CAT(as_, INTV)(coarse), CAT(as_, INTV)(fine));
     }
     *next_max = greatest(m);
     return fold_float(moment);

@@ -43,6 +43,7 @@ typedef struct place {
     uint row, first;
     float reference;              /* maximum of the block */
     int found;                    /* 0: a bad row, reported from rows_merge */
+    uint reach;                   /* tokens of the part that a walk may need: even weights and a little more */
 } place;
 
 inline place locate(const sc_rows_shape shape, __global const float *restrict block_max,
@@ -67,6 +68,7 @@ inline place locate(const sc_rows_shape shape, __global const float *restrict bl
     result.reference = block_max[base + lo];
     result.found = mass != 0 && at - before < mass;
     result.rest = 0;
+    result.reach = 0;
     if (!result.found) {
         return result;
     }
@@ -77,14 +79,15 @@ inline place locate(const sc_rows_shape shape, __global const float *restrict bl
         sum += sums[p];
     }
     result.rest = mul_hi(divide_wide(at - before, u * total, mass), sum);
-    for (uint p = 0; p + 1 < SC_ROWS_PARTS && result.rest >= sums[p]; p++) {
+    uint p = 0;
+    for (; p + 1 < SC_ROWS_PARTS && result.rest >= sums[p]; p++) {
         result.rest -= sums[p];
         result.first += SC_ROWS_PART;
     }
+    result.reach = min((uint)(convert_float(result.rest) / convert_float(sums[p]) * SC_ROWS_PART) + 3 * VW,
+                       (uint)SC_ROWS_PART);
     return result;
 }
-
-#define STRIDE 4
 
 /* How far the last walk came: the weights of its part before token `i`. */
 typedef struct trail {
@@ -92,9 +95,9 @@ typedef struct trail {
     uint row, first, i;
 } trail;
 
-/* Walks from the place to the token; x is the vector at `first`, loaded ahead. A draw that falls behind the last one
- * of the same part goes on from there: sums of integers, so nothing changes but the time. */
-inline sc_rows_token walk(const place at, FLOATV x, trail *last, __global const logit_t *q, const sc_rows_shape shape)
+/* Walks from the place to the token. A draw that falls behind the last one of the same part goes on from there: sums of
+ * integers, so nothing changes but the time. */
+inline sc_rows_token walk(const place at, trail *last, __global const logit_t *q, const sc_rows_shape shape)
 {
     sc_rows_token result;
     result.token = -1;
@@ -107,12 +110,12 @@ inline sc_rows_token walk(const place at, FLOATV x, trail *last, __global const 
     ulong rest = at.rest - last->before;
     uint i = last->i;
     /* In strides of some vectors, summed once, to the stride that holds the token. */
-    for (; at.found && i + STRIDE * VW <= shape.n_vocabulary; i += STRIDE * VW) {
-        INTV coarse = (INTV)(0), fine = (INTV)(0);
-        for (uint v = 0; v < STRIDE; v++) {
-            quantize(weight_v(below(LOADV(q, i + v * VW), at.reference, shape.lowest), shape.c), &coarse, &fine);
-        }
-        const ulong here = part_sum(coarse, fine);
+    for (; at.found && i + TOGETHER * VW <= shape.n_vocabulary; i += TOGETHER * VW) {
+        UINTV coarse = COARSE_START(TOGETHER), fine = FINE_START(TOGETHER);
+        FLOATV d[TOGETHER], w[TOGETHER];
+        EACH(k) { d[k] = below(LOADV(q, i + k * VW), at.reference, shape.lowest); }
+        weigh(d, shape.c, w, &coarse, &fine);
+        const ulong here = part_sum(CAT(as_, INTV)(coarse), CAT(as_, INTV)(fine));
         if (rest < here) {
             break;
         }
@@ -122,7 +125,7 @@ inline sc_rows_token walk(const place at, FLOATV x, trail *last, __global const 
     last->before = at.rest - rest;
     for (; at.found && i < shape.n_vocabulary; i += VW) {
         INTV coarse = (INTV)(0), fine = (INTV)(0);
-        x = i == at.first ? x : load_any(q, i, shape.n_vocabulary);
+        const FLOATV x = load_any(q, i, shape.n_vocabulary);
         quantize(weight_v(below(x, at.reference, shape.lowest), shape.c), &coarse, &fine);
         const ulong here = part_sum(coarse, fine);
         if (rest < here) {
@@ -145,9 +148,9 @@ inline sc_rows_token walk(const place at, FLOATV x, trail *last, __global const 
     return result;
 }
 
-/* Work: one item per SC_ROWS_DRAWS(LSZ) draws: a CPU finds the places of several draws first, so that it waits for their
- * logits, scattered over memory, together. draw_row: row of the request. Any order of draws is right; sorted by row and
- * uniform they walk the row once. */
+/* Work: one item per SC_ROWS_DRAWS(LSZ) draws: a CPU finds the places of several draws first and asks for their logits,
+ * scattered over memory, so that it waits for them together, if at all. draw_row: row of the request. Any order of draws
+ * is right; sorted by row and uniform they walk the row once. */
 __kernel void rows_draw(__global const logit_t *restrict logits, const sc_rows_shape shape,
                         __global const float *restrict block_max, __global const ulong *restrict part,
                         __global const ulong *restrict cumulative, __global const uint *restrict draw_row,
@@ -156,19 +159,20 @@ __kernel void rows_draw(__global const logit_t *restrict logits, const sc_rows_s
 {
     const uint first = (uint)get_global_id(0) * SC_ROWS_DRAWS(LSZ);
     place places[SC_ROWS_DRAWS(LSZ)];
-    FLOATV x[SC_ROWS_DRAWS(LSZ)];
     const uint n = first < n_draws ? min((uint)SC_ROWS_DRAWS(LSZ), n_draws - first) : 0;
     for (uint j = 0; j < n; j++) {
         const uint row = draw_row[first_draw + first + j] - first_row;
         places[j] = locate(shape, block_max, part, cumulative, row, uniform[first_draw + first + j]);
-        x[j] = load_any(logits + shape.offset + row * shape.stride, places[j].first, shape.n_vocabulary);
+        for (uint i = 0; i < places[j].reach; i += VW) {
+            AHEAD(logits + shape.offset + row * shape.stride + places[j].first + i, 2);
+        }
     }
     trail last;
     last.row = last.first = last.i = 0xffffffffu;
     last.before = 0;
     for (uint j = 0; j < n; j++) {
         out[first_draw + first + j] =
-            walk(places[j], x[j], &last, logits + shape.offset + places[j].row * shape.stride, shape);
+            walk(places[j], &last, logits + shape.offset + places[j].row * shape.stride, shape);
     }
 }
 

@@ -15,6 +15,7 @@
 #define CAT(a, b) CAT_(a, b)
 #define FLOATV CAT(float, VW)
 #define INTV CAT(int, VW)
+#define UINTV CAT(uint, VW)
 #define N_VECTORS (SC_ROWS_BLOCK / VW)
 #define PART_VECTORS (SC_ROWS_PART / VW)
 
@@ -30,6 +31,15 @@ typedef half logit_t;
 typedef ushort logit_t;
 #define LOAD(p, i) as_float((uint)(p)[i] << 16)
 #define LOADV(p, i) CAT(as_float, VW)(CAT(convert_uint, VW)(CAT(vload, VW)(0, (p) + (i))) << 16)
+#endif
+
+/* Asks for a line ahead of its use, into the cache of a level (3: first, 2: second, where lines on their way do not wait
+ * for room in the first): hardware does not see what comes behind a page, nor the next block where a tile is written
+ * between. OpenCL's prefetch does nothing on PoCL. */
+#if LSZ == 1 && defined(__clang__)
+#define AHEAD(p, level) __builtin_prefetch((const void *)(size_t)(p), 0, level)
+#else
+#define AHEAD(p, level)
 #endif
 
 /* ---- weights ---- */
@@ -64,13 +74,47 @@ inline FLOATV below(FLOATV x, float reference, float lowest)
     return d < (FLOATV)(lowest) ? (FLOATV)(lowest) : d;
 }
 
-/* Adds the two stages of w to the running integer sums; the constants come off in `part_sum`. */
+/* What adding 3*2^-23 to the rest of w behind s = w + 3 gives: 3 + 3*2^-23 - s is a product and a difference, exact. */
+inline FLOATV fine_stage(FLOATV w, FLOATV s)
+{
+    return w + fma((FLOATV)(COARSE), (FLOATV)(0x1.000002p+0f), -s);
+}
+
+/* Adds the two stages of w to the running integer sums. */
 inline void quantize(FLOATV w, INTV *coarse, INTV *fine)
 {
     const FLOATV s = w + (FLOATV)(COARSE);
-    const FLOATV rest = w - (s - (FLOATV)(COARSE));
     *coarse += CAT(as_, INTV)(s) - COARSE_BITS;
-    *fine += CAT(as_, INTV)(rest + (FLOATV)(FINE)) - FINE_BITS;
+    *fine += CAT(as_, INTV)(fine_stage(w, s)) - FINE_BITS;
+}
+
+/* What a sum of the bits of `n` vectors starts from, so that the constants cancel modulo 2^32. */
+#define COARSE_START(n) ((UINTV)(0u - (n) * (uint)COARSE_BITS))
+#define FINE_START(n) ((UINTV)(0u - (n) * (uint)FINE_BITS))
+
+/* Vectors on their way side by side: each operation is issued for all of them before the next one, or a core that looks
+ * ahead some sixty operations waits for results. */
+#define TOGETHER 4
+#define EACH(k) __attribute__((opencl_unroll_hint(TOGETHER))) for (uint k = 0; k < TOGETHER; k++)
+
+/* weight_v and quantize of TOGETHER vectors, the same bits. */
+inline void weigh(const FLOATV *d, float c, FLOATV *w, UINTV *coarse, UINTV *fine)
+{
+    const FLOATV magic = (FLOATV)(0x1.8p23f), cc = (FLOATV)(c);
+    FLOATV n[TOGETHER], r[TOGETHER], s[TOGETHER];
+    EACH(k) { n[k] = fma(d[k], cc, magic); }
+    EACH(k) { r[k] = magic - n[k]; }
+    EACH(k) { r[k] = fma(d[k], cc, r[k]); }
+    EACH(k) { w[k] = fma((FLOATV)(0x1.5bba14p-10f), r[k], (FLOATV)(0x1.3cea88p-7f)); }
+    EACH(k) { w[k] = fma(w[k], r[k], (FLOATV)(0x1.c6b752p-5f)); }
+    EACH(k) { w[k] = fma(w[k], r[k], (FLOATV)(0x1.ebf9bcp-3f)); }
+    EACH(k) { w[k] = fma(w[k], r[k], (FLOATV)(0x1.62e42ap-1f)); }
+    EACH(k) { w[k] = fma(w[k], r[k], (FLOATV)(1.0f)); }
+    EACH(k) { w[k] = CAT(as_, FLOATV)(CAT(as_, UINTV)(w[k]) + (CAT(as_, UINTV)(n[k]) << 23)); }
+    EACH(k) { s[k] = w[k] + (FLOATV)(COARSE); }
+    EACH(k) { *coarse += CAT(as_, UINTV)(s[k]); }
+    EACH(k) { s[k] = fine_stage(w[k], s[k]); }
+    EACH(k) { *fine += CAT(as_, UINTV)(s[k]); }
 }
 
 inline int fold_int(INTV x)

@@ -42,64 +42,116 @@ static double median(double *values, size_t n)
     return sc_quantile_sorted(values, n, 0.5);
 }
 
-/* seconds is [n_cases, n_rounds]; scratch [n_rounds]. */
-static sc_bench_entry make_entry(const sc_bench_case *cases, size_t i, const double *seconds, size_t n_rounds,
-                                 double *scratch)
+/* Seconds of all runs: of each case, and of what it is compared with in the same round. */
+typedef struct timings {
+    size_t n_rounds;
+    double *own, *minus, *of; /* [n_cases, n_rounds]; `of`: the ceiling's for cases that have one */
+    double *scratch;          /* [n_rounds] */
+} timings;
+
+static int compared_with(const sc_bench_case *c)
+{
+    return c->minus != -1 ? c->of : c->ceiling;
+}
+
+static sc_bench_entry make_entry(const sc_bench_case *cases, size_t i, const timings *t)
 {
     const sc_bench_case *c = &cases[i];
-    const double *mine = seconds + i * n_rounds;
-    sc_bench_entry entry = {.unit = c->unit, .rate = (double)NAN, .ratio = (double)NAN};
+    size_t n = t->n_rounds;
+    const double *own = t->own + i * n, *minus = t->minus + i * n, *of = t->of + i * n;
+    double *scratch = t->scratch;
+    int other = compared_with(c);
+    sc_bench_entry entry = {
+        .unit = c->unit, .rate = (double)NAN, .ratio = (double)NAN, .low = (double)NAN, .high = (double)NAN};
     (void)snprintf(entry.name, sizeof entry.name, "%s", c->name);
-    if (c->minus != -1) {
-        const double *less = c->minus < 0 ? NULL : seconds + (size_t)c->minus * n_rounds;
-        const double *of = seconds + (size_t)c->of * n_rounds;
-        for (size_t r = 0; r < n_rounds; r++) {
-            scratch[r] = (mine[r] - (less == NULL ? 0 : less[r])) / of[r];
+    if (c->minus == -1) {
+        for (size_t r = 0; r < n; r++) {
+            scratch[r] = c->work / own[r] / 1e9;
         }
-        entry.ratio = median(scratch, n_rounds);
-        (void)snprintf(entry.ceiling, sizeof entry.ceiling, "time of %s", cases[c->of].name);
-    } else {
-        for (size_t r = 0; r < n_rounds; r++) {
-            scratch[r] = c->work / mine[r] / 1e9;
-        }
-        entry.rate = median(scratch, n_rounds);
-        if (c->ceiling >= 0) {
-            const double *limit = seconds + (size_t)c->ceiling * n_rounds;
-            for (size_t r = 0; r < n_rounds; r++) {
-                scratch[r] = c->work / mine[r] / (cases[c->ceiling].work / limit[r]);
-            }
-            entry.ratio = median(scratch, n_rounds);
-            (void)snprintf(entry.ceiling, sizeof entry.ceiling, "%s", cases[c->ceiling].name);
-        }
+        entry.rate = median(scratch, n);
     }
-    memcpy(scratch, mine, n_rounds * sizeof *scratch);
-    entry.median_s = median(scratch, n_rounds);
+    if (other >= 0) {
+        for (size_t r = 0; r < n; r++) {
+            scratch[r] = c->minus == -1 ? c->work / own[r] / (cases[other].work / of[r])
+                                        : (own[r] - (c->minus < 0 ? 0 : minus[r])) / of[r];
+        }
+        entry.ratio = median(scratch, n);
+        entry.low = sc_quantile_sorted(scratch, n, 0.25);
+        entry.high = sc_quantile_sorted(scratch, n, 0.75);
+        (void)snprintf(entry.ceiling, sizeof entry.ceiling, "%s%s", c->minus == -1 ? "" : "time of ",
+                       cases[other].name);
+    }
+    memcpy(scratch, own, n * sizeof *scratch);
+    entry.median_s = median(scratch, n);
     entry.best_s = scratch[0];
     return entry;
 }
 
+static semcal_status time_case(double *seconds, const sc_bench *bench, const sc_bench_case *c, semcal_error *error)
+{
+    double start = now(bench);
+    semcal_status status = c->body(c->payload, error);
+    *seconds = now(bench) - start;
+    return status;
+}
+
+/* One case in one round, with what it is compared with before or after it. */
+static semcal_status time_beside(const timings *t, const sc_bench *bench, const sc_bench_case *cases, size_t i,
+                                 size_t round, semcal_error *error)
+{
+    size_t at = i * t->n_rounds + round;
+    const int others[] = {cases[i].minus, compared_with(&cases[i])};
+    double *const to[] = {&t->minus[at], &t->of[at]};
+    bool first = (i + round) % 2 == 0;
+    semcal_status status = first ? time_case(&t->own[at], bench, &cases[i], error) : SEMCAL_OK;
+    for (size_t k = 0; status == SEMCAL_OK && k < 2; k++) {
+        if (others[k] >= 0 && k == 1 && others[0] == others[1]) {
+            *to[1] = *to[0];
+        } else if (others[k] >= 0) {
+            status = time_case(to[k], bench, &cases[others[k]], error);
+        }
+    }
+    return status == SEMCAL_OK && !first ? time_case(&t->own[at], bench, &cases[i], error) : status;
+}
+
+static semcal_status time_all(const timings *t, const sc_bench *bench, const sc_bench_case *cases, size_t n_cases,
+                              semcal_error *error)
+{
+    semcal_status status = SEMCAL_OK;
+    double warm;
+    for (size_t i = 0; status == SEMCAL_OK && i < n_cases; i++) {
+        status = time_case(&warm, bench, &cases[i], error);
+    }
+    for (size_t r = 0; status == SEMCAL_OK && r < t->n_rounds; r++) {
+        for (size_t i = 0; status == SEMCAL_OK && i < n_cases; i++) {
+            status = bench->paired ? time_beside(t, bench, cases, i, r, error)
+                                   : time_case(&t->own[i * t->n_rounds + r], bench, &cases[i], error);
+        }
+    }
+    for (size_t i = 0; status == SEMCAL_OK && !bench->paired && i < n_cases; i++) {
+        int minus = cases[i].minus, of = compared_with(&cases[i]);
+        for (size_t r = 0; r < t->n_rounds; r++) {
+            t->minus[i * t->n_rounds + r] = minus < 0 ? 0 : t->own[(size_t)minus * t->n_rounds + r];
+            t->of[i * t->n_rounds + r] = of < 0 ? 0 : t->own[(size_t)of * t->n_rounds + r];
+        }
+    }
+    return status;
+}
+
 semcal_status sc_bench_measure(sc_bench *bench, const sc_bench_case *cases, size_t n_cases, semcal_error *error)
 {
-    size_t n_rounds = bench->n_rounds;
-    semcal_status status = SEMCAL_OK;
-    double *seconds = sc_memory_alloc((n_cases + 1) * n_rounds, sizeof *seconds, error);
+    size_t n = n_cases * bench->n_rounds;
+    double *seconds = sc_memory_alloc(3 * n + bench->n_rounds, sizeof *seconds, error);
     if (seconds == NULL) {
         return SEMCAL_E_MEMORY;
     }
-    for (size_t r = 0; status == SEMCAL_OK && r <= n_rounds; r++) {
-        for (size_t i = 0; status == SEMCAL_OK && i < n_cases; i++) {
-            double start = now(bench);
-            status = cases[i].body(cases[i].payload, error);
-            if (r > 0) { /* round 0 warms up */
-                seconds[i * n_rounds + r - 1] = now(bench) - start;
-            }
-        }
-    }
+    const timings t = {bench->n_rounds, seconds, seconds + n, seconds + 2 * n, seconds + 3 * n};
+    semcal_status status = time_all(&t, bench, cases, n_cases, error);
     if (status == SEMCAL_OK) {
         status = sc_memory_grow(&bench->entries, &bench->capacity, bench->n + n_cases, sizeof *bench->entries, error);
     }
     for (size_t i = 0; status == SEMCAL_OK && i < n_cases; i++) {
-        bench->entries[bench->n++] = make_entry(cases, i, seconds, n_rounds, seconds + n_cases * n_rounds);
+        bench->entries[bench->n++] = make_entry(cases, i, &t);
     }
     free(seconds);
     return status;
@@ -112,8 +164,13 @@ semcal_status sc_bench_append(sc_bench *bench, const char *name, double median_s
         sc_memory_grow(&bench->entries, &bench->capacity, bench->n + 1, sizeof *bench->entries, error);
     if (status == SEMCAL_OK) {
         sc_bench_entry *entry = &bench->entries[bench->n++];
-        *entry =
-            (sc_bench_entry){.unit = "", .median_s = median_s, .best_s = median_s, .rate = (double)NAN, .ratio = ratio};
+        *entry = (sc_bench_entry){.unit = "",
+                                  .median_s = median_s,
+                                  .best_s = median_s,
+                                  .rate = (double)NAN,
+                                  .ratio = ratio,
+                                  .low = (double)NAN,
+                                  .high = (double)NAN};
         (void)snprintf(entry->name, sizeof entry->name, "%s", name);
         (void)snprintf(entry->ceiling, sizeof entry->ceiling, "%s", ceiling);
     }
@@ -126,8 +183,10 @@ static void print_text(const sc_bench *bench)
 {
     const sc_device_info *facts = sc_device_facts(bench->device);
     printf("device %u:%u  %s, driver %s\n", facts->platform, facts->index, facts->name, facts->driver);
-    printf("medians of %zu rounds, %s time\n\n%-34s %10s %10s %10s %-8s %7s  %s\n", bench->n_rounds,
-           bench->cpu_clock ? "processor" : "wall", "what", "ms", "best ms", "rate", "unit", "ratio", "relative to");
+    printf("medians of %zu rounds, %s time; ratios within a round, quartiles in brackets\n\n"
+           "%-34s %10s %10s %10s %-8s %7s %-15s  %s\n",
+           bench->n_rounds, bench->cpu_clock ? "processor" : "wall", "what", "ms", "best ms", "rate", "unit", "ratio",
+           "", "relative to");
     for (size_t i = 0; i < bench->n; i++) {
         const sc_bench_entry *e = &bench->entries[i];
         printf("%-34s %10.3f %10.3f ", e->name, e->median_s * 1e3, e->best_s * 1e3);
@@ -138,8 +197,10 @@ static void print_text(const sc_bench *bench)
         }
         if (isnan(e->ratio)) {
             printf("\n");
+        } else if (isnan(e->low)) {
+            printf("%7.3f %-15s  %s\n", e->ratio, "", e->ceiling);
         } else {
-            printf("%7.3f  %s\n", e->ratio, e->ceiling);
+            printf("%7.3f [%5.3f %6.3f]  %s\n", e->ratio, e->low, e->high, e->ceiling);
         }
     }
 }
@@ -160,9 +221,10 @@ static semcal_status print_json(const sc_bench *bench, double profiled_s, semcal
     for (size_t i = 0; i < bench->n; i++) {
         const sc_bench_entry *e = &bench->entries[i];
         (void)json_array_append_new(results,
-                                    json_pack("{s:s, s:f, s:f, s:o, s:s, s:o, s:s}", "name", e->name, "median_s",
-                                              e->median_s, "best_s", e->best_s, "rate", number(e->rate), "unit",
-                                              e->unit, "ratio", number(e->ratio), "relative_to", e->ceiling));
+                                    json_pack("{s:s, s:f, s:f, s:o, s:s, s:o, s:o, s:o, s:s}", "name", e->name,
+                                              "median_s", e->median_s, "best_s", e->best_s, "rate", number(e->rate),
+                                              "unit", e->unit, "ratio", number(e->ratio), "ratio_low", number(e->low),
+                                              "ratio_high", number(e->high), "relative_to", e->ceiling));
     }
     json_t *root = json_pack("{s:s, s:s, s:I, s:s, s:s, s:s, s:o}", "device", facts->name, "driver", facts->driver,
                              "rounds", (json_int_t)bench->n_rounds, "clock", bench->cpu_clock ? "cpu" : "wall",

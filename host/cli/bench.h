@@ -30,6 +30,7 @@ typedef struct sc_bench_entry {
     const char *unit;
     double median_s, best_s;
     double rate, ratio; /* medians; NaN where they mean nothing */
+    double low, high;   /* quartiles of the ratios within single rounds */
 } sc_bench_entry;
 
 /* Sizes of the job (bench_job.c). */
@@ -43,6 +44,7 @@ typedef struct sc_bench {
     sc_device *device;
     size_t n_rounds;
     bool cpu_clock;              /* processor time of all threads instead of wall time */
+    bool paired;                 /* what a case is compared with runs again right beside it, now before, now after it */
     size_t n_rows, n_vocabulary; /* of the row kernels */
     sc_bench_job job;
     size_t n_prompt;                /* tokens before a decoding step, or of a prefill; 0: the suite's own choice */

@@ -140,7 +140,9 @@ semcal_status sc_bench_perturb(sc_bench *bench, semcal_error *error)
             {"perturb: and 16 dense biases", evaluate, &biases, bytes, "GB/s", -1, -2, 0},
             {"perturb: and 64 classes, 256 tilts", evaluate, &tilts, bytes, "GB/s", -1, -2, 0},
         };
+        bench->paired = true;
         status = sc_bench_measure(bench, cases, sizeof cases / sizeof *cases, error);
+        bench->paired = false;
     }
     sc_perturb_free(temperatures.perturb);
     sc_perturb_free(biases.perturb);

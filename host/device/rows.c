@@ -263,7 +263,9 @@ static size_t rows_per_pass(const sc_rows *rows, const sc_rows_input *input)
     if (rows->hook == NULL) {
         return n;
     }
+    /* Nothing comes back to the logits of a hooked pass, and a pass ends with cores that wait for the last one. */
     size_t most = rows->hook->rows_per_pass, step = rows->hook->step;
+    n = rows->options.rows_per_pass != 0 ? n : 8 * n;
     n = most != 0 && n > most ? most : n;
     return n < step ? step : n / step * step;
 }
