@@ -211,7 +211,13 @@ static semcal_status add(sc_bench *bench, const char *name, double seconds, doub
         sc_memory_grow(&bench->entries, &bench->capacity, bench->n + 1, sizeof *bench->entries, error);
     if (status == SEMCAL_OK) {
         sc_bench_entry *e = &bench->entries[bench->n++];
-        *e = (sc_bench_entry){.unit = unit, .median_s = seconds, .best_s = best, .rate = rate, .ratio = ratio};
+        *e = (sc_bench_entry){.unit = unit,
+                              .median_s = seconds,
+                              .best_s = best,
+                              .rate = rate,
+                              .ratio = ratio,
+                              .low = (double)NAN,
+                              .high = (double)NAN};
         (void)snprintf(e->name, sizeof e->name, "%s", name);
         (void)snprintf(e->ceiling, sizeof e->ceiling, "%s", of);
     }
