@@ -496,6 +496,11 @@ semcal_status sc_gemm_choice_find(sc_gemm_choice *choice, const char *name, semc
     return sc_error_set(error, SEMCAL_E_CONFIG, "--gemm must be auto, own, clblast or bf16, got '%s'", name);
 }
 
+bool sc_gemm_has_unit(const sc_gemm *gemm)
+{
+    return gemm->choice == SC_GEMM_BF16 && gemm->pairs == SC_GEMM_METHOD_BF16;
+}
+
 bool sc_gemm_is_invariant(const sc_gemm *gemm)
 {
     return gemm->choice != SC_GEMM_CLBLAST;

@@ -68,6 +68,9 @@ const char *sc_gemm_definition(const sc_gemm *gemm);
 /* From such a name; SEMCAL_E_CONFIG lists them. */
 semcal_status sc_gemm_choice_find(sc_gemm_choice *choice, const char *name, semcal_error *error);
 
+/* Whether the device multiplies bf16 pairs itself under SC_GEMM_BF16, and proved it. */
+bool sc_gemm_has_unit(const sc_gemm *gemm);
+
 /* Whether equal rows get equal bits whatever m is. */
 bool sc_gemm_is_invariant(const sc_gemm *gemm);
 const char *sc_gemm_method_name(sc_gemm_method method);

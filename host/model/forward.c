@@ -227,6 +227,7 @@ static semcal_status attend(sc_model *model, const struct sc_model_layer *layer,
     sc_work heads = SC_WORK_1D(n_tiles * c->n_kv_heads, model->group_size);
     /* scores and weighted values: two multiply-adds per head, place and position attended to */
     heads.flops = 4.0 * rows->n_attended * (double)(c->n_heads * c->head_size);
+    heads.pace = model->group_size == 1 && sc_gemm_has_unit(model->gemm) ? 2 : 1;
     return sc_launch(model->attention, &heads,
                      SC_ARGS(SC_BUFFER_ARG(model->mixed), SC_BUFFER_ARG(rows->qkv), SC_BUFFER_ARG(layer->keys),
                              SC_BUFFER_ARG(layer->values), SC_BUFFER_ARG(rows->position), SC_BUFFER_ARG(rows->table),

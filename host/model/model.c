@@ -243,12 +243,22 @@ static semcal_status scale_head(sc_model *model, double scale, semcal_error *err
 
 /* ---- kernels and memory ---- */
 
+/* Keys and values are kept as the products take them. */
+static bool rounds_keys(const sc_model *model)
+{
+    return sc_gemm_choice_of(model->gemm) == SC_GEMM_BF16;
+}
+
 static semcal_status build_kernels(sc_model *model, semcal_error *error)
 {
     const sc_model_config *c = &model->config;
+    const bool unit = sc_gemm_has_unit(model->gemm) && model->group_size == 1;
     char options[160];
-    (void)snprintf(options, sizeof options, "-DHEADS=%zu -DKV_HEADS=%zu -DHEAD=%zu -DLSZ=%zu", c->n_heads,
-                   c->n_kv_heads, c->head_size, model->group_size);
+    (void)snprintf(options, sizeof options, "-DHEADS=%zu -DKV_HEADS=%zu -DHEAD=%zu -DLSZ=%zu%s", c->n_heads,
+                   c->n_kv_heads, c->head_size, model->group_size,
+                   !rounds_keys(model) ? ""
+                   : unit              ? " -DKV_BF16=2"
+                                       : " -DKV_BF16=1");
     sc_program *program;
     semcal_status status = sc_program_get(&program, model->device, "transformer.cl", options, error);
     if (status != SEMCAL_OK || (status = sc_kernel_get(&model->embed, program, "embed", error)) != SEMCAL_OK ||
@@ -408,9 +418,9 @@ static semcal_status try_pages(sc_model *model, uint64_t n, semcal_error *error)
 static semcal_status lay_out_pages(sc_model *model, const sc_model_options *options, semcal_error *error)
 {
     const sc_model_config *c = &model->config;
-    const size_t padded = (c->head_size + 15) / 16 * 16;
-    model->key_page_bytes = c->n_kv_heads * c->head_size * SC_PAGE * sizeof(float);
-    model->value_page_bytes = c->n_kv_heads * padded * SC_PAGE * sizeof(float);
+    const size_t padded = (c->head_size + 15) / 16 * 16, number = rounds_keys(model) ? sizeof(uint16_t) : sizeof(float);
+    model->key_page_bytes = c->n_kv_heads * c->head_size * SC_PAGE * number;
+    model->value_page_bytes = c->n_kv_heads * padded * SC_PAGE * number;
     for (uint64_t n = wanted_pages(model, options); n >= 2; n /= 2) {
         semcal_error why = SEMCAL_ERROR_INIT;
         semcal_status status = try_pages(model, n, &why);
