@@ -26,6 +26,7 @@ for file in "$cl"/*.cl; do
   grep -q ROWS_TYPE "$file" "$cl"/rows_weight.h "$cl"/rows_block.h && case $name in rows*|perturb*) types="0 1 2" ;; esac
   weights="none"
   grep -q WEIGHT_BF16 "$file" && weights="none WEIGHT_BF16"
+  grep -q KV_BF16 "$file" && weights="none KV_BF16=1"
   grep -q __builtin_ia32 "$file" && continue # for one kind of processor, below
   for target in $targets; do
     for lsz in 64 256; do
