@@ -89,6 +89,7 @@ typedef struct sc_perturb_shape {
 #define SC_PANELS_FP32 0  /* panels of weights: fp32; bf16, columns j and 16 + j in a word; bf16, pairs along k */
 #define SC_PANELS_BF16 1
 #define SC_PANELS_PAIRS 2
+#define SC_MMA_SKINNY_ROWS 32 /* rows of A that gemm_mma_skinny takes per work-group */
 #define SC_GEMM_STORE 0
 #define SC_GEMM_ADD 1
 #define SC_GEMM_SWIGLU 2

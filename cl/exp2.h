@@ -7,7 +7,7 @@
 #pragma OPENCL FP_CONTRACT OFF
 
 #define SC_DEFINE_EXP2(type, name)                                                                                     \
-    inline type name(type r)                                                                                           \
+    static inline type name(type r)                                                                                           \
     {                                                                                                                  \
         type p = (type)(0x1.c3bd650fc2986p-36);                                                                        \
         p = fma(p, r, (type)(0x1.e8cac7351bb25p-32));                                                                  \

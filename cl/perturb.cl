@@ -44,7 +44,7 @@ typedef double mass_t;
         __global int *restrict octaves
 
 /* The weight as it enters sums that a bias may favour: nothing is left of what was cut. */
-inline FLOATV alive(FLOATV w, FLOATV d, float lowest)
+static inline FLOATV alive(FLOATV w, FLOATV d, float lowest)
 {
     return d > (FLOATV)(lowest) ? w : (FLOATV)(0.0f);
 }
@@ -63,7 +63,7 @@ SC_DEFINE_EXP2(double, exp2_reduced)
 
 /* A block of the row whose maximum is known, its weights into `tile`; the maximum of the whole block at `next` beside
  * it. The same numbers as whole_block and short_block of rows.cl. */
-inline float take_block(__global const logit_t *p, uint n, __global const logit_t *next, float *next_max,
+static inline float take_block(__global const logit_t *p, uint n, __global const logit_t *next, float *next_max,
                         float reference, float c, float lowest, const int with_moment, const int with_tile,
                         const int with_next, ulong *sums, FLOATV *tile)
 {
@@ -104,7 +104,7 @@ inline float take_block(__global const logit_t *p, uint n, __global const logit_
     return fold_float(moment);
 }
 
-inline void tile_short(__global const logit_t *p, uint n, float reference, float c, float lowest, FLOATV *tile)
+static inline void tile_short(__global const logit_t *p, uint n, float reference, float c, float lowest, FLOATV *tile)
 {
     for (uint i = 0; i < SC_ROWS_BLOCK; i += VW) {
         const FLOATV d = i < n ? below(load_any(p, i, n), reference, lowest) : (FLOATV)(lowest);
@@ -137,7 +137,7 @@ inline void tile_short(__global const logit_t *p, uint n, float reference, float
         }                                                                                                              \
     }
 #define DEFINE_TEMPER(name, count)                                                                                     \
-    inline void name(__global const logit_t *p, uint n, __global const logit_t *next, float *next_max,                 \
+    static inline void name(__global const logit_t *p, uint n, __global const logit_t *next, float *next_max,                 \
                      float reference, __global const float2 *temperature, __global float *out)                         \
     {                                                                                                                  \
         const float lowest = temperature[0].y;                                                                         \
@@ -181,7 +181,7 @@ DEFINE_TEMPER(temper_four, 4)
 DEFINE_TEMPER(temper_eight, 8)
 
 /* Temperatures rise; those that share a limit stand together. */
-inline void temper_block(__global const logit_t *p, uint n, __global const logit_t *next, float *next_max,
+static inline void temper_block(__global const logit_t *p, uint n, __global const logit_t *next, float *next_max,
                          float reference, __global const float2 *temperature, uint n_temperatures, __global float *out)
 {
     for (uint t = 0, step; t < n_temperatures; t += step) {
@@ -204,7 +204,7 @@ inline void temper_block(__global const logit_t *p, uint n, __global const logit
     }
 }
 
-inline void rank_block(__global const logit_t *q, uint n, uint first, float logit, int t, __global int *out)
+static inline void rank_block(__global const logit_t *q, uint n, uint first, float logit, int t, __global int *out)
 {
     INTV count = (INTV)(0);
     for (uint i = 0; t >= 0 && i < n; i += VW) {
@@ -214,7 +214,7 @@ inline void rank_block(__global const logit_t *q, uint n, uint first, float logi
 }
 
 /* Sums of four rows (tiles) with four biases. */
-inline void bias_four(const FLOATV *w, __global const float *e, ulong stride, float *out)
+static inline void bias_four(const FLOATV *w, __global const float *e, ulong stride, float *out)
 {
     FLOATV s[16];
     __attribute__((opencl_unroll_hint(16))) for (uint j = 0; j < 16; j++)
@@ -241,7 +241,7 @@ inline void bias_four(const FLOATV *w, __global const float *e, ulong stride, fl
 
 /* What turns weights of a block into the units of the row's masses; *reference is -inf before the first block. A
  * reference that cannot hold the block is replaced, and the masses (every SC_PERTURB_ROWS-th of `sums`) are scaled. */
-inline double mass_factor(float m, double scale, uint n_classes, __global double *sums, float *reference)
+static inline double mass_factor(float m, double scale, uint n_classes, __global double *sums, float *reference)
 {
     if (m == -INFINITY) {
         return 0.0;
@@ -263,7 +263,7 @@ inline double mass_factor(float m, double scale, uint n_classes, __global double
 }
 
 /* One row: the same sums in the same order as sixteen at once. */
-inline void classify_one(const FLOATV *tile, uint n, double factor, __global const ushort *class_of,
+static inline void classify_one(const FLOATV *tile, uint n, double factor, __global const ushort *class_of,
                          __global double *sums)
 {
     for (uint i = 0; i < n; i++) {
@@ -279,7 +279,7 @@ inline void classify_one(const FLOATV *tile, uint n, double factor, __global con
     (float16)(a.s8, b.s8, a.s9, b.s9, a.sa, b.sa, a.sb, b.sb, a.sc, b.sc, a.sd, b.sd, a.se, b.se, a.sf, b.sf)
 
 /* Sixteen tokens of sixteen rows: 16 x 16 transposed by interleaving the halves four times. */
-inline void transpose(const FLOATV *tiles, float16 *x)
+static inline void transpose(const FLOATV *tiles, float16 *x)
 {
     float16 y[16];
     __attribute__((opencl_unroll_hint(16))) for (uint r = 0; r < 16; r++)
@@ -302,7 +302,7 @@ inline void transpose(const FLOATV *tiles, float16 *x)
 }
 
 /* Sixteen rows side by side: one vector of sums per class. */
-inline void classify_rows(const FLOATV *tiles, uint n, const double *factors, __global const ushort *class_of,
+static inline void classify_rows(const FLOATV *tiles, uint n, const double *factors, __global const ushort *class_of,
                           __global double *sums)
 {
     const double8 f0 = vload8(0, factors), f1 = vload8(1, factors);
@@ -441,7 +441,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void perturb_blocks(PERT
 #else
 
 /* Sums four numbers over the group; every item gets them. */
-inline float4 group_sum(float4 x, __local float4 *fours)
+static inline float4 group_sum(float4 x, __local float4 *fours)
 {
     const uint lid = (uint)get_local_id(0);
     fours[lid] = x;
@@ -457,7 +457,7 @@ inline float4 group_sum(float4 x, __local float4 *fours)
     return sum;
 }
 
-inline float tempered_sum(const FLOATV *x, float reference, float2 t)
+static inline float tempered_sum(const FLOATV *x, float reference, float2 t)
 {
     FLOATV s = (FLOATV)(0.0f);
     for (uint j = 0; j < N_VECTORS / LSZ; j++) {
@@ -467,7 +467,7 @@ inline float tempered_sum(const FLOATV *x, float reference, float2 t)
     return fold_float(s);
 }
 
-inline float biased_sum(const FLOATV *w, __global const float *bias)
+static inline float biased_sum(const FLOATV *w, __global const float *bias)
 {
     const uint lid = (uint)get_local_id(0);
     FLOATV s = (FLOATV)(0.0f);
@@ -479,7 +479,7 @@ inline float biased_sum(const FLOATV *w, __global const float *bias)
 
 /* Integer class masses relative to 2^octaves e^anchor: multiples of 2^-48 for weights of 2^-24 and more, of 2^-72 for
  * smaller ones. A block above the reference raises it and shifts what is there. */
-inline void classify_block(const FLOATV *w, uint n, float m, double scale, __global const ushort *class_of,
+static inline void classify_block(const FLOATV *w, uint n, float m, double scale, __global const ushort *class_of,
                            uint n_classes, __global ulong *sums, float *anchor, int *octaves)
 {
     const uint lid = (uint)get_local_id(0);

@@ -24,7 +24,7 @@ typedef double mass_t;
 SC_DEFINE_EXP2(double8, exp2_reduced8)
 
 /* 2^x for x <= 0; 0 below `cut`. */
-inline double8 powers(double8 x, double cut)
+static inline double8 powers(double8 x, double cut)
 {
     const long8 is_alive = x >= (double8)(cut);
     const double8 safe = is_alive ? x : (double8)(0.0), n = rint(safe);
@@ -32,7 +32,7 @@ inline double8 powers(double8 x, double cut)
     return is_alive ? p : (double8)(0.0);
 }
 
-inline float row_maximum(__global const float *max, uint n_padded)
+static inline float row_maximum(__global const float *max, uint n_padded)
 {
     float8 m = (float8)(-INFINITY);
     for (uint b = 0; b < n_padded; b += 8) {
@@ -70,12 +70,19 @@ perturb_merge(const sc_rows_shape shape, const sc_perturb_shape extra, __global 
         __global const float *from =
             biased + (ulong)row * shape.n_blocks * extra.n_biases + (column - extra.n_temperatures);
         for (uint b = 0; b < shape.n_blocks; b += 8) {
-            double factor[8];
-            vstore8(powers((convert_double8(vload8(0, max + b)) - m) * shape.scale, SC_ROWS_CUT), 0, factor);
-            for (uint j = 0; j < 8 && b + j < shape.n_blocks; j++) {
-                const double8 x = convert_double8(vload8(0, from + (b + j) * extra.n_biases));
-                sum = fma(x, (double8)(factor[j]), sum);
-            }
+            const double8 factor = powers((convert_double8(vload8(0, max + b)) - m) * shape.scale, SC_ROWS_CUT);
+#define ADD_BLOCK(j)                                                                                                   \
+    if (b + j < shape.n_blocks) {                                                                                      \
+        sum = fma(convert_double8(vload8(0, from + (b + j) * extra.n_biases)), (double8)(factor.s##j), sum);           \
+    }
+            ADD_BLOCK(0)
+            ADD_BLOCK(1)
+            ADD_BLOCK(2)
+            ADD_BLOCK(3)
+            ADD_BLOCK(4)
+            ADD_BLOCK(5)
+            ADD_BLOCK(6)
+            ADD_BLOCK(7)
         }
     }
     vstore8(sum, 0, sums + (ulong)(first_row + row) * n_columns + column);

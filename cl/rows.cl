@@ -31,7 +31,7 @@
 #if LSZ == 1
 
 /* A whole block at p; beside it, the maximum of the whole block at `next`. */
-inline float whole_block(__global const logit_t *p, __global const logit_t *next, float *next_max, float reference,
+static inline float whole_block(__global const logit_t *p, __global const logit_t *next, float *next_max, float reference,
                          float c, float lowest, const int with_moment, ulong *sums)
 {
     FLOATV moment = (FLOATV)(0.0f), m = (FLOATV)(-INFINITY);
@@ -54,7 +54,7 @@ inline float whole_block(__global const logit_t *p, __global const logit_t *next
     return fold_float(moment);
 }
 
-inline void blocks(BLOCK_ARGS, const int with_moment, const int with_rank)
+static inline void blocks(BLOCK_ARGS, const int with_moment, const int with_rank)
 {
     const uint row = (uint)get_global_id(0) / shape.n_items, item = (uint)get_global_id(0) % shape.n_items;
     if (row >= shape.n_rows) {
@@ -106,7 +106,7 @@ inline void blocks(BLOCK_ARGS, const int with_moment, const int with_rank)
 #else
 
 /* One group per block at a time; item `lid` holds vectors lid, lid + LSZ, ... of it. */
-inline void blocks(BLOCK_ARGS, const int with_moment, const int with_rank, __local FLOATV *lanes, __local ulong *sums)
+static inline void blocks(BLOCK_ARGS, const int with_moment, const int with_rank, __local FLOATV *lanes, __local ulong *sums)
 {
     const uint lid = (uint)get_local_id(0), group = (uint)get_group_id(0);
     const uint row = group / shape.n_items, item = group % shape.n_items;
@@ -169,7 +169,7 @@ typedef float float_l;
 SC_DEFINE_EXP2(double_l, exp2_reduced)
 
 /* Scaled weights of a group of eight blocks; their moments go to `moment`. */
-inline ulong_l merge_blocks(float_l m, ulong_l sum, float_l block_moment, double row_max, double scale,
+static inline ulong_l merge_blocks(float_l m, ulong_l sum, float_l block_moment, double row_max, double scale,
                             double_l *moment)
 {
     const double_l distance = CONVERT(double, m) - (double_l)(row_max), x = distance * (double_l)(scale);

@@ -6,7 +6,7 @@
 #include "rows_weight.h"
 
 /* Which logits come before the target: larger, or equal at a smaller index. */
-inline INTV before_target(FLOATV x, uint first, float logit, int target)
+static inline INTV before_target(FLOATV x, uint first, float logit, int target)
 {
     INTV index = (INTV)((int)first);
 #if VW == 16
@@ -20,7 +20,7 @@ inline INTV before_target(FLOATV x, uint first, float logit, int target)
 }
 
 /* Blocks past the last one, up to the padded count: without weight. */
-inline void pad_blocks(const sc_rows_shape shape, ulong base, __global float *max, __global ulong *part,
+static inline void pad_blocks(const sc_rows_shape shape, ulong base, __global float *max, __global ulong *part,
                        __global float *moment)
 {
     for (uint b = shape.n_blocks; b < shape.n_padded; b++) {
@@ -34,7 +34,7 @@ inline void pad_blocks(const sc_rows_shape shape, ulong base, __global float *ma
 
 #if LSZ == 1
 
-inline float block_max(__global const logit_t *p, uint n)
+static inline float block_max(__global const logit_t *p, uint n)
 {
     FLOATV m = (FLOATV)(-INFINITY);
     for (uint i = 0; i < n; i += VW) {
@@ -45,7 +45,7 @@ inline float block_max(__global const logit_t *p, uint n)
 }
 
 /* The last block of a row, any length. */
-inline float short_block(__global const logit_t *p, uint n, float reference, float c, float lowest, ulong *sums)
+static inline float short_block(__global const logit_t *p, uint n, float reference, float c, float lowest, ulong *sums)
 {
     FLOATV moment = (FLOATV)(0.0f);
     for (uint part = 0; part < SC_ROWS_PARTS; part++) {
@@ -65,7 +65,7 @@ inline float short_block(__global const logit_t *p, uint n, float reference, flo
 
 /* One group on block `b` of the row at p, which it leaves in `x`; returns its maximum. `base`: of the row in scratch,
  * `t`: its target or -1. */
-inline float group_block(__global const logit_t *p, const uint b, const ulong base, const sc_rows_shape shape,
+static inline float group_block(__global const logit_t *p, const uint b, const ulong base, const sc_rows_shape shape,
                          const int t, __global float *out_max, __global ulong *out_part, __global float *out_moment,
                          __global int *out_rank, const int with_moment, const int with_rank, FLOATV *x,
                          __local FLOATV *lanes, __local ulong *sums)

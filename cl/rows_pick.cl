@@ -14,7 +14,7 @@
 /* ---- draws ---- */
 
 /* floor((high 2^64 + low) / divisor) for high < divisor, by two digits of 32 bits (Knuth, algorithm D). */
-inline ulong divide_wide(ulong high, ulong low, ulong divisor)
+static inline ulong divide_wide(ulong high, ulong low, ulong divisor)
 {
     const ulong shift = clz(divisor), base = 1UL << 32;
     const ulong d = divisor << shift, d1 = d >> 32, d0 = d & 0xffffffffUL;
@@ -46,7 +46,7 @@ typedef struct place {
     uint reach;                   /* tokens of the part that a walk may need: even weights and a little more */
 } place;
 
-inline place locate(const sc_rows_shape shape, __global const float *restrict block_max,
+static inline place locate(const sc_rows_shape shape, __global const float *restrict block_max,
                     __global const ulong *restrict part, __global const ulong *restrict cumulative, uint row, ulong u)
 {
     const ulong base = (ulong)row * shape.n_padded;
@@ -97,7 +97,7 @@ typedef struct trail {
 
 /* Walks from the place to the token. A draw that falls behind the last one of the same part goes on from there: sums of
  * integers, so nothing changes but the time. */
-inline sc_rows_token walk(const place at, trail *last, __global const logit_t *q, const sc_rows_shape shape)
+static inline sc_rows_token walk(const place at, trail *last, __global const logit_t *q, const sc_rows_shape shape)
 {
     sc_rows_token result;
     result.token = -1;
@@ -178,7 +178,7 @@ __kernel void rows_draw(__global const logit_t *restrict logits, const sc_rows_s
 
 /* ---- top ---- */
 
-inline int comes_first(float a, int ia, float b, int ib)
+static inline int comes_first(float a, int ia, float b, int ib)
 {
     return a > b || (a == b && ia < ib);
 }
@@ -186,7 +186,7 @@ inline int comes_first(float a, int ia, float b, int ib)
 #if LSZ == 1
 
 /* Inserts into a list of at most n entries sorted by `comes_first`; returns its new length. */
-inline uint insert(float *value, int *index, uint length, uint n, float x, int i)
+static inline uint insert(float *value, int *index, uint length, uint n, float x, int i)
 {
     if (length == n && !comes_first(x, i, value[n - 1], index[n - 1])) {
         return length;
@@ -240,7 +240,7 @@ __kernel void rows_top(__global const logit_t *restrict logits, const sc_rows_sh
 #else
 
 /* The item's candidate against the best of the group; the winner in value[0], index[0]. */
-inline void best_of_group(__local float *value, __local int *index, uint lid)
+static inline void best_of_group(__local float *value, __local int *index, uint lid)
 {
     barrier(CLK_LOCAL_MEM_FENCE);
     for (uint w = LSZ / 2; w >= 1; w /= 2) {

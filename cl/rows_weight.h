@@ -53,7 +53,7 @@ typedef ushort logit_t;
 
 /* exp2(d c), d <= 0: n by a magic number, 2^r by a polynomial of degree 5 with p(0) = 1. A NaN stays one. */
 #define WEIGHT_FUNCTION(NAME, F, I)                                                                                   \
-    inline F NAME(F d, float c)                                                                                       \
+    static inline F NAME(F d, float c)                                                                                       \
     {                                                                                                                 \
         const F magic = (F)(0x1.8p23f), cc = (F)(c);                                                                  \
         const F shifted = fma(d, cc, magic);                                                                          \
@@ -68,20 +68,20 @@ typedef ushort logit_t;
 WEIGHT_FUNCTION(weight_v, FLOATV, INTV)
 WEIGHT_FUNCTION(weight_1, float, int)
 
-inline FLOATV below(FLOATV x, float reference, float lowest)
+static inline FLOATV below(FLOATV x, float reference, float lowest)
 {
     const FLOATV d = x - (FLOATV)(reference);
     return d < (FLOATV)(lowest) ? (FLOATV)(lowest) : d;
 }
 
 /* What adding 3*2^-23 to the rest of w behind s = w + 3 gives: 3 + 3*2^-23 - s is a product and a difference, exact. */
-inline FLOATV fine_stage(FLOATV w, FLOATV s)
+static inline FLOATV fine_stage(FLOATV w, FLOATV s)
 {
     return w + fma((FLOATV)(COARSE), (FLOATV)(0x1.000002p+0f), -s);
 }
 
 /* Adds the two stages of w to the running integer sums. */
-inline void quantize(FLOATV w, INTV *coarse, INTV *fine)
+static inline void quantize(FLOATV w, INTV *coarse, INTV *fine)
 {
     const FLOATV s = w + (FLOATV)(COARSE);
     *coarse += CAT(as_, INTV)(s) - COARSE_BITS;
@@ -98,7 +98,7 @@ inline void quantize(FLOATV w, INTV *coarse, INTV *fine)
 #define EACH(k) __attribute__((opencl_unroll_hint(TOGETHER))) for (uint k = 0; k < TOGETHER; k++)
 
 /* weight_v and quantize of TOGETHER vectors, the same bits. */
-inline void weigh(const FLOATV *d, float c, FLOATV *w, UINTV *coarse, UINTV *fine)
+static inline void weigh(const FLOATV *d, float c, FLOATV *w, UINTV *coarse, UINTV *fine)
 {
     const FLOATV magic = (FLOATV)(0x1.8p23f), cc = (FLOATV)(c);
     FLOATV n[TOGETHER], r[TOGETHER], s[TOGETHER];
@@ -117,7 +117,7 @@ inline void weigh(const FLOATV *d, float c, FLOATV *w, UINTV *coarse, UINTV *fin
     EACH(k) { *fine += CAT(as_, UINTV)(s[k]); }
 }
 
-inline int fold_int(INTV x)
+static inline int fold_int(INTV x)
 {
 #if VW == 16
     const int8 a = x.lo + x.hi;
@@ -131,7 +131,7 @@ inline int fold_int(INTV x)
     return c.x + c.y;
 }
 
-inline float fold_float(FLOATV x)
+static inline float fold_float(FLOATV x)
 {
 #if VW == 16
     const float8 a = x.lo + x.hi;
@@ -145,7 +145,7 @@ inline float fold_float(FLOATV x)
     return c.x + c.y;
 }
 
-inline float greatest(FLOATV x)
+static inline float greatest(FLOATV x)
 {
 #if VW == 16
     const float8 a = x.lo > x.hi ? x.lo : x.hi;
@@ -160,19 +160,19 @@ inline float greatest(FLOATV x)
 }
 
 /* Sums of at most SC_ROWS_PART weights fit: |fine| and coarse stay below 2^31. */
-inline ulong part_sum(INTV coarse, INTV fine)
+static inline ulong part_sum(INTV coarse, INTV fine)
 {
     return ((ulong)fold_int(coarse) << 23) + (ulong)(long)fold_int(fine);
 }
 
-inline ulong quantize_1(float w)
+static inline ulong quantize_1(float w)
 {
     const float s = w + COARSE, rest = w - (s - COARSE);
     return ((ulong)(as_int(s) - COARSE_BITS) << 23) + (ulong)(long)(as_int(rest + FINE) - FINE_BITS);
 }
 
 /* A vector of which only the first `n` logits exist; the others are -inf. */
-inline FLOATV load_tail(__global const logit_t *p, uint i, uint n)
+static inline FLOATV load_tail(__global const logit_t *p, uint i, uint n)
 {
     float lane[VW];
     for (uint v = 0; v < VW; v++) {
@@ -181,7 +181,7 @@ inline FLOATV load_tail(__global const logit_t *p, uint i, uint n)
     return CAT(vload, VW)(0, lane);
 }
 
-inline FLOATV load_any(__global const logit_t *p, uint i, uint n)
+static inline FLOATV load_any(__global const logit_t *p, uint i, uint n)
 {
     return i + VW <= n ? LOADV(p, i) : load_tail(p, i, i < n ? n - i : 0);
 }

@@ -36,6 +36,8 @@ for file in "$cl"/*.cl; do
           [ $weight = none ] || options="$options -D$weight"
           # clang 14 hides vload_half and 64-bit atomics from nvptx64 unless named; NVIDIA's own compiler has them
           [ $target = nvptx64 ] && options="$options -DSC_NVIDIA=1 -Xclang -cl-ext=+cl_khr_fp16,+cl_khr_int64_base_atomics"
+          # tensor cores' instructions are NVIDIA's; elsewhere their emulation compiles
+          [ "$target $name" = "spir64 gemm_mma.cl" ] && options="$options -DSC_MMA_EMULATE"
           # nvptx64 goes down to PTX, whose assembler text the back end must accept; spir64 stops at LLVM's own form
           output="-S -emit-llvm"
           # shellcheck disable=SC2086
