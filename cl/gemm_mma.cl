@@ -7,21 +7,22 @@
  * Precision: products of bf16 exact, sums fp32 as tensor cores make them (they may truncate); SC_CHUNK values of k in one
  * chain of mma.sync, the chains' sums added in order in fp32. Every kernel here runs the same instructions for an output,
  * whatever m is, so that a row's result depends on nothing but that row and W. The 32 values of k of two instructions are
- * dealt to them in blocks of four: 0-3, 8-11, 16-19, 24-27 to the first. C reference: sc_gemm_reference over rounded A,
- * within a tolerance (host/device/gemm.c).
+ * dealt to them in blocks of four: 0-3, 8-11, 16-19, 24-27 to the first. C reference: sc_gemm_bf16_reference,
+ * within the tolerance of host/device/gemm_mma.c.
  *
  *   gemm_mma_round   A in fp32 to words of two neighbours of k, rows of `words` words, zeros at the end
  *   gemm_mma         many rows. Work-group: 2 x MMA_ROW_WARPS warps of 32 MMA_PANELS columns x 32 rows; 32 values of k at a
  *                    time through local memory, two steps ahead by cp.async. Index space: [row blocks, blocks of panels].
  *   gemm_mma_skinny  few rows. Work-group: four warps on one panel and SC_MMA_SKINNY_ROWS rows, each with its own chunks of k,
  *                    straight from global memory; A in fp32, rounded here. Index space: [row blocks, panels].
- * Floors: weights 2 n k bytes + A and C once; 2 m n k operations at the device's bf16 rate. Local memory moves 24 (MMA_PANELS
- * 2) or 32 (1) bytes per lane and instruction, 6 or 8 cycles of a compute unit where its four tensor cores need 8
+ * Floors: weights 2 n k bytes + A and C once; 2 m n k operations at the device's bf16 rate. Local memory gives 192 (MMA_PANELS
+ * 2) or 256 (1) bytes per instruction: 6 or 8 cycles of a compute unit for one on each of its four tensor cores, which take 8
  * (capability 8.0) or 4 (9.0).
  *
  * SC_MMA_EMULATE: any device with local memory; the instruction is replaced by its definition over the same fragments.
  */
 #include "abi.h"
+#include "bf16.h"
 #include "exp.h"
 
 #pragma OPENCL FP_CONTRACT OFF
@@ -46,26 +47,12 @@
 #define PANEL_QUADS (STEP_PAIRS * SC_PANEL / 4) /* 16-byte pieces of a panel in a step */
 #define ROW_QUADS (STEP_PAIRS / 4)
 
-/* ---- rounding ---- */
-
-/* To the nearest bf16, ties to even; NaN stays NaN. */
-static uint round_bits(const float x)
-{
-    const uint bits = as_uint(x);
-    return isnan(x) ? (bits >> 16) | 0x40u : (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16;
-}
-
-static uint round_pair(const float low, const float high)
-{
-    return round_bits(low) | round_bits(high) << 16;
-}
-
 __kernel void gemm_mma_round(__global const float *a, __global uint *rounded, const uint k, const uint words)
 {
     const uint at = get_global_id(0), row = get_global_id(1);
     __global const float *from = a + (size_t)row * k;
     const float low = 2 * at < k ? from[2 * at] : 0.0f, high = 2 * at + 1 < k ? from[2 * at + 1] : 0.0f;
-    rounded[(size_t)row * words + at] = round_pair(low, high);
+    rounded[(size_t)row * words + at] = sc_bf16_pair(low, high);
 }
 
 /* ---- the instruction ---- */
@@ -78,11 +65,6 @@ __kernel void gemm_mma_round(__global const float *a, __global uint *rounded, co
 #define FRAGMENT_WORDS(n_a, n_b) (4 * (n_a) + 2 * (n_b))
 #define LANES_DECLARE(group, n_a, n_b) __local uint lanes[(group) * FRAGMENT_WORDS(n_a, n_b)];
 #define LANES , lanes
-
-static float half_of(const uint word, const uint high)
-{
-    return as_float(high ? word & 0xffff0000u : word << 16);
-}
 
 static void multiply(float4 *sum, const uint4 *a, const uint2 *b, const uint n_a, const uint n_b, __local uint *lanes)
 {
@@ -101,11 +83,12 @@ static void multiply(float4 *sum, const uint4 *a, const uint2 *b, const uint n_a
             vstore4(sum[i * n_b + j], 0, c);
             for (uint e = 0; e < 4; e++) {
                 const uint column = lane / 4 + e / 2 * 8, row = lane % 4 * 2 + e % 2;
-                for (uint k = 0; k < 16; k++) {
-                    const uint t = k % 8 / 2, late = k / 8;
+                for (uint pair = 0; pair < 8; pair++) {
+                    const uint t = pair % 4, late = pair / 4;
                     const uint x = warp[(column % 8 * 4 + t) * words + 4 * i + column / 8 + 2 * late];
                     const uint y = warp[(row * 4 + t) * words + 4 * n_a + 2 * j + late];
-                    c[e] = fma(half_of(x, k % 2), half_of(y, k % 2), c[e]);
+                    c[e] = fma(as_float(x << 16), as_float(y << 16), c[e]);
+                    c[e] = fma(as_float(x & 0xffff0000u), as_float(y & 0xffff0000u), c[e]);
                 }
             }
             sum[i * n_b + j] = vload4(0, c);
@@ -336,13 +319,13 @@ static uint4 round_eight(__global const float *row, const uint at, const uint k)
 {
     if (k % 4 == 0 && at + 8 <= k) {
         const float4 low = *(__global const float4 *)(row + at), high = *(__global const float4 *)(row + at + 4);
-        return (uint4)(round_pair(low.x, low.y), round_pair(low.z, low.w), round_pair(high.x, high.y), round_pair(high.z, high.w));
+        return (uint4)(sc_bf16_pair(low.x, low.y), sc_bf16_pair(low.z, low.w), sc_bf16_pair(high.x, high.y), sc_bf16_pair(high.z, high.w));
     }
     uint4 pairs;
-    pairs.x = round_pair(at < k ? row[at] : 0.0f, at + 1 < k ? row[at + 1] : 0.0f);
-    pairs.y = round_pair(at + 2 < k ? row[at + 2] : 0.0f, at + 3 < k ? row[at + 3] : 0.0f);
-    pairs.z = round_pair(at + 4 < k ? row[at + 4] : 0.0f, at + 5 < k ? row[at + 5] : 0.0f);
-    pairs.w = round_pair(at + 6 < k ? row[at + 6] : 0.0f, at + 7 < k ? row[at + 7] : 0.0f);
+    pairs.x = sc_bf16_pair(at < k ? row[at] : 0.0f, at + 1 < k ? row[at + 1] : 0.0f);
+    pairs.y = sc_bf16_pair(at + 2 < k ? row[at + 2] : 0.0f, at + 3 < k ? row[at + 3] : 0.0f);
+    pairs.z = sc_bf16_pair(at + 4 < k ? row[at + 4] : 0.0f, at + 5 < k ? row[at + 5] : 0.0f);
+    pairs.w = sc_bf16_pair(at + 6 < k ? row[at + 6] : 0.0f, at + 7 < k ? row[at + 7] : 0.0f);
     return pairs;
 }
 

@@ -70,19 +70,12 @@ perturb_merge(const sc_rows_shape shape, const sc_perturb_shape extra, __global 
         __global const float *from =
             biased + (ulong)row * shape.n_blocks * extra.n_biases + (column - extra.n_temperatures);
         for (uint b = 0; b < shape.n_blocks; b += 8) {
-            const double8 factor = powers((convert_double8(vload8(0, max + b)) - m) * shape.scale, SC_ROWS_CUT);
-#define ADD_BLOCK(j)                                                                                                   \
-    if (b + j < shape.n_blocks) {                                                                                      \
-        sum = fma(convert_double8(vload8(0, from + (b + j) * extra.n_biases)), (double8)(factor.s##j), sum);           \
-    }
-            ADD_BLOCK(0)
-            ADD_BLOCK(1)
-            ADD_BLOCK(2)
-            ADD_BLOCK(3)
-            ADD_BLOCK(4)
-            ADD_BLOCK(5)
-            ADD_BLOCK(6)
-            ADD_BLOCK(7)
+            double factor[8];
+            vstore8(powers((convert_double8(vload8(0, max + b)) - m) * shape.scale, SC_ROWS_CUT), 0, factor);
+            for (uint j = 0; j < 8 && b + j < shape.n_blocks; j++) {
+                const double8 x = convert_double8(vload8(0, from + (b + j) * extra.n_biases));
+                sum = fma(x, (double8)(factor[j]), sum);
+            }
         }
     }
     vstore8(sum, 0, sums + (ulong)(first_row + row) * n_columns + column);

@@ -3,6 +3,7 @@
 
 #include "base/memory.h"
 
+#include <CL/cl_ext.h>
 #include <ctype.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -211,6 +212,10 @@ static void read_info(sc_device_info *info, unsigned p, cl_platform_id platform,
     info->compute_units = (uint32_t)device_number(id, CL_DEVICE_MAX_COMPUTE_UNITS, 4);
     info->clock_mhz = (uint32_t)device_number(id, CL_DEVICE_MAX_CLOCK_FREQUENCY, 4);
     info->max_group = (size_t)device_number(id, CL_DEVICE_MAX_WORK_GROUP_SIZE, sizeof(size_t));
+    if (strstr(info->vendor, "NVIDIA") != NULL && has_extension(id, "cl_nv_device_attribute_query")) {
+        info->compute_capability = (uint32_t)(10 * device_number(id, CL_DEVICE_COMPUTE_CAPABILITY_MAJOR_NV, 4) +
+                                              device_number(id, CL_DEVICE_COMPUTE_CAPABILITY_MINOR_NV, 4));
+    }
     info->fp64 = has_extension(id, "cl_khr_fp64");
     info->fp16 = has_extension(id, "cl_khr_fp16");
     info->host_memory = device_number(id, CL_DEVICE_HOST_UNIFIED_MEMORY, 4) != 0;

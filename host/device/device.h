@@ -36,10 +36,11 @@ typedef struct sc_device_info {
     uint64_t max_allocation; /* largest single buffer, CL_DEVICE_MAX_MEM_ALLOC_SIZE */
     uint64_t local_memory;   /* per work-group */
     uint32_t compute_units, clock_mhz;
-    size_t max_group; /* largest work-group */
-    bool fp64, fp16;  /* arithmetic in these types */
-    bool host_memory; /* memory shared with the host: mapping copies nothing */
-    bool available;   /* false: listed by its driver but not usable */
+    size_t max_group;            /* largest work-group */
+    uint32_t compute_capability; /* NVIDIA: 80 for 8.0; 0: another vendor, or not told */
+    bool fp64, fp16;             /* arithmetic in these types */
+    bool host_memory;            /* memory shared with the host: mapping copies nothing */
+    bool available;              /* false: listed by its driver but not usable */
 } sc_device_info;
 
 /* Every OpenCL device of every platform, in the drivers' order. `*list` is malloc'ed; none at all is not an error. */

@@ -156,6 +156,7 @@ static const struct {
     [SC_GEMM_METHOD_BF16] = {"bf16", "gemm_bf16.cl", "gemm_bf16", sc_gemm_run_bf16, false, true, true, true},
     [SC_GEMM_METHOD_BF16_PLAIN] = {"bf16_plain", "gemm_bf16_plain.cl", "gemm_bf16_plain", sc_gemm_run_bf16_plain, false,
                                    true, true, true},
+    [SC_GEMM_METHOD_MMA] = {"mma", "gemm_mma.cl", "gemm_mma", sc_gemm_run_mma, false, true, true, false},
 };
 
 const char *sc_gemm_method_name(sc_gemm_method method)
@@ -224,8 +225,7 @@ semcal_status sc_gemm_run(sc_gemm *gemm, sc_buffer *c, size_t stride, sc_gemm_mo
 
 /* ---- loading and measuring ---- */
 
-/* Puts a program into the hash of what is in use. */
-static void count_in(sc_gemm *gemm, const sc_program *program)
+void sc_gemm_count_in(sc_gemm *gemm, const sc_program *program)
 {
     char joined[3 * 64 + 1];
     memcpy(joined, gemm->sha256, 64);
@@ -240,6 +240,9 @@ static semcal_status load(sc_gemm *gemm, sc_gemm_method method, semcal_error *er
     static const char *const options[2] = {"", "-DWEIGHT_BF16"};
     const bool bf16 = methods[method].bf16 && methods[method].pairs == (gemm->choice == SC_GEMM_BF16);
     semcal_status status = SEMCAL_OK;
+    if (method == SC_GEMM_METHOD_MMA) {
+        return bf16 ? sc_gemm_load_mma(gemm, error) : SEMCAL_OK;
+    }
     if (methods[method].pairs && gemm->round == NULL) {
         sc_program *program;
         char size[32];
@@ -250,7 +253,7 @@ static semcal_status load(sc_gemm *gemm, sc_gemm_method method, semcal_error *er
             (status = sc_kernel_get(&gemm->round, program, "gemm_round", error)) != SEMCAL_OK) {
             return status;
         }
-        count_in(gemm, program);
+        sc_gemm_count_in(gemm, program);
     }
     for (int i = methods[method].fp32 ? 0 : 1; i < (bf16 ? 2 : 1); i++) {
         sc_program *program;
@@ -262,7 +265,7 @@ static semcal_status load(sc_gemm *gemm, sc_gemm_method method, semcal_error *er
         if (status != SEMCAL_OK) {
             return status;
         }
-        count_in(gemm, program);
+        sc_gemm_count_in(gemm, program);
     }
     return SEMCAL_OK;
 }
@@ -345,6 +348,9 @@ static semcal_status load_tested(bool *usable, sc_gemm *gemm, sc_gemm_method met
 {
     *usable = false;
     semcal_status status = load(gemm, method, error);
+    if (status == SEMCAL_OK && method == SC_GEMM_METHOD_MMA) {
+        return sc_gemm_selftest_mma(usable, gemm, methods[instead].kernel, error);
+    }
     return status != SEMCAL_OK
                ? status
                : sc_gemm_selftest(usable, gemm, method, methods[method].kernel, methods[instead].kernel, error);
@@ -410,8 +416,9 @@ static semcal_status choose_pairs(sc_gemm *gemm, semcal_error *error)
     char before[65];
     memcpy(before, gemm->sha256, sizeof before);
     bool usable = false;
-    gemm->pairs = SC_GEMM_METHOD_BF16;
-    if (sc_gemm_has_bf16_unit(gemm->device)) {
+    const bool mma = sc_gemm_has_mma_unit(gemm->device), own = mma || sc_gemm_has_bf16_unit(gemm->device);
+    gemm->pairs = mma ? SC_GEMM_METHOD_MMA : SC_GEMM_METHOD_BF16;
+    if (own) {
         semcal_error why = SEMCAL_ERROR_INIT;
         semcal_status status = load_tested(&usable, gemm, gemm->pairs, SC_GEMM_METHOD_BF16_PLAIN, &why);
         if (status == SEMCAL_OK && usable) {
@@ -421,12 +428,14 @@ static semcal_status choose_pairs(sc_gemm *gemm, semcal_error *error)
             return sc_error_set(error, status, "%s", why.message);
         }
         if (status != SEMCAL_OK) {
-            sc_device_note(gemm->device, "%s: gemm_bf16 cannot be used (%s); gemm_bf16_plain is used instead",
-                           sc_device_facts(gemm->device)->name, why.message);
+            sc_device_note(gemm->device, "%s: %s cannot be used (%s); gemm_bf16_plain is used instead",
+                           sc_device_facts(gemm->device)->name, methods[gemm->pairs].kernel, why.message);
         }
     } else {
-        sc_device_note(gemm->device, "%s: no AVX-512 bf16 instructions for gemm_bf16; gemm_bf16_plain is used instead",
-                       sc_device_facts(gemm->device)->name);
+        sc_device_note(gemm->device, "%s: no %s; gemm_bf16_plain is used instead", sc_device_facts(gemm->device)->name,
+                       sc_device_facts(gemm->device)->is_cpu
+                           ? "AVX-512 bf16 instructions for gemm_bf16"
+                           : "tensor cores for gemm_mma (NVIDIA, compute capability 8.0)");
     }
     unload(gemm, gemm->pairs);
     gemm->round = NULL;
@@ -482,7 +491,9 @@ const char *sc_gemm_choice_name(sc_gemm_choice choice)
 
 const char *sc_gemm_definition(const sc_gemm *gemm)
 {
-    return sc_gemm_choice_name(gemm->choice == SC_GEMM_AUTO ? SC_GEMM_OWN : gemm->choice);
+    return gemm->choice == SC_GEMM_BF16 && gemm->pairs == SC_GEMM_METHOD_MMA
+               ? "bf16-mma"
+               : sc_gemm_choice_name(gemm->choice == SC_GEMM_AUTO ? SC_GEMM_OWN : gemm->choice);
 }
 
 semcal_status sc_gemm_choice_find(sc_gemm_choice *choice, const char *name, semcal_error *error)

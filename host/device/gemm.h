@@ -10,13 +10,15 @@
  *   clblast  CLBlast (fp32)   only on request: its order of summation depends on m
  *   bf16     gemm_bf16.cl     SC_GEMM_BF16: CPUs with AVX-512 bf16
  *   bf16_plain  gemm_bf16_plain.cl  the same on any device
+ *   mma      gemm_mma.cl      SC_GEMM_BF16: tensor cores of NVIDIA GPUs
  *
  * The own methods share one definition, sum over chunks of SC_CHUNK values of k in order, each chunk a chain of
  * fma over k ascending, and give the same bits: which of them runs can be decided by speed alone, and a row's result
  * never depends on the other rows.
- * SC_GEMM_BF16 has another definition, which its methods share: A is rounded to bf16, products with bf16 weights are
- * added in fp32 in the order written in gemm_bf16.cl. It holds for bf16 matrices; fp32 ones have the products of
- * SC_GEMM_OWN under it.
+ * SC_GEMM_BF16 has another definition, which bf16 and bf16_plain share: A is rounded to bf16, products with bf16
+ * weights are added in fp32 in the order written in gemm_bf16.cl. It holds for bf16 matrices; fp32 ones have the
+ * products of SC_GEMM_OWN under it. On tensor cores (mma) the same products are added in fp32 as the device does it:
+ * within rounding of the others, not their bits; a row's result does not depend on the other rows there either.
  */
 #ifndef SC_DEVICE_GEMM_H
 #define SC_DEVICE_GEMM_H
@@ -43,6 +45,7 @@ typedef enum sc_gemm_method {
     SC_GEMM_METHOD_CLBLAST,
     SC_GEMM_METHOD_BF16,
     SC_GEMM_METHOD_BF16_PLAIN,
+    SC_GEMM_METHOD_MMA,
     SC_GEMM_N_METHODS
 } sc_gemm_method;
 
@@ -63,7 +66,7 @@ void sc_gemm_close(sc_gemm *gemm);
 
 sc_gemm_choice sc_gemm_choice_of(const sc_gemm *gemm);
 const char *sc_gemm_choice_name(sc_gemm_choice choice); /* as in configurations */
-/* What defines the numbers: "own" (auto, own), "clblast" or "bf16"; part of a run's identity. */
+/* What defines the numbers: "own" (auto, own), "clblast", "bf16" or "bf16-mma"; part of a run's identity. */
 const char *sc_gemm_definition(const sc_gemm *gemm);
 /* From such a name; SEMCAL_E_CONFIG lists them. */
 semcal_status sc_gemm_choice_find(sc_gemm_choice *choice, const char *name, semcal_error *error);

@@ -27,6 +27,16 @@ static uint32_t pairs_of(const sc_matrix *matrix)
     return (uint32_t)((matrix->k + 1) / 2);
 }
 
+semcal_status sc_gemm_room_for_rounded(sc_gemm *gemm, uint64_t bytes, semcal_error *error)
+{
+    if (gemm->rounded != NULL && sc_buffer_bytes(gemm->rounded) >= bytes) {
+        return SEMCAL_OK;
+    }
+    sc_buffer_free(gemm->rounded);
+    gemm->rounded = NULL;
+    return sc_buffer_create(&gemm->rounded, gemm->device, bytes, SC_BUFFER_DEVICE, "rounded rows", error);
+}
+
 /* Rows of A as bf16 pairs: as they came, or in gemm->rounded. */
 static semcal_status round_rows(sc_buffer **rows, sc_gemm *gemm, const struct sc_gemm_job *job, semcal_error *error)
 {
@@ -34,15 +44,10 @@ static semcal_status round_rows(sc_buffer **rows, sc_gemm *gemm, const struct sc
     if (job->rounded) {
         return SEMCAL_OK;
     }
-    const uint64_t bytes = (uint64_t)job->m * pairs_of(job->matrix) * sizeof(uint32_t);
-    semcal_status status = SEMCAL_OK;
-    if (gemm->rounded == NULL || sc_buffer_bytes(gemm->rounded) < bytes) {
-        sc_buffer_free(gemm->rounded);
-        gemm->rounded = NULL;
-        status = sc_buffer_create(&gemm->rounded, gemm->device, bytes, SC_BUFFER_DEVICE, "rounded rows", error);
-        if (status != SEMCAL_OK) {
-            return status;
-        }
+    semcal_status status =
+        sc_gemm_room_for_rounded(gemm, (uint64_t)job->m * pairs_of(job->matrix) * sizeof(uint32_t), error);
+    if (status != SEMCAL_OK) {
+        return status;
     }
     *rows = gemm->rounded;
     sc_work work = SC_WORK_1D(job->m, gemm->round_size);
@@ -98,8 +103,7 @@ static float flush(float x)
     return fabsf(x) < FLT_MIN ? copysignf(0, x) : x;
 }
 
-/* To the nearest bf16, ties to even. */
-static float rounded(float x)
+float sc_gemm_rounded(float x)
 {
     uint32_t bits;
     if (isnan(x)) {
@@ -122,8 +126,8 @@ void sc_gemm_bf16_reference(float *c, const float *a, const float *w, const floa
                 for (size_t i = first; i < first + SC_CHUNK && i < k; i += 2) {
                     const float *x = a + r * k + i, *y = w + j * k + i;
                     const bool odd = i + 1 < k;
-                    chain = flush(fmaf(odd ? rounded(x[1]) : 0, odd ? flush(y[1]) : 0, chain));
-                    chain = flush(fmaf(rounded(x[0]), flush(y[0]), chain));
+                    chain = flush(fmaf(odd ? sc_gemm_rounded(x[1]) : 0, odd ? flush(y[1]) : 0, chain));
+                    chain = flush(fmaf(sc_gemm_rounded(x[0]), flush(y[0]), chain));
                 }
                 total = first == 0 ? chain : total + chain;
             }

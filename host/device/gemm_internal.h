@@ -6,6 +6,9 @@
 #include "device/gemm.h"
 #include "device/opencl.h"
 
+/* The forms of gemm_mma.c. */
+enum { SC_GEMM_MMA_LARGE, SC_GEMM_MMA_SMALL, SC_GEMM_MMA_SKINNY, SC_GEMM_MMA_N_FORMS };
+
 struct sc_gemm {
     sc_device *device;
     sc_gemm_choice choice;
@@ -15,6 +18,7 @@ struct sc_gemm {
     sc_gemm_method pairs; /* takes matrices of pairs (SC_GEMM_BF16) */
     sc_kernel *round;     /* rounds rows of A for it, in groups of round_size */
     size_t round_size;
+    sc_kernel *mma[SC_GEMM_MMA_N_FORMS], *mma_round;
     sc_buffer *rounded;  /* the rows it rounded, grown on demand */
     sc_buffer *products; /* CLBlast's plain result, grown on demand */
     char sha256[65];
@@ -62,7 +66,26 @@ uint32_t sc_gemm_block_rows(const sc_gemm *gemm, size_t m, size_t n_panels);
 /* Whether this device has the instruction of gemm_bf16.cl. */
 bool sc_gemm_has_bf16_unit(const sc_device *device);
 semcal_status sc_gemm_run_bf16(sc_gemm *gemm, const struct sc_gemm_job *job, semcal_error *error);
+/* gemm->rounded with at least this many bytes. */
+semcal_status sc_gemm_room_for_rounded(sc_gemm *gemm, uint64_t bytes, semcal_error *error);
+/* To the nearest bf16, as rows are rounded. */
+float sc_gemm_rounded(float x);
 semcal_status sc_gemm_run_bf16_plain(sc_gemm *gemm, const struct sc_gemm_job *job, semcal_error *error);
+
+/* ---- gemm_mma.c ---- */
+
+/* Whether this device has tensor cores for bf16 whose instruction its compiler should take. */
+bool sc_gemm_has_mma_unit(const sc_device *device);
+/* On devices without, an emulation of the instruction is loaded: slow, for tests. */
+semcal_status sc_gemm_load_mma(sc_gemm *gemm, semcal_error *error);
+semcal_status sc_gemm_run_mma(sc_gemm *gemm, const struct sc_gemm_job *job, semcal_error *error);
+/* As sc_gemm_selftest, within a tolerance: how tensor cores round their sums is not laid down. */
+semcal_status sc_gemm_selftest_mma(bool *usable, sc_gemm *gemm, const char *instead, semcal_error *error);
+
+/* ---- gemm.c ---- */
+
+/* Puts a program into the hash of what is in use. */
+void sc_gemm_count_in(sc_gemm *gemm, const sc_program *program);
 
 /* ---- gemm_selftest.c ---- */
 

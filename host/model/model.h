@@ -48,7 +48,7 @@ size_t sc_model_max_rows(const sc_model *model);
 size_t sc_model_max_outputs(const sc_model *model);
 /* As opened: under SC_GEMM_BF16 rows are rounded to bf16 where they meet bf16 weights. */
 sc_gemm_choice sc_model_gemm(const sc_model *model);
-const char *sc_model_products(const sc_model *model); /* what defines them: own, clblast, bf16 */
+const char *sc_model_products(const sc_model *model); /* what defines them: own, clblast, bf16, bf16-mma */
 bool sc_model_is_invariant(const sc_model *model);
 
 /* For provenance: hash over the weight files ("" for random weights), over the kernel sources, and build options. */

@@ -96,7 +96,7 @@ typedef struct sc_source_facts {
     const char *model_sha256;     /* of the weights, "" when there are none */
     const char *tokenizer_sha256; /* "" when there is none */
     const char *device, *driver;  /* "" on the host */
-    const char *gemm;             /* the definition of matrix products, own, clblast or bf16; "" without them */
+    const char *gemm;             /* the definition of matrix products, own, clblast, bf16 or bf16-mma; "" without them */
     const char *kernels_sha256, *build_options;
 } sc_source_facts;
 

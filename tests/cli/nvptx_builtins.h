@@ -57,6 +57,14 @@ DEFINE float fmax(float a, float b)
 {
     return __builtin_fmaxf(a, b);
 }
+DEFINE float2 fabs(float2 x)
+{
+    return (float2)(__builtin_fabsf(x.x), __builtin_fabsf(x.y));
+}
+DEFINE float2 copysign(float2 x, float2 sign)
+{
+    return (float2)(__builtin_copysignf(x.x, sign.x), __builtin_copysignf(x.y, sign.y));
+}
 DEFINE double ceil(double x)
 {
     return __builtin_ceil(x);

@@ -31,6 +31,7 @@ n=0
 for file in "$cl"/*.cl; do # work-groups as on NVIDIA's devices, which take 1024 items
   name=$(basename "$file" .cl)
   variants="-DLSZ=256"
+  grep -q __builtin_ia32 "$file" && continue # for one kind of processor
   case $name in
     gemm) continue ;; # for CPUs
     rows* | perturb*) variants="-DLSZ=256|-DLSZ=256 -DROWS_TYPE=1|-DLSZ=256 -DROWS_TYPE=2" ;;
@@ -76,7 +77,8 @@ for ptx in "$work"/*.[0-9]*.ptx; do
 done
 if [ -n "$ptxas" ]; then
   [ -s "$work/table" ] || fail "ptxas told nothing"
-  awk '$5 + $6 > 0 { print "FAILED: in memory instead of registers: " $0; bad = 1 } END { exit bad }' "$work/table" >&2 ||
+  # eight factors of perturb_merge, chosen by number, may lie in 64 bytes of local memory
+  awk '$5 + $6 > 0 && !($1 == "perturb_merge" && $5 <= 64 && $6 == 0) { print "FAILED: in memory instead of registers: " $0; bad = 1 } END { exit bad }' "$work/table" >&2 ||
     failures=$((failures + 1))
   [ "${1:-}" = -v ] && { echo "kernel target registers shared stack spills file options"; sort "$work/table"; }
   echo "$(wc -l <"$work/table") kernels assembled"

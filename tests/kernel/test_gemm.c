@@ -60,7 +60,7 @@ static bool has_unit(void)
 
 static bool rounds_rows(sc_gemm_method method)
 {
-    return method == SC_GEMM_METHOD_BF16 || method == SC_GEMM_METHOD_BF16_PLAIN;
+    return method == SC_GEMM_METHOD_BF16 || method == SC_GEMM_METHOD_BF16_PLAIN || method == SC_GEMM_METHOD_MMA;
 }
 
 /* The choice under which a method runs. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Fast paths that fail their self-test: named, replaced, the same numbers. */
 #include "device/gemm.h"
+#include "device/opencl.h"
 #include "device/rows.h"
 
 #include "check.h"
@@ -109,7 +110,7 @@ static void rounded_products(void **state)
     product(device, SC_GEMM_BF16, true);
     const bool has_unit = sc_device_n_notes(device) == 0;
     if (!has_unit) {
-        check_note(device, 1, "no AVX-512 bf16 instructions for gemm_bf16; gemm_bf16_plain is used instead");
+        check_note(device, 1, "gemm_bf16_plain is used instead");
     }
     sc_device_close(device);
     setenv("SEMCAL_SELFTEST_FAIL", "gemm_bf16", 1);
@@ -138,6 +139,85 @@ static void refused_instruction(void **state)
     sc_device *device = open_device();
     product(device, SC_GEMM_BF16, true);
     check_note(device, 1, "gemm_bf16_plain is used instead");
+    sc_device_close(device);
+    unsetenv("SEMCAL_CL_DIR");
+}
+
+/* cl/gemm_mma.cl with its instruction emulated, and `from` replaced by `to`, as $SEMCAL_CL_DIR. */
+static void emulate_tensor_cores(const char *name, const char *from, const char *to)
+{
+    char path[4096];
+    const char *source = getenv("SEMCAL_SOURCE");
+    assert_non_null(source);
+    (void)snprintf(path, sizeof path, "%s/cl/gemm_mma.cl", source);
+    FILE *stream = fopen(path, "r");
+    assert_non_null(stream);
+    static char text[1 << 16];
+    const size_t n = fread(text, 1, sizeof text - 1, stream);
+    assert_true(n > 0 && n < sizeof text - 1);
+    text[n] = '\0';
+    (void)fclose(stream);
+    const char *at = strstr(text, from);
+    assert_non_null(at);
+    (void)snprintf(path, sizeof path, "%s/%s", cache, name);
+    assert_int_equal(mkdir(path, 0700), 0);
+    setenv("SEMCAL_CL_DIR", path, 1);
+    (void)snprintf(path, sizeof path, "%s/%s/gemm_mma.cl", cache, name);
+    stream = fopen(path, "w");
+    assert_non_null(stream);
+    (void)fprintf(stream, "#define SC_MMA_EMULATE 1\n%.*s%s%s", (int)(at - text), text, to, at + strlen(from));
+    assert_int_equal(fclose(stream), 0);
+}
+
+/* A device that says of itself what NVIDIA's do. */
+static sc_device *open_with_tensor_cores(void)
+{
+    sc_device *device = open_device();
+    device->info.compute_capability = 90;
+    assert_true(device->info.max_group >= 256 && device->info.local_memory >= 49152);
+    return device;
+}
+
+static void check_definition(sc_device *device, const char *definition)
+{
+    sc_gemm *gemm;
+    check_ok(sc_gemm_open(&gemm, device, SC_GEMM_BF16, &error), error);
+    assert_string_equal(sc_gemm_definition(gemm), definition);
+    assert_true(sc_gemm_is_invariant(gemm));
+    sc_gemm_close(gemm);
+}
+
+/* The choice of tensor cores, with the instruction emulated: taken when it gives the products, and passed over with a
+ * note when told to or when an instruction is off by a hundred-thousandth. */
+static void tensor_cores(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < M * K; i++) {
+        a[i] = value(i, 1); /* sums without rounding: the same in any order */
+    }
+    for (uint32_t i = 0; i < W * K; i++) {
+        w[i] = value(i, 2);
+    }
+    sc_gemm_bf16_reference(want, a, w, NULL, M, W, K);
+    emulate_tensor_cores("right", "c[e] = fma(as_float(x << 16)", "c[e] = fma(as_float(x << 16)");
+    sc_device *device = open_with_tensor_cores();
+    product(device, SC_GEMM_BF16, true);
+    check_definition(device, "bf16-mma");
+    check_note(device, 0, "");
+    sc_device_close(device);
+    setenv("SEMCAL_SELFTEST_FAIL", "gemm_mma", 1);
+    device = open_with_tensor_cores();
+    product(device, SC_GEMM_BF16, true);
+    check_definition(device, "bf16");
+    check_note(device, 1, "the self-test of gemm_mma failed (SEMCAL_SELFTEST_FAIL names it); gemm_bf16_plain is used");
+    sc_device_close(device);
+    unsetenv("SEMCAL_SELFTEST_FAIL");
+    emulate_tensor_cores("wrong", "c[e] = fma(as_float(x << 16)", "c[e] = 0.99999f * fma(as_float(x << 16)");
+    device = open_with_tensor_cores();
+    product(device, SC_GEMM_BF16, true);
+    check_definition(device, "bf16");
+    check_note(device, 1,
+               "the self-test of gemm_mma failed (other numbers than the reference); gemm_bf16_plain is used");
     sc_device_close(device);
     unsetenv("SEMCAL_CL_DIR");
 }
@@ -227,7 +307,8 @@ int main(void)
     }
     sc_device_close(device);
     const struct CMUnitTest tests[] = {cmocka_unit_test(products), cmocka_unit_test(rounded_products),
-                                       cmocka_unit_test(refused_instruction), cmocka_unit_test(rows)};
+                                       cmocka_unit_test(refused_instruction), cmocka_unit_test(tensor_cores),
+                                       cmocka_unit_test(rows)};
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
     char command[128];
     (void)snprintf(command, sizeof command, "rm -rf %s", cache);
