@@ -172,6 +172,7 @@ DEFINE_VSTORE(__private, int, 4)
 DEFINE_VSTORE(__private, double, 8)
 DEFINE_VSTORE(__global, double, 8)
 DEFINE_VSTORE(__private, float, 16)
+DEFINE_VSTORE(__private, ushort, 16)
 DEFINE float vload_half(size_t i, const __global half *p)
 {
     return (float)p[i];
