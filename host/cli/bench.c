@@ -397,7 +397,7 @@ semcal_status sc_cli_bench(int argc, char **argv, semcal_error *error)
         {"layers", 0, SC_CLI_INT, &s.layers, "N", "job, shared: layers of the random model (24)"},
         {"head-scale", 0, SC_CLI_REAL, &s.head_scale, "S", "job: factor on all logits (1)"},
         {"gemm", 0, SC_CLI_TEXT, &s.gemm, "HOW",
-         "decode, prefill, job: matrix products: auto, own, clblast or bf16 (auto)"},
+         "decode, prefill, shared, job: matrix products: auto, own, clblast or bf16 (auto)"},
         {"live", 0, SC_CLI_INT, &s.live, "N", "decode: sequences of a step (1, 8 and 50)"},
         {"unshared", 0, SC_CLI_FLAG, &s.unshared, NULL, "decode: every sequence has its own copy of the prompt"},
     };

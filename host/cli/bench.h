@@ -69,7 +69,9 @@ typedef void (*sc_bench_sgemm)(int, int, int, int, int, int, float, const float 
                                float *, int);
 sc_bench_sgemm sc_bench_find_sgemm(void);
 
-/* A model of the Qwen2.5-0.5B shape with random bf16 weights and room for `n_pages` pages of keys and values. */
+/* The Qwen2.5-0.5B shape, with so many layers (24) and positions. */
+sc_model_config sc_bench_shape(size_t n_layers, size_t n_positions);
+/* A model of that shape with random bf16 weights and room for `n_pages` pages of keys and values. */
 semcal_status sc_bench_open_model(sc_model **model, sc_device *device, sc_gemm_choice gemm, size_t max_rows,
                                   size_t n_positions, size_t n_pages, semcal_error *error);
 /* Layer products of that shape, [n, k]: qkv, attention out, gate and up, down. */

@@ -178,19 +178,7 @@ static semcal_status run_round(job *j, size_t n_questions, size_t n_draws, doubl
 
 static semcal_status open_source(job *j, sc_device *device, semcal_error *error)
 {
-    const sc_model_config config = {.architecture = "Qwen2ForCausalLM",
-                                    .width = 896,
-                                    .mlp_width = 4864,
-                                    .n_layers = j->options->n_layers,
-                                    .n_heads = 14,
-                                    .n_kv_heads = 2,
-                                    .head_size = 64,
-                                    .n_vocabulary = 151936,
-                                    .n_context = 32768,
-                                    .norm_epsilon = 1e-6,
-                                    .rope = {.kind = SC_ROPE_DEFAULT, .theta = 1e6},
-                                    .tied = true,
-                                    .bos = -1};
+    const sc_model_config config = sc_bench_shape(j->options->n_layers, 32768);
     sc_source_model_options options = SC_SOURCE_MODEL_OPTIONS_INIT;
     options.no_tokenizer = true;
     options.model.gemm = j->gemm;

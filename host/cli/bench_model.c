@@ -10,21 +10,27 @@
 const struct sc_bench_product sc_bench_products[SC_BENCH_N_PRODUCTS] = {
     {1152, 896}, {896, 896}, {9728, 896}, {896, 4864}};
 
+sc_model_config sc_bench_shape(size_t n_layers, size_t n_positions)
+{
+    return (sc_model_config){.architecture = "Qwen2ForCausalLM",
+                             .width = 896,
+                             .mlp_width = 4864,
+                             .n_layers = n_layers,
+                             .n_heads = 14,
+                             .n_kv_heads = 2,
+                             .head_size = 64,
+                             .n_vocabulary = 151936,
+                             .n_context = n_positions,
+                             .norm_epsilon = 1e-6,
+                             .rope = {.kind = SC_ROPE_DEFAULT, .theta = 1e6},
+                             .tied = true,
+                             .bos = -1};
+}
+
 semcal_status sc_bench_open_model(sc_model **model, sc_device *device, sc_gemm_choice gemm, size_t max_rows,
                                   size_t n_positions, size_t n_pages, semcal_error *error)
 {
-    const sc_model_config config = {.architecture = "Qwen2ForCausalLM",
-                                    .width = 896,
-                                    .mlp_width = 4864,
-                                    .n_layers = 24,
-                                    .n_heads = 14,
-                                    .n_kv_heads = 2,
-                                    .head_size = 64,
-                                    .n_vocabulary = 151936,
-                                    .n_context = n_positions,
-                                    .norm_epsilon = 1e-6,
-                                    .rope = {.kind = SC_ROPE_DEFAULT, .theta = 1e6},
-                                    .tied = true};
+    const sc_model_config config = sc_bench_shape(24, n_positions);
     sc_model_options options = SC_MODEL_OPTIONS_INIT;
     options.gemm = gemm;
     options.max_rows = max_rows;

@@ -74,20 +74,10 @@ static semcal_status run_way(void *payload, semcal_error *error)
 static semcal_status prepare(workplace *p, const sc_bench *bench, semcal_error *error)
 {
     const size_t n = p->n_questions, length = p->n_preamble + p->n_own;
-    const sc_model_config config = {.architecture = "Qwen2ForCausalLM",
-                                    .width = 896,
-                                    .mlp_width = 4864,
-                                    .n_layers = bench->job.n_layers,
-                                    .n_heads = 14,
-                                    .n_kv_heads = 2,
-                                    .head_size = 64,
-                                    .n_vocabulary = 151936,
-                                    .n_context = 32768,
-                                    .norm_epsilon = 1e-6,
-                                    .rope = {.kind = SC_ROPE_DEFAULT, .theta = 1e6},
-                                    .tied = true};
+    const sc_model_config config = sc_bench_shape(bench->job.n_layers, 32768);
     sc_source_model_options options = SC_SOURCE_MODEL_OPTIONS_INIT;
     options.no_tokenizer = true;
+    options.model.gemm = bench->gemm;
     p->token = sc_memory_alloc(n * length, sizeof *p->token, error);
     p->first = sc_memory_alloc(n + 1, sizeof *p->first, error);
     p->node = sc_memory_alloc(n, sizeof *p->node, error);

@@ -3,18 +3,8 @@
 # gemm: bf16 in a run: named in the results, other draws than the default's, the same for any batch and on the portable path,
 # and not to be mixed with the default.
 source "${SEMCAL_SOURCE:?}/tests/cli/run_common.sh"
-command -v h5dump >/dev/null || { echo "skipped: h5dump is not installed"; exit 77; }
-"$semcal" show devices 2>/dev/null | grep -q . || { echo "skipped: no OpenCL device"; exit 77; }
-head -n 6 "$SEMCAL_SOURCE/configs/quickstart/data/world.jsonl" >world.jsonl
-cat >model.yaml <<YAML
-name: m
-seed: 2
-models: [{name: base, path: $SEMCAL_SOURCE/configs/quickstart/models/base, kind: base}]
-datasets: [{name: world, path: world.jsonl, id: id, question: question, answers: answers, collapse: exact}]
-styles: [concise]
-style: {concise: {prompt: "Q: {question}\nShort answer:", max_tokens: 12, stop: ["\n"]}}
-sampling: {draws: 20}
-YAML
+needs_device
+model_data 6 12 '\n'
 cell=base.world.concise.T1
 attribute() { h5dump -a "$2" "$1/cells/$cell.h5" | sed -n 's/.*(0): "\(.*\)"/\1/p'; }
 expect 0 "" "$semcal" run model.yaml -o exact
