@@ -188,6 +188,14 @@ static void many_heads_on_one(void **state)
     check_shape(20, 1, 8, 0, SC_GEMM_OWN);
 }
 
+/* Heads of whole vectors, which rope_store takes sixteen numbers at a time. */
+static void heads_of_whole_vectors(void **state)
+{
+    (void)state;
+    check_shape(14, 2, 64, 0, SC_GEMM_OWN);
+    check_shape(4, 2, 32, 0, SC_GEMM_BF16);
+}
+
 static void work_groups(void **state)
 {
     (void)state;
@@ -276,6 +284,7 @@ int main(void)
         cmocka_unit_test(groups_of_seven),
         cmocka_unit_test(groups_of_eight),
         cmocka_unit_test(many_heads_on_one),
+        cmocka_unit_test(heads_of_whole_vectors),
         cmocka_unit_test(work_groups),
         cmocka_unit_test(rounded_rows),
         cmocka_unit_test(rounded_rows_in_groups),

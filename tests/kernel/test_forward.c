@@ -2,6 +2,7 @@
 /* The forward pass on the device against Transformers' laws, and its bits over every way to cut the work. */
 #include "abi.h"
 #include "model/model.h"
+#include "model/reference.h"
 #include "models.h"
 #include "test_device.h"
 
@@ -100,6 +101,53 @@ static void agrees_in_work_groups(void **state)
     }
 }
 
+/* Heads of 32, which rope_store takes in whole vectors on CPUs (Transformers' fixtures have smaller ones): the
+ * quickstart's base model against the float64 reference. */
+static void whole_vectors_agree_with_the_reference(void **state)
+{
+    (void)state;
+    static const char folder[] = SEMCAL_FIXTURES "/../../configs/quickstart/models/base";
+    enum { T = 40 };
+    sc_model_config config;
+    sc_model_weights weights;
+    check_ok(sc_model_config_read(&config, folder, &error), error);
+    check_ok(sc_model_weights_open(&weights, &config, folder, &error), error);
+    assert_int_equal(config.head_size % 32, 0);
+    const size_t V = config.n_vocabulary;
+    int32_t ids[T];
+    for (int32_t t = 0; t < T; t++) {
+        ids[t] = (t * 37 + 5) % (int32_t)V;
+    }
+    double *expected = malloc(T * V * sizeof *expected), *law = malloc(V * sizeof *law);
+    float *logits = malloc(T * V * sizeof *logits);
+    assert_true(expected != NULL && law != NULL && logits != NULL);
+    check_ok(sc_reference_logits(expected, &config, &weights, ids, T, NULL, &error), error);
+    sc_reference_log_softmax(expected, T, V);
+    for (size_t group_size = 0; group_size < 40; group_size += 32) {
+        sc_model *model;
+        sc_model_options options = SC_MODEL_OPTIONS_INIT;
+        options.kv_bytes = (uint64_t)4 << 20;
+        options.group_size = group_size;
+        check_ok(sc_model_open(&model, folder, device, &options, &error), error);
+        run_sequence(logits, model, ids, T, 7, 3);
+        double worst = 0;
+        for (size_t t = 0; t < T; t++) {
+            log_softmax(law, logits + t * V, V);
+            for (size_t j = 0; j < V; j++) {
+                assert_false(isnan(law[j]));
+                worst = fmax(worst, fabs(law[j] - expected[t * V + j]));
+            }
+        }
+        print_message("heads of 32, groups of %zu: %.1e\n", group_size, worst);
+        check_close(worst, 0, 4e-5);
+        sc_model_close(model);
+    }
+    free(expected);
+    free(law);
+    free(logits);
+    sc_model_weights_close(&weights);
+}
+
 /* One row of interest among 0 .. 506 others, in any order of calls: always the same bits. */
 static void bits_do_not_depend_on_the_batch(void **state)
 {
@@ -161,6 +209,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(agrees_with_transformers),
         cmocka_unit_test(agrees_in_work_groups),
+        cmocka_unit_test(whole_vectors_agree_with_the_reference),
         cmocka_unit_test(bits_do_not_depend_on_the_batch),
     };
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
