@@ -7,6 +7,7 @@
  * Work-item: one panel and one block of `block` rows, taken in tiles of at most 14 rows x 32 columns in registers; local size 1.
  * Precision: fp32. Every output is fma chains over k ascending, one chain per SC_CHUNK values of k, the chains' sums added
  * in order: a row's bits depend on nothing but that row and W. C reference: sc_gemm_reference.
+ * Floor: panels + 4 m (k + n) bytes, 2 m n k operations (a SwiGLU writes half of n, an addition reads C as well).
  *
  * mode  SC_GEMM_STORE   C = A W^T (+ bias)        SC_GEMM_ADD  C += A W^T (+ bias)
  *       SC_GEMM_SWIGLU  panels hold 16 gate and 16 up columns; C [m, n / 2] = silu(gate) * up

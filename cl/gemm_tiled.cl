@@ -7,7 +7,7 @@
  *   gemm_tiled   64 rows; item (j, g) has rows g, 8 + g, .. 56 + g; weights and A staged through local memory, 16 of k a time.
  *   gemm_skinny  at most SC_SKINNY_ROWS rows; item (j, g) takes chunks g, 8 + g, .. of k, so that a long k keeps a small n
  *                busy; the chunks' sums meet in local memory and are added in order.
- * Precision: fp32. C reference: sc_gemm_reference.
+ * Precision: fp32. C reference: sc_gemm_reference. Floor: that of gemm.cl.
  */
 #include "abi.h"
 #include "exp.h"

@@ -9,6 +9,7 @@
  *
  * R rows of the pass, N of the request. Work: one item per row and eight columns (one per entry in perturb_gather);
  * items past the end do nothing. Sums run over blocks, chunks and classes in order.
+ * Floor: what perturb.cl left, read once; perturb_tilt: 2 n_classes n_tilts operations of a row in double.
  * C reference: host/device/perturb_reference.c.
  */
 #include "exp2.h"

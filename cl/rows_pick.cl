@@ -8,6 +8,7 @@
  * Shapes: logits and scratch as in rows.cl; draw_row, uniform, drawn tokens [M] of the whole request, top [N, n_top].
  * Work-groups: rows_draw: one item per SC_ROWS_DRAWS(LSZ) draws, any group; rows_top: LSZ items per row.
  * Precision: draws in 64-bit integers, exact; C reference: host/device/rows_reference.c, equal bit by bit.
+ * Floor: rows_draw: SC_ROWS_PART logits of every draw; rows_top: the blocks' maxima of a row and one block of its logits.
  */
 #include "rows_weight.h"
 
