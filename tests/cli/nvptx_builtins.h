@@ -57,9 +57,17 @@ DEFINE float fmax(float a, float b)
 {
     return __builtin_fmaxf(a, b);
 }
+DEFINE float fabs(float x)
+{
+    return __builtin_fabsf(x);
+}
 DEFINE float2 fabs(float2 x)
 {
     return (float2)(__builtin_fabsf(x.x), __builtin_fabsf(x.y));
+}
+DEFINE float copysign(float x, float sign)
+{
+    return __builtin_copysignf(x, sign);
 }
 DEFINE float2 copysign(float2 x, float2 sign)
 {

@@ -36,7 +36,7 @@ for file in "$cl"/*.cl; do # work-groups as on NVIDIA's devices, which take 1024
     gemm) continue ;; # for CPUs
     rows* | perturb*) variants="-DLSZ=256|-DLSZ=256 -DROWS_TYPE=1|-DLSZ=256 -DROWS_TYPE=2" ;;
     gemm_mma) variants="-DMMA_PANELS=2 -DMMA_ROW_WARPS=4|-DMMA_PANELS=1 -DMMA_ROW_WARPS=2" ;;
-    transformer) variants="-DLSZ=256 $(heads 14 2 64)|-DLSZ=256 $(heads 28 4 128)|-DLSZ=256 $(heads 32 32 80)" ;;
+    transformer) variants="-DLSZ=256 $(heads 14 2 64)|-DLSZ=256 $(heads 28 4 128)|-DLSZ=256 $(heads 32 32 80)|-DLSZ=256 -DKV_BF16 $(heads 14 2 64)" ;;
     *) grep -q WEIGHT_BF16 "$file" && variants="-DLSZ=256|-DLSZ=256 -DWEIGHT_BF16" ;;
   esac
   IFS='|' read -ra list <<<"$variants"
