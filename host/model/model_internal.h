@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What model.c (opening) and forward.c share. */
+/* What model.c (opening), layers.c (weights) and forward.c share. */
 #ifndef SC_MODEL_MODEL_INTERNAL_H
 #define SC_MODEL_MODEL_INTERNAL_H
 
@@ -34,5 +34,12 @@ struct sc_model {
     char weights_sha256[65], kernels_sha256[65];
     const char *build_options;
 };
+
+/* Weights and final norm of a checkpoint folder; of a model whose gemm is open. */
+semcal_status sc_model_load_weights(sc_model *model, const char *folder, semcal_error *error);
+/* Made-up weights of the same shape, in bf16 or fp32; the same every time. */
+semcal_status sc_model_random_weights(sc_model *model, bool bf16, semcal_error *error);
+/* Multiplies all logits by `scale`. */
+semcal_status sc_model_scale_head(sc_model *model, double scale, semcal_error *error);
 
 #endif

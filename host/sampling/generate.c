@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "sampling/generate.h"
+#include "sampling/generate_internal.h"
 
 #include "base/memory.h"
 #include "base/random.h"
@@ -10,245 +10,11 @@
 
 enum { DEFAULT_BATCH = 1024 };
 
-/* One question in progress. */
-typedef struct active {
-    sc_generate_question question;
-    sc_tree_raw raw;
-    int32_t *order;  /* draws, grouped so that each entry owns a segment */
-    int32_t *leaf;   /* [M] last raw node */
-    uint8_t *finish; /* [M] */
-    size_t n_open;   /* entries of this question in the frontier */
-    size_t n_laws;
-    double logprob_reference;
-} active;
-
-/* A prefix whose next-token law is wanted. */
-typedef struct entry {
-    active *question;
-    int32_t raw;       /* its node */
-    sc_node node;      /* handle, or -1 while it exists as a path only */
-    uint32_t depth;    /* tokens after the prompt */
-    size_t begin, end; /* its draws: order[begin..end) */
-    bool on_reference; /* the reference begins with this prefix and goes on */
-    sc_ending_tail tail;
-} entry;
-
-/* A draw and what it took. */
-typedef struct taken {
-    int32_t draw, token;
-    double logprob, logprob_raw;
-} taken;
-
-typedef struct generator {
-    sc_source *source;
-    const sc_generate_options *options;
-    const sc_generate_callbacks *callbacks;
-    void *payload;
-    entry *frontier;
-    size_t n_frontier, frontier_capacity;
-    active **actives; /* questions in progress */
-    size_t n_actives, actives_capacity;
-    size_t batch_nodes, live_nodes, n_live;
-    bool no_more;
-    sc_generate_counters counters;
-    /* the call being made: N entries taken off the frontier, their request and its result */
-    entry *batch;
-    size_t n_batch, batch_capacity;
-    sc_node *nodes;
-    size_t *first_draw;
-    int32_t *target;
-    uint64_t *uniform;
-    size_t uniform_capacity, token_capacity, logprob_capacity, raw_capacity;
-    sc_law_result result;
-    /* children made by the batch */
-    entry *children;
-    size_t n_children, children_capacity;
-    sc_node *parents_of, *made;
-    int32_t *tokens_of;
-    size_t parents_capacity, made_capacity, tokens_capacity;
-    taken *taken;
-    size_t taken_capacity;
-} generator;
-
-/* ---- questions ---- */
-
-static void active_free(active *question)
-{
-    if (question != NULL) {
-        sc_tree_raw_free(&question->raw);
-        free(question->order);
-        free(question->leaf);
-        free(question->finish);
-        free(question);
-    }
-}
-
-static semcal_status push(generator *g, const entry *fresh, semcal_error *error)
-{
-    semcal_status status =
-        sc_memory_grow(&g->frontier, &g->frontier_capacity, g->n_frontier + 1, sizeof *g->frontier, error);
-    if (status == SEMCAL_OK) {
-        g->frontier[g->n_frontier++] = *fresh;
-        fresh->question->n_open++;
-    }
-    return status;
-}
-
-static semcal_status push_root(generator *g, active *question, size_t begin, size_t end, bool on_reference,
-                               semcal_error *error)
-{
-    entry root = {.question = question, .node = -1, .begin = begin, .end = end, .on_reference = on_reference};
-    const sc_generate_question *q = &question->question;
-    for (size_t i = 0; i < q->n_given; i++) {
-        (void)sc_ending_extend(&root.tail, &g->options->ending, g->source, 0, q->prompt[q->n_prompt - q->n_given + i]);
-    }
-    semcal_status status = sc_tree_raw_add(&question->raw, &root.raw, -1, -1, 0, 0, error);
-    return status == SEMCAL_OK ? push(g, &root, error) : status;
-}
-
-static semcal_status admit(generator *g, const sc_generate_question *question, semcal_error *error)
-{
-    size_t n_draws = g->options->n_draws;
-    bool has_reference = question->n_reference > 0;
-    active *fresh = sc_memory_alloc(1, sizeof *fresh, error);
-    if (fresh == NULL) {
-        return SEMCAL_E_MEMORY;
-    }
-    fresh->question = *question;
-    fresh->raw.n_top = g->options->n_top;
-    fresh->logprob_reference = has_reference ? 0 : NAN;
-    fresh->order = sc_memory_alloc(n_draws, sizeof *fresh->order, error);
-    fresh->leaf = sc_memory_alloc(n_draws, sizeof *fresh->leaf, error);
-    fresh->finish = sc_memory_alloc(n_draws, sizeof *fresh->finish, error);
-    semcal_status status =
-        sc_memory_grow(&g->actives, &g->actives_capacity, g->n_actives + 1, sizeof *g->actives, error);
-    if (fresh->order == NULL || fresh->leaf == NULL || fresh->finish == NULL || status != SEMCAL_OK) {
-        active_free(fresh);
-        return SEMCAL_E_MEMORY;
-    }
-    for (size_t j = 0; j < n_draws; j++) {
-        fresh->order[j] = (int32_t)j;
-    }
-    g->actives[g->n_actives++] = fresh;
-    if (!g->options->chain) {
-        return push_root(g, fresh, 0, n_draws, has_reference, error);
-    }
-    for (size_t j = 0; j < n_draws && status == SEMCAL_OK; j++) {
-        status = push_root(g, fresh, j, j + 1, false, error);
-    }
-    if (has_reference && status == SEMCAL_OK) {
-        status = push_root(g, fresh, 0, 0, true, error);
-    }
-    return status;
-}
-
-/* Takes new questions while there is room for all their draws to part. */
-static semcal_status admit_more(generator *g, semcal_error *error)
-{
-    size_t per_question = (size_t)g->options->n_draws + 1;
-    while (!g->no_more) {
-        bool room = g->n_frontier < g->batch_nodes &&
-                    (g->live_nodes == 0 || (g->n_actives + 1) * per_question <= g->live_nodes);
-        if (g->n_actives > 0 && !room) {
-            break;
-        }
-        sc_generate_question question = {0};
-        bool more = true;
-        semcal_status status = g->callbacks->next(&question, &more, g->payload, error);
-        if (status != SEMCAL_OK) {
-            return status;
-        }
-        if (!more) {
-            g->no_more = true;
-            break;
-        }
-        status = admit(g, &question, error);
-        if (status != SEMCAL_OK) {
-            return status;
-        }
-    }
-    return SEMCAL_OK;
-}
-
-/* ---- text ---- */
-
-/* Draws that ended at one leaf have one text. */
-static semcal_status copy_text(sc_tree *tree, size_t to, size_t from, semcal_error *error)
-{
-    const size_t n = tree->text_length[from];
-    tree->text[to] = sc_memory_alloc(n + 1, 1, error);
-    if (tree->text[to] == NULL) {
-        return SEMCAL_E_MEMORY;
-    }
-    memcpy(tree->text[to], tree->text[from], n); /* zeroed: it ends in NUL */
-    tree->text_length[to] = n;
-    return SEMCAL_OK;
-}
-
-static semcal_status fill_texts(const generator *g, const active *question, sc_tree *tree, semcal_error *error)
-{
-    const sc_generate_question *q = &question->question;
-    int32_t *ids = sc_memory_alloc(q->n_given + g->options->ending.max_tokens, sizeof *ids, error);
-    size_t *first = sc_memory_alloc(tree->n_nodes, sizeof *first, error); /* draw of a leaf, from 1 */
-    semcal_status status = ids == NULL || first == NULL ? SEMCAL_E_MEMORY : SEMCAL_OK;
-    if (status == SEMCAL_OK && q->n_given > 0) {
-        memcpy(ids, q->prompt + q->n_prompt - q->n_given, q->n_given * sizeof *ids);
-    }
-    const sc_phase before = sc_phases_enter(g->source->phases, SC_PHASE_TEXT);
-    for (size_t j = 0; j < tree->n_draws && status == SEMCAL_OK; j++) {
-        size_t n = q->n_given + (size_t)tree->n_tokens[j];
-        int32_t at = tree->leaf[j];
-        size_t *known = &first[at];
-        if (*known > 0) {
-            tree->finish[j] = question->finish[j];
-            status = copy_text(tree, j, *known - 1, error);
-            continue;
-        }
-        *known = j + 1;
-        for (size_t i = n; i-- > q->n_given; at = tree->parent[at]) {
-            ids[i] = tree->token[at];
-        }
-        tree->finish[j] = question->finish[j];
-        status = sc_ending_text(&tree->text[j], &tree->text_length[j], &g->options->ending, g->source, ids, n,
-                                tree->finish[j], error);
-    }
-    (void)sc_phases_enter(g->source->phases, before);
-    free(first);
-    free(ids);
-    return status;
-}
-
-static semcal_status finish_question(generator *g, active *question, semcal_error *error)
-{
-    sc_tree tree;
-    semcal_status status = sc_tree_build(&tree, &question->raw, question->leaf, g->options->n_draws, error);
-    if (status == SEMCAL_OK) {
-        tree.logprob_reference = question->logprob_reference;
-        tree.n_laws = question->n_laws;
-        status = fill_texts(g, question, &tree, error);
-        if (status == SEMCAL_OK) {
-            g->counters.n_questions++;
-            g->counters.n_draws += tree.n_draws;
-            status = g->callbacks->finished(&question->question, &tree, g->payload, error);
-        } else {
-            sc_tree_free(&tree);
-        }
-    }
-    for (size_t i = 0; i < g->n_actives; i++) {
-        if (g->actives[i] == question) {
-            g->actives[i] = g->actives[--g->n_actives];
-            break;
-        }
-    }
-    active_free(question);
-    return status;
-}
-
 /* ---- one call to the source ---- */
 
 /* Moves up to batch_nodes entries from the frontier to the batch: the newest first, so that questions finish before
  * others begin; those that live as paths only as far as there is room to open them. */
-static semcal_status take_batch(generator *g, semcal_error *error)
+static semcal_status take_batch(sc_generator *g, semcal_error *error)
 {
     semcal_status status = sc_memory_grow(&g->batch, &g->batch_capacity, g->batch_nodes, sizeof *g->batch, error);
     if (status != SEMCAL_OK) {
@@ -271,7 +37,7 @@ static semcal_status take_batch(generator *g, semcal_error *error)
 }
 
 /* Says whose law it was that could not be had. */
-static void name_question(const entry *e, semcal_error *error)
+static void name_question(const sc_generate_entry *e, semcal_error *error)
 {
     if (e->question->question.name != NULL) {
         sc_error_where(error, "question '%s': after %u tokens of a response", e->question->question.name,
@@ -280,7 +46,7 @@ static void name_question(const entry *e, semcal_error *error)
 }
 
 /* Gives handles to the entries of the batch that are paths only. */
-static semcal_status open_paths(generator *g, semcal_error *error)
+static semcal_status open_paths(sc_generator *g, semcal_error *error)
 {
     size_t n = 0, n_tokens = 0, capacity = 0;
     for (size_t i = 0; i < g->n_batch; i++) {
@@ -303,7 +69,7 @@ static semcal_status open_paths(generator *g, semcal_error *error)
     }
     size_t at = 0, used = 0;
     for (size_t i = 0; i < g->n_batch; i++) {
-        const entry *e = &g->batch[i];
+        const sc_generate_entry *e = &g->batch[i];
         if (e->node >= 0) {
             continue;
         }
@@ -343,7 +109,7 @@ done:
     return status;
 }
 
-static semcal_status make_request(generator *g, sc_law_request *request, semcal_error *error)
+static semcal_status make_request(sc_generator *g, sc_law_request *request, semcal_error *error)
 {
     size_t n_draws = 0;
     for (size_t i = 0; i < g->n_batch; i++) {
@@ -358,7 +124,7 @@ static semcal_status make_request(generator *g, sc_law_request *request, semcal_
     }
     size_t at = 0;
     for (size_t i = 0; i < g->n_batch; i++) {
-        const entry *e = &g->batch[i];
+        const sc_generate_entry *e = &g->batch[i];
         g->nodes[i] = e->node;
         g->first_draw[i] = at;
         g->target[i] = e->on_reference ? e->question->question.reference[e->depth] : -1;
@@ -378,7 +144,7 @@ static semcal_status make_request(generator *g, sc_law_request *request, semcal_
     return SEMCAL_OK;
 }
 
-static semcal_status add_child(generator *g, const entry *child, semcal_error *error)
+static semcal_status add_child(sc_generator *g, const sc_generate_entry *child, semcal_error *error)
 {
     semcal_status status =
         sc_memory_grow(&g->children, &g->children_capacity, g->n_children + 1, sizeof *g->children, error);
@@ -393,21 +159,21 @@ static semcal_status add_child(generator *g, const entry *child, semcal_error *e
 
 static int compare_taken(const void *a, const void *b)
 {
-    const taken *x = a, *y = b;
+    const sc_generate_taken *x = a, *y = b;
     int by_token = (x->token > y->token) - (x->token < y->token);
     return by_token != 0 ? by_token : (x->draw > y->draw) - (x->draw < y->draw);
 }
 
 /* Sorts a segment of draws by token, then by draw, so that draws which go on together are neighbours. */
-static semcal_status group_by_token(generator *g, int32_t *order, size_t at, size_t n, semcal_error *error)
+static semcal_status group_by_token(sc_generator *g, int32_t *order, size_t at, size_t n, semcal_error *error)
 {
     semcal_status status = sc_memory_grow(&g->taken, &g->taken_capacity, n, sizeof *g->taken, error);
     if (status != SEMCAL_OK) {
         return status;
     }
     for (size_t j = 0; j < n; j++) {
-        g->taken[j] =
-            (taken){order[j], g->result.token[at + j], g->result.logprob[at + j], g->result.logprob_raw[at + j]};
+        g->taken[j] = (sc_generate_taken){order[j], g->result.token[at + j], g->result.logprob[at + j],
+                                          g->result.logprob_raw[at + j]};
     }
     qsort(g->taken, n, sizeof *g->taken, compare_taken);
     for (size_t j = 0; j < n; j++) {
@@ -420,12 +186,12 @@ static semcal_status group_by_token(generator *g, int32_t *order, size_t at, siz
 }
 
 /* Draws [begin, end) of entry `e` took `token`: they end here or go on as a child. */
-static semcal_status take_token(generator *g, size_t i, size_t begin, size_t end, int32_t token, double logprob,
+static semcal_status take_token(sc_generator *g, size_t i, size_t begin, size_t end, int32_t token, double logprob,
                                 double logprob_raw, bool *reference_taken, semcal_error *error)
 {
-    const entry *e = &g->batch[i];
-    active *question = e->question;
-    entry child = *e;
+    const sc_generate_entry *e = &g->batch[i];
+    sc_generate_active *question = e->question;
+    sc_generate_entry child = *e;
     child.node = -1;
     child.depth = e->depth + 1;
     child.begin = begin;
@@ -450,16 +216,16 @@ static semcal_status take_token(generator *g, size_t i, size_t begin, size_t end
 }
 
 /* Scores the reference's next token and, when no draw follows it, goes on alone. */
-static semcal_status follow_reference(generator *g, size_t i, bool reference_taken, semcal_error *error)
+static semcal_status follow_reference(sc_generator *g, size_t i, bool reference_taken, semcal_error *error)
 {
-    const entry *e = &g->batch[i];
+    const sc_generate_entry *e = &g->batch[i];
     const sc_generate_question *question = &e->question->question;
     double logprob = g->result.target_logprob_raw[i];
     e->question->logprob_reference += logprob;
     if (reference_taken || e->depth + 1 >= question->n_reference || logprob == -INFINITY) {
         return SEMCAL_OK;
     }
-    entry child = *e;
+    sc_generate_entry child = *e;
     child.node = -1;
     child.depth = e->depth + 1;
     child.begin = child.end = e->begin;
@@ -468,10 +234,10 @@ static semcal_status follow_reference(generator *g, size_t i, bool reference_tak
     return status == SEMCAL_OK ? add_child(g, &child, error) : status;
 }
 
-static semcal_status take_laws(generator *g, size_t i, semcal_error *error)
+static semcal_status take_laws(sc_generator *g, size_t i, semcal_error *error)
 {
-    const entry *e = &g->batch[i];
-    active *question = e->question;
+    const sc_generate_entry *e = &g->batch[i];
+    sc_generate_active *question = e->question;
     size_t at = g->first_draw[i], n = e->end - e->begin, n_top = g->options->n_top;
     bool reference_taken = false;
     semcal_status status = SEMCAL_OK;
@@ -508,7 +274,7 @@ static semcal_status take_laws(generator *g, size_t i, semcal_error *error)
 
 /* Extends the parents by their children's tokens as far as there is room, gives the parents back, and closes the
  * questions that have nothing left. */
-static semcal_status settle(generator *g, semcal_error *error)
+static semcal_status settle(sc_generator *g, semcal_error *error)
 {
     size_t room = g->live_nodes == 0 ? g->n_children : g->live_nodes - g->n_live;
     size_t n = g->n_children < room ? g->n_children : room;
@@ -528,13 +294,13 @@ static semcal_status settle(generator *g, semcal_error *error)
     g->n_live -= g->n_batch;
     for (size_t i = 0; i < g->n_children; i++) {
         if (status == SEMCAL_OK) {
-            status = push(g, &g->children[i], error);
+            status = sc_generate_push(g, &g->children[i], error);
         }
     }
     for (size_t i = 0; i < g->n_batch; i++) {
-        active *question = g->batch[i].question;
+        sc_generate_active *question = g->batch[i].question;
         if (--question->n_open == 0 && status == SEMCAL_OK) {
-            status = finish_question(g, question, error);
+            status = sc_generate_finish(g, question, error);
         }
     }
     g->n_batch = 0;
@@ -544,7 +310,7 @@ static semcal_status settle(generator *g, semcal_error *error)
 
 /* After a call for which the memory did not suffice: the batch goes back, and only half of the nodes stay alive; the
  * others become paths, to be opened again when it is their turn. False when a single node was too much. */
-static bool shrink(generator *g)
+static bool shrink(sc_generator *g)
 {
     if (g->n_live <= 1 || sc_memory_grow(&g->frontier, &g->frontier_capacity, g->n_frontier + g->n_batch,
                                          sizeof *g->frontier, NULL) != SEMCAL_OK) {
@@ -565,7 +331,7 @@ static bool shrink(generator *g)
     return true;
 }
 
-static semcal_status step(generator *g, semcal_error *error)
+static semcal_status step(sc_generator *g, semcal_error *error)
 {
     semcal_status status = take_batch(g, error);
     if (status == SEMCAL_OK) {
@@ -606,7 +372,7 @@ static semcal_status check_options(const sc_generate_options *o, semcal_error *e
     return sc_ending_check(&o->ending, error);
 }
 
-static semcal_status allocate(generator *g, semcal_error *error)
+static semcal_status allocate(sc_generator *g, semcal_error *error)
 {
     size_t n = g->batch_nodes, n_top = g->options->n_top;
     g->nodes = sc_memory_alloc(n, sizeof *g->nodes, error);
@@ -624,7 +390,7 @@ static semcal_status allocate(generator *g, semcal_error *error)
     return complete ? SEMCAL_OK : SEMCAL_E_MEMORY;
 }
 
-static void drop(generator *g)
+static void drop(sc_generator *g)
 {
     for (size_t i = 0; i < g->n_frontier; i++) {
         if (g->frontier[i].node >= 0) {
@@ -637,7 +403,7 @@ static void drop(generator *g)
         }
     }
     while (g->n_actives > 0) {
-        active_free(g->actives[--g->n_actives]);
+        sc_generate_active_free(g->actives[--g->n_actives]);
     }
     free(g->frontier);
     free(g->actives);
@@ -669,7 +435,7 @@ semcal_status sc_generate(sc_source *source, const sc_generate_options *options,
     if (status != SEMCAL_OK) {
         return status;
     }
-    generator g = {.source = source, .options = options, .callbacks = callbacks, .payload = payload};
+    sc_generator g = {.source = source, .options = options, .callbacks = callbacks, .payload = payload};
     size_t live = 0, batch = 0;
     const sc_limits_plan plan = {options->max_prompt, options->ending.max_tokens, (size_t)options->n_draws + 1};
     source->functions->limits(source, &plan, &live, &batch);
@@ -677,7 +443,7 @@ semcal_status sc_generate(sc_source *source, const sc_generate_options *options,
     g.batch_nodes = options->batch_nodes > 0 ? options->batch_nodes : batch > 0 ? batch : DEFAULT_BATCH;
     status = allocate(&g, error);
     while (status == SEMCAL_OK) {
-        status = admit_more(&g, error);
+        status = sc_generate_admit_more(&g, error);
         if (status != SEMCAL_OK || g.n_frontier == 0) {
             break;
         }
