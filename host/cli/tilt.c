@@ -28,7 +28,8 @@ static const sc_cli_usage usage = {
     "its share of the draws; apart, the largest difference of a response's log-probability from the closed form\n"
     "(nats); the change of the question's log loss. With --forks R the same sampler runs on estimates of g from R\n"
     "continuations at every prefix: its mass of the class, and its divergence from the tilted law (nats).\n"
-    "A question whose responses are too many for --budget is told and left out; the exit code is then 1."};
+    "A question whose responses are too many for --budget is told and left out; the exit code is then 1,\n"
+    "or 5 when no question could be tilted."};
 
 /* What the options say. */
 typedef struct request {

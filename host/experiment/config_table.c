@@ -38,11 +38,9 @@ static const sc_config_key model_keys[] = {
     {"chat", SC_KEY_NAME, AT(sc_config_model, chat), .standard = "none", .words = chat_words,
      .help = "chat template around the prompt: none, auto (the one the model folder names), or a family"},
     {"gemm", SC_KEY_WORD, AT(sc_config_model, gemm), .standard = "auto", .words = gemm_words,
-     .help =
-         "matrix products: auto (the faster that keeps results bit-identical), own, clblast; bf16 rounds activations "
-         "to "
-         "bf16 where they meet bf16 weights, and keys and values, as bf16 runtimes do: about twice as fast where the "
-         "device has the instructions, half the memory for keys and values, other laws than auto"},
+     .help = "matrix products: auto (the faster that keeps results bit-identical), own, clblast; bf16 rounds activations "
+             "to bf16 where they meet bf16 weights, and keys and values, as bf16 runtimes do: about twice as fast where "
+             "the device has the instructions, half the memory for keys and values, other laws than auto"},
     {"kv_memory", SC_KEY_BYTES, AT(sc_config_model, kv_memory), OPTIONAL, RANGE(1, 9e18), .unit = "bytes",
      .help = "most memory for keys and values, e.g. 512M or 4GiB; null: from what the device has free"},
     {"logits", SC_KEY_PATH, AT(sc_config_model, logits), OPTIONAL,
