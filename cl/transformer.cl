@@ -44,7 +44,8 @@ typedef float kv_word;
 #define SYNC()
 #endif
 
-/* x [N, width] = rows `token` of a packed matrix; tokens outside this part's panels are left to another launch. */
+/* x [N, width] = rows `token` of a packed matrix; tokens outside this part's panels are left to another launch.
+ * Floor: 4 width bytes written per row and width lines of 64 bytes read: a row of W lies across its panel. */
 __kernel void embed(__global float *x, __global const int *token, __global const uint *panels, const uint first_panel,
                     const uint n_panels, const uint width, const uint form)
 {
@@ -70,7 +71,8 @@ __kernel void embed(__global float *x, __global const int *token, __global const
     }
 }
 
-/* y = x / rms * gain; rounded: in bf16, two values in a word, as products with bf16 rows take them. */
+/* y = x / rms * gain; rounded: in bf16, two values in a word, as products with bf16 rows take them.
+ * Floor: 8 width bytes of a row (6 rounded). */
 __kernel void norm(__global float *y, __global const float *x, __global const float *gain, const uint width,
                    const float epsilon, const uint rounded)
 {
@@ -166,7 +168,8 @@ __kernel void head_norm(__global float *qkv, __global const float *gain, const f
     }
 }
 
-/* Rotates q in place, stores rotated k and v in the row's page. angle [positions][HEAD / 2]: (cos, sin). */
+/* Rotates q in place, stores rotated k and v in the row's page. angle [positions][HEAD / 2]: (cos, sin).
+ * Floor: 8 (HEADS + 2 KV_HEADS) HEAD bytes of a row, 4 KV_HEADS HEAD fewer where pages are bf16. */
 __kernel void rope_store(__global float *qkv, __global kv_word *keys, __global kv_word *values,
                          __global const int *position, __global const int *table, __global const int *pages,
                          __global const float2 *angle)

@@ -289,7 +289,7 @@ static semcal_status do_questions(const request *r, const place *p, FILE *sample
 {
     totals sum = {0};
     json_t *rows = r->json ? json_array() : NULL;
-    semcal_status status = SEMCAL_OK;
+    semcal_status status = r->json && rows == NULL ? sc_error_set(error, SEMCAL_E_MEMORY, "out of memory") : SEMCAL_OK;
     size_t n = 0;
     if (!r->json) {
         printf("cell %s, collapse %s, tau %g\n%9s %8s %8s %9s %9s %9s %8s %9s %9s %10s  question: mode\n",
