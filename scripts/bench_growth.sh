@@ -23,7 +23,7 @@ for copy in range(4):
         print(json.dumps(row | {"id": f"{row['id']}-{copy}"}))
 PY
 sed -e "s|path: quickstart/data/world.jsonl|path: world.jsonl|" -e "s|path: quickstart/|path: $root/configs/quickstart/|" \
-  -e '/name: instruct/d' -e '/name: arithmetic/,/collapse: numeric/d' -e 's/^styles:.*/styles: [concise]/' \
+  -e '/name: instruct/d' -e '/name: arithmetic/,/collapse: numeric/d' -e '/name: responses/,/classes:/d' -e 's/^styles:.*/styles: [concise]/' \
   -e '/^extra:/,$d' "$root/configs/quickstart.yaml" >model.yaml
 for i in 0 1; do
   echo "{\"id\": \"t$i\", \"question\": \"law: alfa=0.6 bravo=0.25 charlie=0.1 delta=0.05 decide=first fillers=2\", \"answer\": \"alfa\"}"
