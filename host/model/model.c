@@ -14,7 +14,7 @@
 /* Keys and values are kept as the products take them. */
 static bool rounds_keys(const sc_model *model)
 {
-    return sc_gemm_choice_of(model->gemm) == SC_GEMM_BF16;
+    return sc_matrix_form(model->layers[0].qkv) == SC_PANELS_PAIRS;
 }
 
 static semcal_status build_kernels(sc_model *model, semcal_error *error)
@@ -232,9 +232,9 @@ static semcal_status open_model(sc_model **model, const sc_model_config *config,
     made->group_size = options->group_size != 0 ? options->group_size : sc_device_facts(device)->is_cpu ? 1 : 128;
     choose_sizes(made, options);
     if ((status = sc_gemm_open(&made->gemm, device, options->gemm, error)) != SEMCAL_OK ||
-        (status = build_kernels(made, error)) != SEMCAL_OK ||
         (status = folder != NULL ? sc_model_load_weights(made, folder, error)
                                  : sc_model_random_weights(made, bf16, error)) != SEMCAL_OK ||
+        (status = build_kernels(made, error)) != SEMCAL_OK || /* for the weights' form */
         (options->head_scale != 1 && (status = sc_model_scale_head(made, options->head_scale, error)) != SEMCAL_OK) ||
         (status = lay_out_activations(made, error)) != SEMCAL_OK) {
         goto done;

@@ -5,7 +5,7 @@
  *
  * A row is one token at one position with the list of pages that hold its prefix; prompts (many rows of one list) and
  * decoding (one row each of many lists) are the same thing. Activations are fp32 (under SC_GEMM_BF16 rounded to bf16
- * where they enter products with bf16 weights, keys, values and the weights of attention wherever they do); weights are
+ * where they enter products with bf16 weights, and then in attention, too, keys and values included); weights are
  * bf16 as in bf16 checkpoints, fp32 otherwise. With the own matrix products no bit of a row's logits depends on which
  * other rows are in the call, on how a prompt was cut into calls, or on where its pages lie.
  */

@@ -129,10 +129,8 @@ def main():
         print("skipped: the reference model is not here")
         sys.exit(77)
     trained_model(folder)
-    lines = [{"prompt": "Once upon a time", "completion": " there was a cat."}]  # fp32 weights: only attention is rounded
-    exact, rounded = (score(folder, lines, *how)[1][0]["logprobs"] for how in ((), ("--gemm", "bf16")))
-    apart = max(abs(a - b) for a, b in zip(exact, rounded))
-    check(len(exact) == len(rounded) > 1 and 1e-7 < apart < 0.1, apart)
+    lines = [{"prompt": "Once upon a time", "completion": " there was a cat."}]  # fp32 weights: nothing is rounded
+    check(score(folder, lines, "--gemm", "bf16")[1] == score(folder, lines)[1])
     defects(folder)
 
 
