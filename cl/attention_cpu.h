@@ -17,15 +17,9 @@
 #ifdef KV_BF16
 typedef uint16 kv_word16;
 #if KV_BF16 == 2
-/* The compiler may be set to a processor without the instruction: the functions ask for it. */
-#define WITH_BF16 __attribute__((target("avx512f,avx512bf16")))
-#if __clang_major__ >= 16
-typedef __bf16 bf16_32 __attribute__((ext_vector_type(32)));
-#define AS_BF16(v) __builtin_astype(v, bf16_32)
-#else
-#define AS_BF16(v) as_int16(v)
-#endif
-#define ADD_PRODUCT(sum, word, words) __builtin_ia32_dpbf16ps_512(sum, AS_BF16(words), AS_BF16((uint16)(word)))
+#include "bf16_unit.h"
+#define WITH_BF16 SC_WITH_BF16
+#define ADD_PRODUCT(sum, word, words) SC_DOT_BF16(sum, words, (uint16)(word))
 #else
 #define WITH_BF16
 /* As gemm_bf16.cl defines it: the odd numbers, then the even ones, what falls below the normal numbers to 0. */

@@ -12,23 +12,14 @@
  */
 #include "abi.h"
 #include "bf16.h"
+#include "bf16_unit.h"
 #include "exp.h"
 #include "gemm_rows.h"
 #include "vector.h"
 
 #pragma OPENCL FP_CONTRACT OFF
 
-/* The compiler may be set to a processor without the instruction (PoCL's often is): the functions ask for it. */
-#define WITH_BF16 __attribute__((target("avx512f,avx512bf16")))
-
-#if __clang_major__ >= 16
-typedef __bf16 bf16_32 __attribute__((ext_vector_type(32)));
-#define AS_BF16(v) __builtin_astype(v, bf16_32)
-#else
-#define AS_BF16(v) as_int16(v)
-#endif
-#define DOT(sum, x, w) __builtin_ia32_dpbf16ps_512(sum, AS_BF16(x), AS_BF16(w))
-
+/* Tiles of several rows ask for weights ahead, as in gemm.cl. */
 #define AHEAD 64
 #define NO_FETCH(i)
 #define FETCH(i)                                                                                                       \
@@ -40,15 +31,15 @@ typedef __bf16 bf16_32 __attribute__((ext_vector_type(32)));
 #define STEP(r)                                                                                                        \
     {                                                                                                                  \
         const uint16 v = a##r[i];                                                                                      \
-        x##r = DOT(x##r, v, b0);                                                                                       \
-        y##r = DOT(y##r, v, b1);                                                                                       \
+        x##r = SC_DOT_BF16(x##r, v, b0);                                                                               \
+        y##r = SC_DOT_BF16(y##r, v, b1);                                                                               \
     }
 #define FLUSH(r)                                                                                                       \
     total[2 * r] = first == 0 ? x##r : total[2 * r] + x##r;                                                            \
     total[2 * r + 1] = first == 0 ? y##r : total[2 * r + 1] + y##r;
 
 #define TILE(rows, fetch)                                                                                              \
-    WITH_BF16 static void tile_##rows(float16 *total, __global const uint *a, __global const void *panel, const uint k,    \
+    SC_WITH_BF16 static void tile_##rows(float16 *total, __global const uint *a, __global const void *panel, const uint k,    \
                                       const uintptr_t ahead, const uint spread) \
     {                                                                                                                  \
         ROWS_##rows(DECLARE) for (uint first = 0; first < k; first += SC_CHUNK / 2)                                    \

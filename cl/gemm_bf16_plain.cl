@@ -8,8 +8,7 @@
  * C reference: sc_gemm_bf16_reference. Floor: panels + 2 m k + 4 m n bytes, 2 m n k operations.
  */
 #include "abi.h"
-#include "bf16.h"
-#include "exp.h"
+#include "gemm_columns.h"
 
 #pragma OPENCL FP_CONTRACT OFF
 
@@ -47,32 +46,5 @@ __kernel void gemm_bf16_plain(__global const uint *a, __global const uint *weigh
         }
         total = first == 0 ? chain : total + chain;
     }
-    const uint column = panel * SC_PANEL + j;
-    if (bias) {
-        total += (float2)(bias[column], bias[column + 16]);
-    }
-    __global float *to = c + (size_t)row * stride;
-    if (mode == SC_GEMM_SWIGLU) {
-        if (panel * 16 + j < n / 2) {
-            to[panel * 16 + j] = sc_silu(total.x) * total.y;
-        }
-        return;
-    }
-    if (mode == SC_GEMM_SWIGLU_ROUNDED) {
-        const uint at = panel * 16 + j;
-        __global ushort *values = (__global ushort *)to;
-        if (at < n / 2) {
-            values[at] = (ushort)sc_bf16(sc_silu(total.x) * total.y);
-        }
-        if (at + 1 == n / 2 && at % 2 == 0) {
-            values[at + 1] = 0; /* half a word */
-        }
-        return;
-    }
-    if (column < n) {
-        to[column] = mode == SC_GEMM_ADD ? to[column] + total.x : total.x;
-    }
-    if (column + 16 < n) {
-        to[column + 16] = mode == SC_GEMM_ADD ? to[column + 16] + total.y : total.y;
-    }
+    sc_put_columns(c + (size_t)row * stride, total, bias, n, panel, j, mode);
 }

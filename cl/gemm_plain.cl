@@ -7,7 +7,7 @@
  * Precision: fp32. C reference: sc_gemm_reference. Floor: panels + 4 m (k + n) bytes, 2 m n k operations.
  */
 #include "abi.h"
-#include "exp.h"
+#include "gemm_columns.h"
 
 #pragma OPENCL FP_CONTRACT OFF
 
@@ -32,21 +32,5 @@ __kernel void gemm_plain(__global const float *a, __global const uint *weights, 
         }
         total = first == 0 ? chain : total + chain;
     }
-    const uint column = panel * SC_PANEL + j;
-    if (bias) {
-        total += (float2)(bias[column], bias[column + 16]);
-    }
-    __global float *to = c + (size_t)row * stride;
-    if (mode == SC_GEMM_SWIGLU) {
-        if (panel * 16 + j < n / 2) {
-            to[panel * 16 + j] = sc_silu(total.x) * total.y;
-        }
-        return;
-    }
-    if (column < n) {
-        to[column] = mode == SC_GEMM_ADD ? to[column] + total.x : total.x;
-    }
-    if (column + 16 < n) {
-        to[column + 16] = mode == SC_GEMM_ADD ? to[column + 16] + total.y : total.y;
-    }
+    sc_put_columns(c + (size_t)row * stride, total, bias, n, panel, j, mode);
 }

@@ -89,6 +89,10 @@ void sc_gemm_count_in(sc_gemm *gemm, const sc_program *program);
 
 /* ---- gemm_selftest.c ---- */
 
+/* Rows of A with all their bits, weights exact in bf16, bias. The second half of A and of W is positive: where sums
+ * grow, sums in less than fp32 show. */
+void sc_gemm_trial_fill(float *a, size_t n_a, float *w, size_t n_w, float *bias, size_t n_bias);
+
 /* Whether the loaded `method`, with the kernel named `kernel`, gives the bits of its reference; if not, a note says
  * that `instead` runs. */
 semcal_status sc_gemm_selftest(bool *usable, sc_gemm *gemm, sc_gemm_method method, const char *kernel,

@@ -145,23 +145,6 @@ static void trial_row(float *row, size_t i, void *payload)
     memcpy(row, t->w + i * TEST_K, TEST_K * sizeof *row);
 }
 
-/* Rows of A with all their bits, weights exact in bf16. The second half of the rows and of the columns is positive:
- * where sums grow, sums in less than fp32 show. */
-static void fill_trial(struct trial *t)
-{
-    uint32_t seed = 1;
-    float *const all[] = {t->a, t->w, t->bias};
-    const size_t n[] = {TEST_ROWS * TEST_K, TEST_COLUMNS * TEST_K, TEST_COLUMNS};
-    for (size_t p = 0; p < 3; p++) {
-        for (size_t i = 0; i < n[p]; i++) {
-            seed = seed * 1664525u + 1013904223u;
-            const float x = p == 1 ? (float)((int32_t)(seed >> 24) - 128) / 256.0f
-                                   : (float)((int32_t)(seed >> 8) - (1 << 23)) / 0x1p22f;
-            all[p][i] = p < 2 && 2 * i >= n[p] ? fabsf(x) : x;
-        }
-    }
-}
-
 /* |got - exact| <= 1.25 k 2^-23 (sum of |a w| + |bias|). An instruction that adds its products in blocks of eight to
  * the sum and cuts everything below 2^-23 of the largest of them loses at most 10 such units per eight values of k
  * (Fasi, Higham, Mikaitis, Pranesh 2021 found tensor cores to do this or better); sums in fewer bits, a value in a
@@ -231,7 +214,7 @@ semcal_status sc_gemm_selftest_mma(bool *usable, sc_gemm *gemm, const char *inst
     if (t == NULL) {
         return SEMCAL_E_MEMORY;
     }
-    fill_trial(t);
+    sc_gemm_trial_fill(t->a, TEST_ROWS * TEST_K, t->w, TEST_COLUMNS * TEST_K, t->bias, TEST_COLUMNS);
     t->gemm = gemm;
     *usable = sc_selftest(gemm->device, "gemm_mma", instead, gemm->mma[0]->program, try_forms, t);
     free(t);

@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "device/selftest.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -61,17 +62,17 @@ done:
     return status;
 }
 
-/* Weights exact in bf16; rows of A with all their bits. */
-static void fill_trial(struct trial *t)
+void sc_gemm_trial_fill(float *a, size_t n_a, float *w, size_t n_w, float *bias, size_t n_bias)
 {
     uint32_t seed = 1;
-    float *const all[] = {t->a, t->w, t->bias};
-    const size_t n[] = {TEST_ROWS * TEST_K, TEST_COLUMNS * TEST_K, TEST_COLUMNS};
+    float *const all[] = {a, w, bias};
+    const size_t n[] = {n_a, n_w, n_bias};
     for (size_t p = 0; p < 3; p++) {
         for (size_t i = 0; i < n[p]; i++) {
             seed = seed * 1664525u + 1013904223u;
-            all[p][i] = p == 1 ? (float)((int32_t)(seed >> 24) - 128) / 256.0f
-                               : (float)((int32_t)(seed >> 8) - (1 << 23)) / 0x1p22f;
+            const float x = p == 1 ? (float)((int32_t)(seed >> 24) - 128) / 256.0f
+                                   : (float)((int32_t)(seed >> 8) - (1 << 23)) / 0x1p22f;
+            all[p][i] = p < 2 && 2 * i >= n[p] ? fabsf(x) : x;
         }
     }
 }
@@ -84,7 +85,7 @@ semcal_status sc_gemm_selftest(bool *usable, sc_gemm *gemm, sc_gemm_method metho
     if (t == NULL) {
         return SEMCAL_E_MEMORY;
     }
-    fill_trial(t);
+    sc_gemm_trial_fill(t->a, TEST_ROWS * TEST_K, t->w, TEST_COLUMNS * TEST_K, t->bias, TEST_COLUMNS);
     t->gemm = gemm;
     t->method = method;
     *usable = true;

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* vdpbf16ps: sum + odd * odd' + even * even' for 16 words of two bf16, each step rounded (gemm_bf16.cl has the definition). */
+#ifndef SEMCAL_BF16_UNIT_H
+#define SEMCAL_BF16_UNIT_H
+
+/* The compiler may be set to a processor without the instruction (PoCL's often is): the functions ask for it. */
+#define SC_WITH_BF16 __attribute__((target("avx512f,avx512bf16")))
+
+#if __clang_major__ >= 16
+typedef __bf16 sc_bf16_32 __attribute__((ext_vector_type(32)));
+#define SC_AS_BF16(v) __builtin_astype(v, sc_bf16_32)
+#else
+#define SC_AS_BF16(v) as_int16(v)
+#endif
+#define SC_DOT_BF16(sum, x, w) __builtin_ia32_dpbf16ps_512(sum, SC_AS_BF16(x), SC_AS_BF16(w))
+
+#endif
