@@ -220,6 +220,40 @@ void sc_sha256_hex(char hex[65], const void *data, size_t length)
     hex_of(hex, digest);
 }
 
+struct sc_sha256 {
+    EVP_MD_CTX *context;
+};
+
+sc_sha256 *sc_sha256_begin(semcal_error *error)
+{
+    sc_sha256 *sum = sc_memory_alloc(1, sizeof *sum, error);
+    if (sum != NULL &&
+        ((sum->context = EVP_MD_CTX_new()) == NULL || EVP_DigestInit_ex(sum->context, EVP_sha256(), NULL) != 1)) {
+        (void)sc_error_set(error, SEMCAL_E_MEMORY, "out of memory while hashing");
+        sc_sha256_end(NULL, sum);
+        sum = NULL;
+    }
+    return sum;
+}
+
+void sc_sha256_add(sc_sha256 *sum, const void *data, size_t length)
+{
+    (void)EVP_DigestUpdate(sum->context, data, length);
+}
+
+void sc_sha256_end(char hex[65], sc_sha256 *sum)
+{
+    unsigned char digest[EVP_MAX_MD_SIZE] = {0};
+    if (sum != NULL && hex != NULL) {
+        (void)EVP_DigestFinal_ex(sum->context, digest, NULL);
+        hex_of(hex, digest);
+    }
+    if (sum != NULL) {
+        EVP_MD_CTX_free(sum->context);
+    }
+    free(sum);
+}
+
 /* `length` UINT64_MAX: to the end. */
 static semcal_status hash_file(char hex[65], const char *path, uint64_t length, semcal_error *error)
 {

@@ -36,6 +36,13 @@ semcal_status sc_file_sha256(char hex[65], const char *path, semcal_error *error
 semcal_status sc_file_sha256_part(char hex[65], const char *path, uint64_t length, semcal_error *error);
 void sc_sha256_hex(char hex[65], const void *data, size_t length);
 
+/* The same of data that comes in pieces. Begin makes it, or returns NULL; end gives the sum (hex NULL: nobody wants it)
+ * and frees. */
+typedef struct sc_sha256 sc_sha256;
+sc_sha256 *sc_sha256_begin(semcal_error *error);
+void sc_sha256_add(sc_sha256 *sum, const void *data, size_t length);
+void sc_sha256_end(char hex[65], sc_sha256 *sum);
+
 /* Names in `folder` that end in `suffix`, sorted; free with sc_file_list_free. */
 semcal_status sc_file_list(char ***names, size_t *n_names, const char *folder, const char *suffix, semcal_error *error);
 void sc_file_list_free(char **names, size_t n_names);

@@ -44,7 +44,7 @@ static semcal_status make_record(sc_store_record *record, size_t index, sc_rando
             logprobs[k] = -(double)(k + 2) - sc_random_unit(random);
         }
         if (i == 0 || (i - 1) % DEPTH != DEPTH - 1) {
-            status = sc_tree_raw_set_law(&raw, (int32_t)i, 1.5, 12.5, tokens, logprobs, error);
+            status = sc_tree_raw_set_law(&raw, (int32_t)i, 1.5, 12.5, tokens, logprobs, -1, error);
         }
     }
     if (status == SEMCAL_OK) {

@@ -28,6 +28,7 @@ static const char details[] =
     "to the logits of each class; biases [biases, vocabulary], or a .json list of {\"name\", \"tokens\", \"values\"}.\n"
     "The gap of a perturbation is the mean log-loss of the law as it is minus that after it, in nats per token: above\n"
     "0 the law was not calibrated with respect to it. Its standard error takes tokens as independent.\n"
+    "A cell of a run with store.full_logits has both: its logits, and with --targets the tokens that were drawn.\n"
     "LOGITS may also be a folder of scripts/record_logits.py (hidden states, head and targets of any Transformers\n"
     "model), or a .yaml list of such folders, one per model size, as configs/scaling/scaling.yaml: one table of loss,\n"
     "smECE and gaps. With --model and --text the rows come straight from a model reading a text; class maps and "

@@ -36,6 +36,16 @@ static const char *rounded(char text[16], double value, double unit, const char 
     return text;
 }
 
+/* The disk that the largest cell takes. */
+static double largest(const sc_cost *cost, const sc_plan *plan)
+{
+    double most = 0;
+    for (size_t i = 0; i < plan->n_cells; i++) {
+        most = cost->cells[i].disk_bytes > most ? cost->cells[i].disk_bytes : most;
+    }
+    return most;
+}
+
 static void print_row(int width, const char *name, const char *draws, const char *shots, const char *prompt,
                       const char *most, const sc_cost_cell *cost, bool total)
 {
@@ -74,16 +84,26 @@ static semcal_status print_table(const sc_plan *plan, const sc_cost *cost, semca
         (void)fputs("\nassumptions\n", stderr);
         sc_terminal_print(stderr, notes.data);
     }
+    if (status == SEMCAL_OK && cost->total.logits_bytes > 0) {
+        char logits[16], rest[16], twice[16];
+        (void)fprintf(stderr,
+                      "\n%sstore.full_logits keeps about %s of logits; without them the run takes %s. While cells are "
+                      "joined and collapsed they are there twice: the disk needs %s free\n",
+                      cost->total.logits_bytes >= SC_COST_MANY_LOGITS ? "warning: " : "",
+                      rounded(logits, cost->total.logits_bytes, 1024, "KMGT"),
+                      rounded(rest, cost->total.disk_bytes - cost->total.logits_bytes, 1024, "KMGT"),
+                      rounded(twice, cost->total.disk_bytes + largest(cost, plan), 1024, "KMGT"));
+    }
     sc_text_free(&notes);
     return status;
 }
 
 static json_t *cost_json(const sc_cost_cell *cost)
 {
-    return json_pack("{s:I, s:f, s:f, s:f, s:f, s:f, s:f}", "questions", (json_int_t)cost->n_questions, "draws_total",
-                     cost->draws, "forward_tokens", cost->forward_tokens, "forward_tokens_most",
+    return json_pack("{s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "questions", (json_int_t)cost->n_questions,
+                     "draws_total", cost->draws, "forward_tokens", cost->forward_tokens, "forward_tokens_most",
                      cost->forward_tokens_most, "device_bytes", cost->device_bytes, "disk_bytes", cost->disk_bytes,
-                     "time_s", cost->time_s);
+                     "logits_bytes", cost->logits_bytes, "time_s", cost->time_s);
 }
 
 static json_t *cell_json(const sc_cell *cell, const sc_cost_cell *cost)

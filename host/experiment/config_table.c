@@ -38,13 +38,16 @@ static const sc_config_key model_keys[] = {
     {"chat", SC_KEY_NAME, AT(sc_config_model, chat), .standard = "none", .words = chat_words,
      .help = "chat template around the prompt: none, auto (the one the model folder names), or a family"},
     {"gemm", SC_KEY_WORD, AT(sc_config_model, gemm), .standard = "auto", .words = gemm_words,
-     .help = "matrix products: auto (the faster that keeps results bit-identical), own, clblast; bf16 rounds activations "
-             "to bf16 where they meet bf16 weights, and keys and values, as bf16 runtimes do: about twice as fast where "
-             "the device has the instructions, half the memory for keys and values, other laws than auto"},
+     .help =
+         "matrix products: auto (the faster that keeps results bit-identical), own, clblast; bf16 rounds activations "
+         "to bf16 where they meet bf16 weights, and keys and values, as bf16 runtimes do: about twice as fast where "
+         "the device has the instructions, half the memory for keys and values, other laws than auto"},
     {"kv_memory", SC_KEY_BYTES, AT(sc_config_model, kv_memory), OPTIONAL, RANGE(1, 9e18), .unit = "bytes",
      .help = "most memory for keys and values, e.g. 512M or 4GiB; null: from what the device has free"},
     {"logits", SC_KEY_PATH, AT(sc_config_model, logits), OPTIONAL,
-     .help = "file of logits [N, V] to replay: npy, safetensors (needed when source is recorded)"},
+     .help = "file of logits [N, V] to replay: npy, safetensors, or HDF5 such as a cell with store.full_logits (needed "
+             "when "
+             "source is recorded)"},
 };
 static const sc_config_section model_section = {sizeof(sc_config_model), model_keys, COUNT(model_keys)};
 
@@ -162,7 +165,9 @@ static const sc_config_key store_keys[] = {
     {"top_k", SC_KEY_INT, AT(sc_config_store, top_k), .standard = "20", RANGE(0, 4096), .unit = "tokens",
      .help = "most probable tokens kept per prefix, with their log-probabilities and the rest mass"},
     {"full_logits", SC_KEY_BOOL, AT(sc_config_store, full_logits), .standard = "false",
-     .help = "keep every logit of every prefix (V numbers each: large)"},
+     .help = "keep every law as a whole: the logits of every prefix that was drawn from, V numbers each in float32 "
+             "(large: see "
+             "semcal plan); semcal perturb reads them"},
     {"commit_seconds", SC_KEY_REAL, AT(sc_config_store, commit_seconds), .standard = "20.0", .low = 0, .high = 30,
      .open_low = true, .unit = "s", .help = "a killed run loses at most this much work"},
     {"compression", SC_KEY_INT, AT(sc_config_store, compression), .standard = "4", RANGE(0, 9),

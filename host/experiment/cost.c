@@ -18,7 +18,7 @@ static const double RESPONSE_SHARE = 0.5, DISTINCT_SHARE = 0.33;
 static const double FLOPS_PER_CORE = 1e10, SECONDS_PER_TOKEN = 2e-6;
 /* Bytes of a stored node and draw before compression, and what compression leaves. */
 static const double TEXT_BLOCKS = 128, TEXT_BLOCK_BYTES = 25000, TEXT_CHUNK_BYTES = 40;
-static const double NODE_BYTES = 48, TOP_BYTES = 12, DRAW_BYTES = 64, COMPRESSED = 0.6;
+static const double NODE_BYTES = 48, TOP_BYTES = 12, DRAW_BYTES = 64, COMPRESSED = 0.6, LOGITS_COMPRESSED = 0.8;
 
 /* ---- cells ---- */
 
@@ -68,10 +68,12 @@ static sc_cost_cell cost_cell(const sc_cell *cell, const sc_cost_dataset *data, 
     cost.forward_tokens_most = questions * (cost.prompt_tokens + n_draws * length);
     cost.device_bytes =
         (double)model->weight_bytes + (double)model->kv_bytes_per_token * (cost.prompt_tokens + n_draws * length);
-    double logits = store->full_logits ? 4.0 * (double)model->n_vocabulary : 0;
-    double per_node = NODE_BYTES + TOP_BYTES * (double)store->top_k + logits;
+    double logits = store->full_logits ? 4.0 * (double)model->n_logits : 0;
+    double per_node = NODE_BYTES + TOP_BYTES * (double)store->top_k;
+    cost.logits_bytes = questions * nodes * logits * (store->compression > 0 ? LOGITS_COMPRESSED : 1);
     cost.disk_bytes = questions * (nodes * per_node + n_draws * (DRAW_BYTES + length * RESPONSE_SHARE * 4)) *
-                      (store->compression > 0 ? COMPRESSED : 1);
+                          (store->compression > 0 ? COMPRESSED : 1) +
+                      cost.logits_bytes;
     cost.time_s = cost.forward_tokens *
                   (2 * (double)model->n_parameters / (FLOPS_PER_CORE * (double)n_threads) + SECONDS_PER_TOKEN);
     cost.too_long = model->n_context > 0 && cost.prompt_tokens + length > (double)model->n_context;
@@ -95,6 +97,7 @@ void sc_cost_cells(sc_cost *cost, const sc_config *config, const sc_plan *plan)
         cost->total.forward_tokens_most += one.forward_tokens_most;
         cost->total.device_bytes = fmax(cost->total.device_bytes, one.device_bytes);
         cost->total.disk_bytes += one.disk_bytes;
+        cost->total.logits_bytes += one.logits_bytes;
         cost->total.time_s += one.time_s;
         cost->total.too_long = cost->total.too_long || one.too_long;
     }
@@ -133,7 +136,7 @@ void sc_cost_free(sc_cost *cost)
 
 semcal_status sc_cost_assumptions(sc_text *text, const sc_cost *cost, semcal_error *error)
 {
-    return sc_text_printf(
+    semcal_status status = sc_text_printf(
         text, error,
         "prompt tokens: mean of some questions, the chat template aside; without a tokenizer, %.2f bytes of text per "
         "token and bit of vocabulary\n"
@@ -145,4 +148,11 @@ semcal_status sc_cost_assumptions(sc_text *text, const sc_cost *cost, semcal_err
         "time: %.0f GFLOP/s on each of %u cores and %.0f us per token; a GPU is faster\n",
         BYTES_PER_TOKEN_PER_BIT, 100 * RESPONSE_SHARE, 100 * DISTINCT_SHARE, 1e-9 * FLOPS_PER_CORE, cost->n_threads,
         1e6 * SECONDS_PER_TOKEN);
+    if (status == SEMCAL_OK && cost->total.logits_bytes > 0) {
+        status = sc_text_printf(text, error,
+                                "whole laws (store.full_logits): four bytes per distinct prefix and token of the "
+                                "vocabulary, %.0f %% of it when compressed\n",
+                                100 * LOGITS_COMPRESSED);
+    }
+    return status;
 }

@@ -24,6 +24,7 @@ typedef struct sc_cost_model {
     uint64_t n_parameters, weight_bytes;
     uint64_t kv_bytes_per_token;
     uint64_t n_vocabulary;
+    uint64_t n_logits;  /* V of a law that is kept as a whole; known for sources without weights, too */
     uint64_t n_context; /* 0: no limit */
 } sc_cost_model;
 
@@ -35,6 +36,7 @@ typedef struct sc_cost_cell {
     double forward_tokens_most; /* without any sharing, every response as long as allowed */
     double device_bytes;        /* weights, and keys and values of one question at its worst */
     double disk_bytes;
+    double logits_bytes; /* of them, laws kept as a whole (store.full_logits) */
     double time_s;
     bool too_long; /* prompt and response may pass the model's context */
 } sc_cost_cell;
@@ -55,6 +57,9 @@ void sc_cost_free(sc_cost *cost);
 
 /* The same from sizes known already: fills cells and total (pure). */
 void sc_cost_cells(sc_cost *cost, const sc_config *config, const sc_plan *plan);
+
+/* Whole laws beyond this are worth a warning. */
+#define SC_COST_MANY_LOGITS 10737418240.0
 
 /* One line per assumption behind the guesses. */
 semcal_status sc_cost_assumptions(sc_text *text, const sc_cost *cost, semcal_error *error);

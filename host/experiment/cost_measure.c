@@ -7,6 +7,7 @@
 #include "formats/safetensors.h"
 #include "language/tokenizer.h"
 #include "model/config.h"
+#include "source/toy.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -77,6 +78,9 @@ static semcal_status open_dataset(sc_cost_dataset *size, sc_dataset *dataset, sc
 static semcal_status open_model(sc_cost_model *size, sc_tokenizer **tokenizer, const sc_config_model *model,
                                 semcal_error *error)
 {
+    if (model->source == SC_CONFIG_TOY) {
+        size->n_logits = SC_TOY_VOCABULARY;
+    }
     if (model->source != SC_CONFIG_MODEL) {
         return SEMCAL_OK;
     }
@@ -96,7 +100,7 @@ static semcal_status open_model(sc_cost_model *size, sc_tokenizer **tokenizer, c
     sc_tensor_set_close(set);
     if (status == SEMCAL_OK) {
         size->kv_bytes_per_token = 2 * shape.n_layers * shape.n_kv_heads * shape.head_size * sizeof(float);
-        size->n_vocabulary = shape.n_vocabulary;
+        size->n_vocabulary = size->n_logits = shape.n_vocabulary;
         size->n_context = shape.n_context;
         char *path = sc_file_join(model->path, "tokenizer.json", error);
         if (path == NULL) {

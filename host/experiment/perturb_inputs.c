@@ -89,7 +89,7 @@ static semcal_status open_rows(sc_perturb_inputs *in, const sc_perturb_files *fi
 
 static semcal_status open_targets(sc_perturb_inputs *in, const char *where, semcal_error *error)
 {
-    semcal_status status = sc_table_open(&in->targets, where, NAMES("target", "targets"), error);
+    semcal_status status = sc_table_open(&in->targets, where, NAMES("target", "targets", "logits_target"), error);
     if (status != SEMCAL_OK) {
         return status;
     }

@@ -247,11 +247,6 @@ enum { MOST_DRAWS = 1000000 };
 /* Keys whose other values this version does not act on are refused rather than ignored. */
 static semcal_status check_supported(const run *r, semcal_error *error)
 {
-    if (r->config->store.full_logits) {
-        return sc_error_set(error, SEMCAL_E_CONFIG,
-                            "store.full_logits: this version keeps the top_k tokens of every law, not all logits; set "
-                            "it to false");
-    }
     for (size_t i = 0; i < r->plan.n_cells; i++) {
         if (r->plan.cells[i].draws > MOST_DRAWS) {
             return sc_error_set(error, SEMCAL_E_CONFIG, "cell %s: sampling.draws is %lld, at most %d are possible",

@@ -191,6 +191,7 @@ static semcal_status open_store(sc_store **store, const sc_run_cell *run, const 
         options.n_draws = (size_t)run->cell->draws;
         options.n_top = (size_t)run->config->store.top_k;
         options.raw = run->cell->temperature != 1.0;
+        options.n_vocabulary = run->config->store.full_logits ? (size_t)run->source->facts.n_vocabulary : 0;
         options.shard = run->options->shard;
         options.n_shards = run->options->n_shards;
         options.deflate = (unsigned)run->config->store.compression;
@@ -220,6 +221,7 @@ static semcal_status generate(const sc_run_cell *run, feed *f, semcal_error *err
                                  .n_stops = cell->style->stop.n};
     options.batch_nodes = run->config->sampling.batch == SC_CONFIG_UNSET ? 0 : (size_t)run->config->sampling.batch;
     options.max_prompt = f->questions->max_tokens;
+    options.spill = sc_store_spill(f->store);
     const sc_generate_callbacks callbacks = {next_question, store_tree, tell_progress};
     uint64_t forward = run->source->facts.n_forward_tokens, draws = run->counters->draw_tokens;
     const sc_phase before = sc_phases_enter(run->source->phases, SC_PHASE_TREE);

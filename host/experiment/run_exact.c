@@ -80,6 +80,7 @@ semcal_status sc_run_exact_add(sc_store_record *record, const sc_run_cell *run, 
     options.max_laws = sampling->max_forward_tokens == SC_CONFIG_UNSET ? 0 : (uint64_t)sampling->max_forward_tokens;
     options.n_top = top_k > FOLLOWED ? top_k : FOLLOWED;
     options.keep_top = top_k;
+    options.spill = record->tree.spill;
     sc_enumeration enumeration;
     sc_tail tail = {0};
     semcal_status status = sc_enumerate(&enumeration, run->source, &options, q->tokens, q->n_tokens, 0, error);

@@ -56,7 +56,8 @@ semcal_status sc_score_tokens(double *logprobs, sc_source *source, const int32_t
         }
     }
     if (status == SEMCAL_OK && n > 0) {
-        const sc_law_request request = {n, nodes, no_draws, NULL, targets, 1.0, 0};
+        const sc_law_request request = {
+            .n_nodes = n, .node = nodes, .first_draw = no_draws, .target = targets, .temperature = 1.0};
         sc_law_result result = {.log_normalizer = numbers, .entropy = numbers + n, .target_logprob = numbers + 2 * n};
         status = f->laws(source, &request, &result, error);
         for (size_t i = 0; i < n && status == SEMCAL_OK; i++) {

@@ -23,6 +23,7 @@ struct sc_store {
     char *path, *cell_name;         /* of the finished file */
     sc_store_expect expect;
     sc_store_segments segments;
+    sc_spill *spill; /* NULL: laws are not kept as a whole */
     bool finished;
     uint8_t *taken;              /* [n_questions] 1: committed or appended; only the appending thread looks */
     uint64_t n_wanted, n_before; /* of this shard; committed before this session */
@@ -35,6 +36,7 @@ struct sc_store {
     sc_store_record *queue; /* [options.queue_records] */
     size_t n_queued;
     uint64_t n_appended, n_committed, flush_to; /* records of this session */
+    uint64_t queued_logits;                     /* whole laws of the queue, in nodes */
     bool stop;
     double worked_s; /* the writer */
     semcal_error failure;
@@ -56,6 +58,7 @@ static void take_queue(pending *waiting, sc_store *store)
             sc_store_record_free(&store->queue[i]);
         }
         store->n_queued = 0;
+        store->queued_logits = 0;
         return;
     }
     if (sc_memory_grow(&waiting->records, &waiting->capacity, waiting->n + store->n_queued, sizeof *waiting->records,
@@ -71,10 +74,12 @@ static void take_queue(pending *waiting, sc_store *store)
         waiting->due.tv_nsec = nanoseconds % 1000000000;
     }
     for (size_t i = 0; i < store->n_queued; i++) {
-        waiting->n_nodes += store->queue[i].tree.n_nodes;
+        waiting->n_nodes +=
+            store->queue[i].tree.n_nodes + sc_store_logits_weight(store->queue[i].n_logits, &store->expect.sizes);
         waiting->records[waiting->n++] = store->queue[i];
     }
     store->n_queued = 0;
+    store->queued_logits = 0;
 }
 
 static bool is_due(const pending *waiting, const sc_store *store)
@@ -228,6 +233,9 @@ static semcal_status look_at_folder(sc_store *store, const char *run_folder, sem
         sc_store_remove_folder(folder);
     } else if (status == SEMCAL_OK) {
         status = sc_store_segments_open(&store->segments, folder, &store->expect, error);
+        if (status == SEMCAL_OK && o->n_vocabulary > 0) {
+            status = sc_spill_create(&store->spill, folder, o->n_vocabulary * sizeof(float), error);
+        }
     }
     free(folder);
     free(whole);
@@ -290,7 +298,10 @@ semcal_status sc_store_open(sc_store **out, const char *run_folder, const char *
         status = SEMCAL_E_MEMORY;
     }
     store->expect = (sc_store_expect){
-        .sizes = {.n_draws = options->n_draws, .n_top = options->n_top, .raw = options->raw},
+        .sizes = {.n_draws = options->n_draws,
+                  .n_top = options->n_top,
+                  .raw = options->raw,
+                  .n_vocabulary = options->n_vocabulary},
         .label = {store->cell_name, options->n_questions, options->shard, options->n_shards, options->deflate},
         .attributes = store->attributes,
         .n_attributes = store->options.n_attributes,
@@ -332,6 +343,11 @@ uint64_t sc_store_n_committed(sc_store *store)
     return n;
 }
 
+sc_spill *sc_store_spill(sc_store *store)
+{
+    return store->spill;
+}
+
 double sc_store_writer_s(sc_store *store)
 {
     (void)pthread_mutex_lock(&store->lock);
@@ -349,13 +365,17 @@ static semcal_status enqueue(sc_store *store, sc_store_record *record, semcal_er
 {
     semcal_status status = SEMCAL_OK;
     (void)pthread_mutex_lock(&store->lock);
-    while (store->n_queued == store->options.queue_records && store->failure.status == SEMCAL_OK) {
+    const uint64_t logits = sc_store_logits_weight(record->n_logits, &store->expect.sizes);
+    while ((store->n_queued == store->options.queue_records ||
+            (store->n_queued > 0 && store->queued_logits + logits > COMMIT_NODES)) &&
+           store->failure.status == SEMCAL_OK) {
         (void)pthread_cond_wait(&store->progress, &store->lock);
     }
     if (store->failure.status != SEMCAL_OK) {
         status = sc_error_set(error, store->failure.status, "%s", store->failure.message);
     } else {
         store->queue[store->n_queued++] = *record;
+        store->queued_logits += logits;
         store->n_appended++;
         (void)pthread_cond_signal(&store->work);
     }
@@ -431,10 +451,13 @@ semcal_status sc_store_finish(sc_store *store, const sc_store_attribute *attribu
         store->segments.sources.sizes.n_draws = store->expect.sizes.n_draws;
         store->segments.sources.sizes.n_top = store->expect.sizes.n_top;
         store->segments.sources.sizes.raw = store->expect.sizes.raw;
+        store->segments.sources.sizes.n_vocabulary = store->expect.sizes.n_vocabulary;
         status = sc_store_join(hex, store->path, &store->segments.sources, &store->expect.label, all, n + n_attributes,
                                error);
     }
     if (status == SEMCAL_OK) {
+        sc_spill_free(store->spill);
+        store->spill = NULL;
         sc_store_segments_remove(&store->segments);
         store->finished = true;
     }
@@ -467,6 +490,7 @@ semcal_status sc_store_close(sc_store **out, semcal_error *error)
         free((void *)(uintptr_t)store->attributes[i].name);
         free((void *)(uintptr_t)store->attributes[i].text);
     }
+    sc_spill_free(store->spill);
     sc_store_segments_close(&store->segments);
     (void)pthread_cond_destroy(&store->progress);
     (void)pthread_cond_destroy(&store->work);

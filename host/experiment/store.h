@@ -11,8 +11,8 @@
  * seconds and a reader never sees a broken file. Finishing merges the segments in dataset order. The *content digest*
  * of the generated data is the same for any order, segmenting, shard or resume.
  *
- * Variables of a cell file are on the dimensions `question`, `draw` (M), `node`, `answer`, `law`, `response`, `class`
- * and `top`; the complete list with types and units is the table in store_table.c. Indices in the file are rows of
+ * Variables of a cell file are on the dimensions `question`, `draw` (M), `node`, `answer`, `law`, `response`, `class`,
+ * `top` and, with full_logits, `logits_row` and `vocabulary`; the complete list with types and units is the table in store_table.c. Indices in the file are rows of
  * their dimension (draw_leaf and node_parent of `node`, draw_class of `class`, node_question of `question`), so that
  * `ds.class_label[ds.draw_class]` works; in the structs here they count within the question.
  */
@@ -52,6 +52,13 @@ typedef struct sc_store_record {
     uint8_t *found_tail;       /* [n_found] 1: a draw from the law of what enumeration did not find (may repeat) */
     char **found_text;         /* [n_found] valid text */
     double unexplored_mass;    /* probability outside the enumerated responses; NaN when nothing was enumerated */
+    /* Laws of the tree that are kept as a whole, in the order of their nodes; 0 without full_logits */
+    size_t n_logits;
+    int32_t *logits_node;      /* [n_logits] node; filled by sc_store_append */
+    int32_t *logits_target;    /* [n_logits] the token that the first draw through the node took there */
+    char *logits_sha256;       /* of their numbers */
+    const char *logits_file;   /* where they are when not in the tree's spill: a cell file, borrowed, */
+    uint64_t logits_first;     /* and its row of the first */
     uint64_t n_forward_tokens; /* run through the model for this question; depends on scheduling, not in the digest */
 } sc_store_record;
 
@@ -77,6 +84,7 @@ typedef struct sc_store_options {
     size_t n_draws;           /* M; 0 when the cell has only enumerated responses */
     size_t n_top;             /* k */
     bool raw;                 /* temperature is not 1: raw log-probabilities are stored beside the tempered ones */
+    size_t n_vocabulary;      /* V to keep every law of the trees as a whole, 0: the top alone */
     unsigned shard, n_shards; /* this process works on questions with index % n_shards == shard - 1; 1 of 1: all */
     unsigned deflate;         /* 0 to 9 */
     double commit_seconds;    /* a segment is closed at least this often while records come */
@@ -130,6 +138,10 @@ semcal_status sc_store_commit(sc_store *store, semcal_error *error);
 semcal_status sc_store_finish(sc_store *store, const sc_store_attribute *attributes, size_t n_attributes,
                               semcal_error *error);
 
+/* Where the laws of trees wait until they are written (full_logits); NULL when they are not kept, or the cell is
+ * finished. Lives as long as the store. */
+sc_spill *sc_store_spill(sc_store *store);
+
 /* Time the writer thread has worked so far. */
 double sc_store_writer_s(sc_store *store);
 
@@ -147,6 +159,7 @@ typedef struct sc_store_facts {
     size_t n_draws, n_top;
     uint64_t n_nodes; /* of all questions */
     bool raw;
+    size_t n_vocabulary; /* V, 0: no law is kept as a whole */
     unsigned shard, n_shards;
     const char *cell; /* its name */
     const char *content_sha256;
@@ -168,6 +181,11 @@ enum {
  * going through them in order is fast. */
 semcal_status sc_store_cell_read(sc_store_record *record, sc_store_cell *cell, uint64_t i, unsigned what,
                                  semcal_error *error);
+
+/* Rows first .. first + n - 1 of the question's whole laws: logits[n * V], as the model gave them, at temperature 1;
+ * law k is that after record.logits_node[k]. SEMCAL_E_DATA when there are fewer. */
+semcal_status sc_store_cell_read_logits(float *logits, sc_store_cell *cell, uint64_t i, uint64_t first, uint64_t n,
+                                        semcal_error *error);
 
 /* A question-level number column by name (e.g. "confidence_frequency"), malloc'ed [n_questions] doubles; integers are
  * converted. SEMCAL_E_DATA when it is not there. */

@@ -2,7 +2,8 @@
 /*
  * Content digests. Canonical bytes: for each variable of the table that is content, its name, the number of values and
  * the values, little-endian, in the precision stored; texts with their lengths; node indices within the question; every
- * NaN the same. What scheduling decides is left out, so the digest is that of the data alone.
+ * NaN the same; of whole laws, their own digest. What scheduling decides is left out, so the digest is that of the data
+ * alone.
  */
 #include "base/file.h"
 #include "experiment/store_internal.h"
@@ -94,8 +95,8 @@ semcal_status sc_store_digest_put(sc_text *out, const char *name, sc_h5_type mem
 
 static bool is_content(const sc_store_variable *v, const sc_store_sizes *sizes)
 {
-    bool stored = (v->role != SC_ROLE_RAW || sizes->raw) && (!v->top || sizes->n_top > 0);
-    return stored && (v->role == SC_ROLE_PLAIN || v->role == SC_ROLE_RAW || v->role == SC_ROLE_NODE);
+    return sc_store_is_kept(v, sizes) &&
+           (v->role == SC_ROLE_PLAIN || v->role == SC_ROLE_RAW || v->role == SC_ROLE_NODE);
 }
 
 semcal_status sc_store_digest_record(char hex[65], const sc_store_record *record, const sc_store_sizes *sizes,
@@ -125,6 +126,9 @@ semcal_status sc_store_digest_file(char hex[65], char *const *questions, size_t 
     semcal_status status =
         sc_text_printf(&bytes, error, "%s %d questions %zu draws %zu top %zu raw %d\n", SC_STORE_FORMAT,
                        SC_STORE_FORMAT_VERSION, n, sizes->n_draws, sizes->n_top, (int)sizes->raw);
+    if (status == SEMCAL_OK && sizes->n_vocabulary > 0) {
+        status = sc_text_printf(&bytes, error, "logits %zu\n", sizes->n_vocabulary);
+    }
     for (size_t i = 0; i < n && status == SEMCAL_OK; i++) {
         status = sc_text_printf(&bytes, error, "%s\n", questions[i]);
     }

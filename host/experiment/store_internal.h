@@ -21,6 +21,7 @@ typedef enum sc_store_rows {
     SC_ROWS_ANSWER,
     SC_ROWS_LAW,
     SC_ROWS_RESPONSE,
+    SC_ROWS_LOGITS, /* a law of the tree that is kept as a whole */
     SC_ROWS_KINDS
 } sc_store_rows;
 
@@ -31,6 +32,7 @@ typedef enum sc_store_role {
     SC_ROLE_OWNER,   /* the row of `question` that this row belongs to; not in memory */
     SC_ROLE_COUNT,   /* how many rows of kind `counts` the question has; in memory the structs' own n_... */
     SC_ROLE_DIGEST,  /* sha256 of the question's content; computed */
+    SC_ROLE_LOGITS,  /* whole laws: too large for memory, they go from file to file (store_logits.c) */
     SC_ROLE_SCHEDULE /* depends on scheduling: stored, not part of the content */
 } sc_store_role;
 
@@ -42,6 +44,7 @@ typedef struct sc_store_variable {
     sc_store_role role;
     size_t offset; /* in sc_store_record: of the value (SC_ROWS_QUESTION) or of the pointer to the rows */
     sc_store_rows counts;
+    bool logits; /* only in files of whole laws */
 } sc_store_variable;
 
 extern const sc_store_variable sc_store_variables[];
@@ -52,6 +55,7 @@ extern const char *const sc_store_dimensions[SC_ROWS_KINDS];
 typedef struct sc_store_sizes {
     size_t n_draws, n_top;
     bool raw;
+    size_t n_vocabulary;           /* V where laws are kept as a whole, else 0 */
     uint64_t total[SC_ROWS_KINDS]; /* rows of each kind in the file; draws: questions * n_draws */
 } sc_store_sizes;
 
@@ -61,14 +65,17 @@ void sc_store_add_rows(sc_store_sizes *sizes, const sc_store_record *record);
 /* True when a file of these sizes has the variable. */
 bool sc_store_has_variable(const sc_store_variable *variable, const sc_store_sizes *sizes);
 size_t sc_store_element_size(sc_h5_type type);
-/* Elements per row: n_top or 1. */
+/* True when files of these sizes have the variable as soon as they have rows of its kind. */
+bool sc_store_is_kept(const sc_store_variable *variable, const sc_store_sizes *sizes);
+/* Elements per row: n_top, n_vocabulary or 1. */
 size_t sc_store_width(const sc_store_variable *variable, const sc_store_sizes *sizes);
 /* The record's rows of a variable (PLAIN, RAW, NODE, SCHEDULE). */
 const void *sc_store_values(const sc_store_record *record, const sc_store_variable *variable);
 
 /* ---- records (store_record.c) ---- */
 
-/* Checks sizes, indices and numbers, makes texts valid UTF-8. SEMCAL_E_DATA, SEMCAL_E_NUMERIC naming the question. */
+/* Checks sizes, indices and numbers, makes texts valid UTF-8, lists the laws that the tree keeps as a whole.
+ * SEMCAL_E_DATA, SEMCAL_E_NUMERIC naming the question. */
 semcal_status sc_store_record_check(sc_store_record *record, const sc_store_sizes *sizes, semcal_error *error);
 
 /* ---- digests (store_digest.c) ---- */
@@ -107,8 +114,9 @@ typedef struct sc_store_writer {
     sc_h5 *file;
     char *path, *temporary;
     sc_store_sizes sizes;
-    uint64_t at[SC_ROWS_KINDS]; /* rows written so far */
-    char **digests;             /* [questions] */
+    uint64_t at[SC_ROWS_KINDS];     /* rows written so far */
+    char **digests;                 /* [questions] */
+    struct sc_store_logits *logits; /* whole laws on their way; NULL until there are some */
 } sc_store_writer;
 
 /* What the root attributes say beside provenance. */
@@ -122,13 +130,28 @@ typedef struct sc_store_label {
 /* Makes a file that appears as `path` when it is finished. sizes->total must be final. */
 semcal_status sc_store_writer_open(sc_store_writer *writer, const char *path, const sc_store_sizes *sizes,
                                    const sc_store_label *label, semcal_error *error);
-/* Writes checked records, in the order of the file. */
-semcal_status sc_store_writer_write(sc_store_writer *writer, const sc_store_record *records, size_t n,
-                                    semcal_error *error);
+/* Writes checked records, in the order of the file. Sets or checks their logits_sha256. */
+semcal_status sc_store_writer_write(sc_store_writer *writer, sc_store_record *records, size_t n, semcal_error *error);
 /* Adds the attributes and the digest (copied to hex), closes, fsyncs, renames. Frees the writer in any case. */
 semcal_status sc_store_writer_finish(char hex[65], sc_store_writer *writer, const sc_store_attribute *attributes,
                                      size_t n_attributes, semcal_error *error);
 void sc_store_writer_discard(sc_store_writer *writer);
+
+/* ---- whole laws (store_logits.c) ---- */
+
+/* How many nodes are as large as n whole laws. */
+uint64_t sc_store_logits_weight(uint64_t n, const sc_store_sizes *sizes);
+/* The lists of a record: the nodes whose laws its tree keeps, and a token drawn from each. */
+semcal_status sc_store_logits_list(sc_store_record *record, semcal_error *error);
+/* Copies the laws of records, from wherever they are, into the file being written; some may wait for the next call.
+ * SEMCAL_E_DATA when they are not those of logits_sha256. */
+semcal_status sc_store_logits_copy(sc_store_writer *writer, sc_store_record *records, size_t n, semcal_error *error);
+/* Writes what waits. */
+semcal_status sc_store_logits_end(sc_store_writer *writer, semcal_error *error);
+void sc_store_logits_free(struct sc_store_logits *logits);
+/* SEMCAL_E_DATA when the laws of question i are not those of its digest. */
+semcal_status sc_store_logits_check(sc_store_cell *cell, uint64_t i, const sc_store_record *record,
+                                    semcal_error *error);
 
 /* ---- reading one file (store_read.c) ---- */
 

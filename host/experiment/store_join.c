@@ -56,6 +56,7 @@ semcal_status sc_store_sources_add(sc_store_sources *sources, const sc_store_cel
     sources->sizes.n_draws = cell->sizes.n_draws;
     sources->sizes.n_top = cell->sizes.n_top;
     sources->sizes.raw = cell->sizes.raw;
+    sources->sizes.n_vocabulary = cell->sizes.n_vocabulary;
     for (int rows = 0; rows < SC_ROWS_KINDS; rows++) {
         sources->sizes.total[rows] += cell->sizes.total[rows];
     }
@@ -91,6 +92,9 @@ static semcal_status read_source(sc_store_record *records, const sc_store_source
         status = sc_store_cell_read_rows(run, cell, place->row, length, SC_STORE_NODES, error);
         for (size_t j = 0; j < length && status == SEMCAL_OK; j++) {
             records[members[j]] = run[j];
+            records[members[j]].logits_file = sources->paths[source];
+            records[members[j]].logits_first =
+                cell->first[SC_ROWS_LOGITS] != NULL ? cell->first[SC_ROWS_LOGITS][place->row + j] : 0;
         }
         i = members[length - 1] + 1;
     }

@@ -58,7 +58,14 @@ static semcal_status read_label(sc_store_cell *cell, semcal_error *error)
     if (status != SEMCAL_OK) {
         return status;
     }
-    cell->sizes = (sc_store_sizes){.n_draws = n_draws, .n_top = n_top, .raw = raw != 0};
+    uint64_t n_vocabulary = 0;
+    if (sc_h5_has(cell->file, "", "n_vocabulary") &&
+        (status = read_number(&n_vocabulary, cell, "n_vocabulary", error)) != SEMCAL_OK) {
+        return status;
+    }
+    cell->sizes =
+        (sc_store_sizes){.n_draws = n_draws, .n_top = n_top, .raw = raw != 0, .n_vocabulary = (size_t)n_vocabulary};
+    cell->facts.n_vocabulary = (size_t)n_vocabulary;
     cell->facts.n_draws = n_draws;
     cell->facts.n_top = n_top;
     cell->facts.raw = raw != 0;
@@ -91,7 +98,7 @@ static semcal_status read_counts(sc_store_cell *cell, semcal_error *error)
     }
     for (size_t i = 0; i < sc_store_n_variables && status == SEMCAL_OK; i++) {
         const sc_store_variable *v = &sc_store_variables[i];
-        if (v->role != SC_ROLE_COUNT) {
+        if (v->role != SC_ROLE_COUNT || !sc_store_is_kept(v, &cell->sizes)) {
             continue;
         }
         uint64_t *first = sc_memory_alloc(n + 1, sizeof *first, error);
@@ -213,6 +220,7 @@ static void set_counts(sc_store_record *record, const sc_store_cell *cell, uint6
     record->n_answers = n[SC_ROWS_ANSWER];
     record->n_law = n[SC_ROWS_LAW];
     record->n_found = n[SC_ROWS_RESPONSE];
+    record->n_logits = (what & SC_STORE_NODES) != 0 ? n[SC_ROWS_LOGITS] : 0;
 }
 
 /* Moves one record's part of `buffer` into it. */
@@ -334,7 +342,7 @@ semcal_status sc_store_cell_read_rows(sc_store_record *records, sc_store_cell *c
         const sc_store_variable *v = &sc_store_variables[i];
         bool in_memory = v->role == SC_ROLE_PLAIN || v->role == SC_ROLE_RAW || v->role == SC_ROLE_NODE ||
                          v->role == SC_ROLE_SCHEDULE;
-        bool wanted = v->rows != SC_ROWS_NODE || (what & SC_STORE_NODES) != 0;
+        bool wanted = (v->rows != SC_ROWS_NODE && v->rows != SC_ROWS_LOGITS) || (what & SC_STORE_NODES) != 0;
         if (in_memory && wanted && sc_store_has_variable(v, &cell->sizes)) {
             status = read_variable(records, cell, v, first, n, error);
         }
@@ -422,6 +430,9 @@ semcal_status sc_store_cell_check(sc_store_cell *cell, semcal_error *error)
         if (status == SEMCAL_OK && strcmp(hex, stored[i]) != 0) {
             status = sc_error_set(error, SEMCAL_E_DATA, "%s: question %" PRIu64 " (%s) does not match its digest",
                                   cell->path, record.index, record.id);
+        }
+        if (status == SEMCAL_OK && record.n_logits > 0) {
+            status = sc_store_logits_check(cell, i, &record, error);
         }
         sc_store_record_free(&record);
     }

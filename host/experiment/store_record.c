@@ -33,6 +33,9 @@ void sc_store_record_free(sc_store_record *record)
     free(record->found_finish);
     free(record->found_tail);
     free_texts(record->found_text, record->n_found);
+    free(record->logits_node);
+    free(record->logits_target);
+    free(record->logits_sha256);
     *record = (sc_store_record)SC_STORE_RECORD_INIT;
 }
 
@@ -124,8 +127,8 @@ static semcal_status check_arrays(const sc_store_record *record, const sc_store_
 {
     for (size_t i = 0; i < sc_store_n_variables; i++) {
         const sc_store_variable *v = &sc_store_variables[i];
-        bool is_array = v->rows != SC_ROWS_QUESTION && v->role != SC_ROLE_OWNER && (!v->top || sizes->n_top > 0) &&
-                        (v->role != SC_ROLE_RAW || sizes->raw);
+        bool is_array = v->rows != SC_ROWS_QUESTION && v->role != SC_ROLE_OWNER && v->role != SC_ROLE_LOGITS &&
+                        sc_store_is_kept(v, sizes);
         if (is_array && sc_store_rows_of(record, v->rows) > 0 && sc_store_values(record, v) == NULL) {
             return sc_error_set(error, SEMCAL_E_DATA, "%s is missing", v->name);
         }
@@ -172,7 +175,10 @@ static semcal_status check_ends(const int32_t *leaf, const double *logprob, cons
 semcal_status sc_store_record_check(sc_store_record *record, const sc_store_sizes *sizes, semcal_error *error)
 {
     const sc_tree *tree = &record->tree;
-    semcal_status status = check_arrays(record, sizes, error);
+    semcal_status status = sizes->n_vocabulary > 0 ? sc_store_logits_list(record, error) : SEMCAL_OK;
+    if (status == SEMCAL_OK) {
+        status = check_arrays(record, sizes, error);
+    }
     if (status == SEMCAL_OK && tree->n_draws != sizes->n_draws) {
         status = sc_error_set(error, SEMCAL_E_DATA, "%zu draws where the cell has %zu", tree->n_draws, sizes->n_draws);
     }

@@ -374,7 +374,7 @@ static semcal_status merge_opened(char hex[65], const shard_set *set, const char
         const sc_store_cell *other = set->cells[i];
         if (other->facts.n_cell_questions != first->facts.n_cell_questions ||
             other->sizes.n_draws != first->sizes.n_draws || other->sizes.n_top != first->sizes.n_top ||
-            other->sizes.raw != first->sizes.raw) {
+            other->sizes.raw != first->sizes.raw || other->sizes.n_vocabulary != first->sizes.n_vocabulary) {
             status = sc_error_set(error, SEMCAL_E_CONFIG, "%s: has other sizes than %s", set->paths[i], set->paths[0]);
         } else {
             status = sc_store_sources_add(&sources, other, error);

@@ -21,6 +21,7 @@ semcal_status sc_store_expect_check(const sc_store_cell *cell, const sc_store_ex
         {"number of draws", cell->sizes.n_draws, expect->sizes.n_draws},
         {"top_k", cell->sizes.n_top, expect->sizes.n_top},
         {"temperature (1 or not)", cell->sizes.raw, expect->sizes.raw},
+        {"full_logits (their vocabulary)", cell->sizes.n_vocabulary, expect->sizes.n_vocabulary},
     };
     /* What the caller names says more than a size, so it goes first. */
     semcal_status status = sc_store_same_identity(cell, expect->attributes, expect->n_attributes, error);
@@ -158,7 +159,10 @@ semcal_status sc_store_segments_write(sc_store_segments *segments, sc_store_reco
                                       const sc_store_expect *expect, semcal_error *error)
 {
     qsort(records, n, sizeof *records, compare_records);
-    sc_store_sizes sizes = {.n_draws = expect->sizes.n_draws, .n_top = expect->sizes.n_top, .raw = expect->sizes.raw};
+    sc_store_sizes sizes = {.n_draws = expect->sizes.n_draws,
+                            .n_top = expect->sizes.n_top,
+                            .raw = expect->sizes.raw,
+                            .n_vocabulary = expect->sizes.n_vocabulary};
     for (size_t i = 0; i < n; i++) {
         sc_store_add_rows(&sizes, &records[i]);
     }
@@ -166,7 +170,10 @@ semcal_status sc_store_segments_write(sc_store_segments *segments, sc_store_reco
     sc_text path = {0};
     sc_store_writer writer;
     sc_store_label label = expect->label;
-    if (segments->sources.sizes.total[SC_ROWS_NODE] + sizes.total[SC_ROWS_NODE] <= PLAIN_NODES) {
+    const uint64_t *before = segments->sources.sizes.total;
+    if (before[SC_ROWS_NODE] + sizes.total[SC_ROWS_NODE] +
+            sc_store_logits_weight(before[SC_ROWS_LOGITS] + sizes.total[SC_ROWS_LOGITS], &sizes) <=
+        PLAIN_NODES) {
         label.deflate = 0;
     }
     sc_store_cell *cell = NULL;

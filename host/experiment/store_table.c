@@ -7,27 +7,29 @@
 #define AT(member) offsetof(sc_store_record, member)
 #define PLAIN(rows, name, memory, stored, member, long_name, units)                                                    \
     {                                                                                                                  \
-        name, long_name, units, SC_H5_##memory, SC_H5_##stored, SC_ROWS_##rows, false, SC_ROLE_PLAIN, AT(member), 0    \
+        name, long_name, units, SC_H5_##memory, SC_H5_##stored, SC_ROWS_##rows, false, SC_ROLE_PLAIN, AT(member), 0,   \
+            false                                                                                                      \
     }
 #define TOP(name, memory, stored, member, long_name, units)                                                            \
     {                                                                                                                  \
-        name, long_name, units, SC_H5_##memory, SC_H5_##stored, SC_ROWS_NODE, true, SC_ROLE_PLAIN, AT(member), 0       \
+        name, long_name, units, SC_H5_##memory, SC_H5_##stored, SC_ROWS_NODE, true, SC_ROLE_PLAIN, AT(member), 0,      \
+            false                                                                                                      \
     }
 #define RAW(rows, name, member, long_name)                                                                             \
     {                                                                                                                  \
-        name, long_name, "nat", SC_H5_F64, SC_H5_F64, SC_ROWS_##rows, false, SC_ROLE_RAW, AT(member), 0                \
+        name, long_name, "nat", SC_H5_F64, SC_H5_F64, SC_ROWS_##rows, false, SC_ROLE_RAW, AT(member), 0, false         \
     }
 #define NODE(rows, name, member, long_name)                                                                            \
     {                                                                                                                  \
-        name, long_name, "", SC_H5_I32, SC_H5_I64, SC_ROWS_##rows, false, SC_ROLE_NODE, AT(member), 0                  \
+        name, long_name, "", SC_H5_I32, SC_H5_I64, SC_ROWS_##rows, false, SC_ROLE_NODE, AT(member), 0, false           \
     }
 #define OWNER(rows, name, long_name)                                                                                   \
     {                                                                                                                  \
-        name, long_name, "", SC_H5_I64, SC_H5_I64, SC_ROWS_##rows, false, SC_ROLE_OWNER, 0, 0                          \
+        name, long_name, "", SC_H5_I64, SC_H5_I64, SC_ROWS_##rows, false, SC_ROLE_OWNER, 0, 0, false                   \
     }
 #define COUNT(name, kind, long_name)                                                                                   \
     {                                                                                                                  \
-        name, long_name, "1", SC_H5_I64, SC_H5_I64, SC_ROWS_QUESTION, false, SC_ROLE_COUNT, 0, SC_ROWS_##kind          \
+        name, long_name, "1", SC_H5_I64, SC_H5_I64, SC_ROWS_QUESTION, false, SC_ROLE_COUNT, 0, SC_ROWS_##kind, false   \
     }
 
 const sc_store_variable sc_store_variables[] = {
@@ -46,11 +48,11 @@ const sc_store_variable sc_store_variables[] = {
     COUNT("n_law", LAW, "number of answers in the known law, 0 when it is not known"),
     COUNT("n_responses", RESPONSE, "number of enumerated responses"),
     {"laws_evaluated", "next-token laws evaluated for the draws of the question; depends on the estimator", "1",
-     SC_H5_I64, SC_H5_I64, SC_ROWS_QUESTION, false, SC_ROLE_SCHEDULE, AT(tree.n_laws), 0},
+     SC_H5_I64, SC_H5_I64, SC_ROWS_QUESTION, false, SC_ROLE_SCHEDULE, AT(tree.n_laws), 0, false},
     {"forward_tokens", "tokens run through the model for the question; depends on scheduling", "1", SC_H5_I64,
-     SC_H5_I64, SC_ROWS_QUESTION, false, SC_ROLE_SCHEDULE, AT(n_forward_tokens), 0},
+     SC_H5_I64, SC_ROWS_QUESTION, false, SC_ROLE_SCHEDULE, AT(n_forward_tokens), 0, false},
     {"question_sha256", "digest of everything generated for the question", "", SC_H5_TEXT, SC_H5_TEXT, SC_ROWS_QUESTION,
-     false, SC_ROLE_DIGEST, 0, 0},
+     false, SC_ROLE_DIGEST, 0, 0, false},
 
     NODE(DRAW, "draw_leaf", tree.leaf, "row of node where the draw ends"),
     PLAIN(DRAW, "draw_logprob", F64, F64, tree.draw_logprob,
@@ -95,10 +97,25 @@ const sc_store_variable sc_store_variables[] = {
     PLAIN(RESPONSE, "response_tail", U8, U8, found_tail,
           "1 for a draw from the law of what enumeration did not find, 0 for an enumerated response", ""),
     PLAIN(RESPONSE, "response_text", TEXT, TEXT, found_text, "text of the enumerated response without its ending", ""),
+
+    /* store.full_logits */
+    {"n_logits", "number of laws of the question that are kept as a whole", "1", SC_H5_I64, SC_H5_I64, SC_ROWS_QUESTION,
+     false, SC_ROLE_COUNT, 0, SC_ROWS_LOGITS, true},
+    {"logits_sha256", "digest of the question's rows of logits, as little-endian float32", "", SC_H5_TEXT, SC_H5_TEXT,
+     SC_ROWS_QUESTION, false, SC_ROLE_PLAIN, AT(logits_sha256), 0, true},
+    {"logits_question", "row of question the logits belong to", "", SC_H5_I64, SC_H5_I64, SC_ROWS_LOGITS, false,
+     SC_ROLE_OWNER, 0, 0, true},
+    {"logits_node", "row of node whose next token has these logits", "", SC_H5_I32, SC_H5_I64, SC_ROWS_LOGITS, false,
+     SC_ROLE_NODE, AT(logits_node), 0, true},
+    {"logits_target", "next token of the first draw through the node, or of its first enumerated response", "",
+     SC_H5_I32, SC_H5_I32, SC_ROWS_LOGITS, false, SC_ROLE_PLAIN, AT(logits_target), 0, true},
+    {"logits", "logits of the next token as the source gives them, at temperature 1: softmax is the law", "nat",
+     SC_H5_F32, SC_H5_F32, SC_ROWS_LOGITS, false, SC_ROLE_LOGITS, 0, 0, true},
 };
 const size_t sc_store_n_variables = sizeof sc_store_variables / sizeof *sc_store_variables;
 
-const char *const sc_store_dimensions[SC_ROWS_KINDS] = {"question", "draw", "node", "answer", "law", "response"};
+const char *const sc_store_dimensions[SC_ROWS_KINDS] = {"question", "draw",     "node",      "answer",
+                                                        "law",      "response", "logits_row"};
 
 uint64_t sc_store_rows_of(const sc_store_record *record, sc_store_rows rows)
 {
@@ -115,6 +132,8 @@ uint64_t sc_store_rows_of(const sc_store_record *record, sc_store_rows rows)
         return record->n_law;
     case SC_ROWS_RESPONSE:
         return record->n_found;
+    case SC_ROWS_LOGITS:
+        return record->n_logits;
     case SC_ROWS_KINDS:
         break;
     }
@@ -130,8 +149,13 @@ void sc_store_add_rows(sc_store_sizes *sizes, const sc_store_record *record)
 
 bool sc_store_has_variable(const sc_store_variable *variable, const sc_store_sizes *sizes)
 {
-    return sizes->total[variable->rows] > 0 && (variable->role != SC_ROLE_RAW || sizes->raw) &&
-           (!variable->top || sizes->n_top > 0);
+    return sizes->total[variable->rows] > 0 && sc_store_is_kept(variable, sizes);
+}
+
+bool sc_store_is_kept(const sc_store_variable *variable, const sc_store_sizes *sizes)
+{
+    return (variable->role != SC_ROLE_RAW || sizes->raw) && (!variable->top || sizes->n_top > 0) &&
+           (!variable->logits || sizes->n_vocabulary > 0);
 }
 
 size_t sc_store_element_size(sc_h5_type type)
@@ -153,7 +177,7 @@ size_t sc_store_element_size(sc_h5_type type)
 
 size_t sc_store_width(const sc_store_variable *variable, const sc_store_sizes *sizes)
 {
-    return variable->top ? sizes->n_top : 1;
+    return variable->role == SC_ROLE_LOGITS ? sizes->n_vocabulary : variable->top ? sizes->n_top : 1;
 }
 
 const void *sc_store_values(const sc_store_record *record, const sc_store_variable *variable)

@@ -22,6 +22,9 @@ static semcal_status make_variables(sc_store_writer *writer, unsigned deflate, s
     if (status == SEMCAL_OK && sizes->n_top > 0 && sizes->total[SC_ROWS_NODE] > 0) {
         status = sc_h5_make_dimension(writer->file, "top", sizes->n_top, false, error);
     }
+    if (status == SEMCAL_OK && sizes->total[SC_ROWS_LOGITS] > 0) {
+        status = sc_h5_make_dimension(writer->file, "vocabulary", sizes->n_vocabulary, false, error);
+    }
     for (size_t i = 0; i < sc_store_n_variables && status == SEMCAL_OK; i++) {
         const sc_store_variable *v = &sc_store_variables[i];
         if (!sc_store_has_variable(v, sizes)) {
@@ -40,6 +43,9 @@ static semcal_status make_variables(sc_store_writer *writer, unsigned deflate, s
         }
         if (v->top) {
             spec.dims[spec.n_dims++] = "top";
+        }
+        if (v->role == SC_ROLE_LOGITS) {
+            spec.dims[spec.n_dims++] = "vocabulary";
         }
         status = sc_h5_make_dataset(writer->file, &spec, error);
     }
@@ -65,6 +71,9 @@ static semcal_status write_label(sc_store_writer *writer, const sc_store_label *
     semcal_status status = sc_h5_set_text(writer->file, "", "format", SC_STORE_FORMAT, error);
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers && status == SEMCAL_OK; i++) {
         status = sc_h5_set_int(writer->file, "", numbers[i].name, numbers[i].value, error);
+    }
+    if (status == SEMCAL_OK && writer->sizes.n_vocabulary > 0) {
+        status = sc_h5_set_int(writer->file, "", "n_vocabulary", (int64_t)writer->sizes.n_vocabulary, error);
     }
     if (status == SEMCAL_OK) {
         status = sc_h5_set_text(writer->file, "", "semcal_version", semcal_version(), error);
@@ -171,11 +180,10 @@ static semcal_status write_variable(sc_store_writer *writer, const sc_store_vari
     return status;
 }
 
-semcal_status sc_store_writer_write(sc_store_writer *writer, const sc_store_record *records, size_t n,
-                                    semcal_error *error)
+semcal_status sc_store_writer_write(sc_store_writer *writer, sc_store_record *records, size_t n, semcal_error *error)
 {
     sc_store_sizes part = {0};
-    semcal_status status = SEMCAL_OK;
+    semcal_status status = sc_store_logits_copy(writer, records, n, error);
     for (size_t i = 0; i < n && status == SEMCAL_OK; i++) {
         char hex[65];
         sc_store_add_rows(&part, &records[i]);
@@ -188,7 +196,7 @@ semcal_status sc_store_writer_write(sc_store_writer *writer, const sc_store_reco
     }
     for (size_t i = 0; i < sc_store_n_variables && status == SEMCAL_OK; i++) {
         const sc_store_variable *v = &sc_store_variables[i];
-        if (sc_store_has_variable(v, &writer->sizes) && part.total[v->rows] > 0) {
+        if (v->role != SC_ROLE_LOGITS && sc_store_has_variable(v, &writer->sizes) && part.total[v->rows] > 0) {
             status = write_variable(writer, v, records, n, part.total[v->rows], error);
         }
     }
@@ -235,6 +243,7 @@ static void free_writer(sc_store_writer *writer)
         free(writer->digests[i]);
     }
     free(writer->digests);
+    sc_store_logits_free(writer->logits);
     free(writer->temporary);
     free(writer->path);
     *writer = (sc_store_writer){0};
@@ -243,7 +252,7 @@ static void free_writer(sc_store_writer *writer)
 semcal_status sc_store_writer_finish(char hex[65], sc_store_writer *writer, const sc_store_attribute *attributes,
                                      size_t n_attributes, semcal_error *error)
 {
-    semcal_status status = SEMCAL_OK;
+    semcal_status status = sc_store_logits_end(writer, error);
     for (int rows = 0; rows < SC_ROWS_KINDS && status == SEMCAL_OK; rows++) {
         if (writer->at[rows] != writer->sizes.total[rows]) {
             status = sc_error_set(error, SEMCAL_E_DATA, "%s: %llu rows of %s written, %llu expected", writer->path,

@@ -23,7 +23,8 @@ typedef struct sc_h5 sc_h5;
 /* Memory types: double, float, int64_t, int32_t, uint8_t, char *. */
 typedef enum sc_h5_type { SC_H5_F64, SC_H5_F32, SC_H5_I64, SC_H5_I32, SC_H5_U8, SC_H5_TEXT } sc_h5_type;
 
-enum { SC_H5_MAX_DIMS = 4 };
+/* Chunks are about this large: big enough to compress, small enough that reading one row is cheap. */
+enum { SC_H5_MAX_DIMS = 4, SC_H5_CHUNK_BYTES = 256 * 1024 };
 
 /* Makes a new file (an old one is replaced), or opens one. Closing reports what could not be written: a file is good
  * only after sc_h5_close returned SEMCAL_OK. `*file` becomes NULL in any case. */

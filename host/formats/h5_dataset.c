@@ -9,9 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Chunks are about this large: big enough to compress, small enough that reading one row is cheap. */
-enum { H5_CHUNK_BYTES = 256 * 1024 };
-
 semcal_status sc_h5_make_group(sc_h5 *file, const char *path, semcal_error *error)
 {
     semcal_status status = SEMCAL_OK;
@@ -121,7 +118,7 @@ static void choose_chunk(hsize_t *chunk, const hsize_t *size, size_t n_dims, hid
         chunk[i] = size[i] > 0 ? size[i] : 1;
         row *= chunk[i];
     }
-    hsize_t rows = H5_CHUNK_BYTES / (row > 0 ? row : 1);
+    hsize_t rows = SC_H5_CHUNK_BYTES / (row > 0 ? row : 1);
     rows = rows > 0 ? rows : 1;
     chunk[0] = size[0] > 0 && size[0] < rows ? size[0] : rows;
 }

@@ -27,7 +27,7 @@ typedef struct search {
     int64_t *heap; /* open prefixes, the heaviest on top */
     size_t n_heap, heap_capacity;
     sc_enumeration *out;
-    size_t entropy_capacity, normalizer_capacity, top_token_capacity, top_logprob_capacity;
+    size_t entropy_capacity, normalizer_capacity, top_token_capacity, top_logprob_capacity, logits_capacity;
     sc_sum found;
 } search;
 
@@ -209,6 +209,10 @@ typedef struct call {
     uint64_t *uniform;
     int32_t *token;
     double *logprob, *logprob_raw;
+    /* laws kept as a whole; NULL without a spill */
+    int64_t *logits;
+    size_t n_logits;
+    sc_spill *spill;
 } call;
 
 /* Keeps law i of the call as row `row`. */
@@ -220,8 +224,17 @@ static semcal_status keep_law(search *s, const call *c, size_t i, size_t row, se
     status |= sc_memory_grow(&out->log_normalizer, &s->normalizer_capacity, row + 1, sizeof(double), error);
     status |= sc_memory_grow(&out->top_token, &s->top_token_capacity, (row + 1) * keep, sizeof(int32_t), error);
     status |= sc_memory_grow(&out->top_logprob, &s->top_logprob_capacity, (row + 1) * keep, sizeof(double), error);
+    if (c->logits != NULL) {
+        status |= sc_memory_grow(&out->logits, &s->logits_capacity, row + 1, sizeof(int64_t), error);
+    }
     if (status != SEMCAL_OK) {
         return SEMCAL_E_MEMORY;
+    }
+    if (c->logits != NULL) {
+        out->spill = c->spill;
+        out->logits[row] = c->logits[i];
+        out->n_logits = row + 1;
+        c->logits[i] = -1;
     }
     out->entropy[row] = c->entropy[i];
     out->log_normalizer[row] = c->normalizer[i];
@@ -244,14 +257,16 @@ static semcal_status evaluate(sc_source *source, const sc_enumerate_options *opt
                               .first_draw = c->first_draw,
                               .uniform = c->uniform,
                               .temperature = options->temperature,
-                              .n_top = options->n_top};
+                              .n_top = options->n_top,
+                              .spill = options->spill};
     sc_law_result result = {.log_normalizer = c->normalizer,
                             .entropy = c->entropy,
                             .top_token = c->top_token,
                             .top_logprob = c->top_logprob,
                             .token = c->token,
                             .logprob = c->logprob,
-                            .logprob_raw = c->logprob_raw};
+                            .logprob_raw = c->logprob_raw,
+                            .logits = c->logits};
     return source->functions->laws(source, &request, &result, error);
 }
 
@@ -326,8 +341,9 @@ static semcal_status check(const sc_enumerate_options *o, semcal_error *error)
     return sc_ending_check(&o->ending, error);
 }
 
-static semcal_status call_alloc(call *c, size_t n, size_t n_top, semcal_error *error)
+static semcal_status call_alloc(call *c, size_t n, size_t n_top, sc_spill *spill, semcal_error *error)
 {
+    *c = (call){.spill = spill};
     c->taken = sc_memory_alloc(n, sizeof *c->taken, error);
     c->nodes = sc_memory_alloc(n, sizeof *c->nodes, error);
     c->first_draw = sc_memory_alloc(n + 1, sizeof *c->first_draw, error);
@@ -339,8 +355,16 @@ static semcal_status call_alloc(call *c, size_t n, size_t n_top, semcal_error *e
     c->token = sc_memory_alloc(n, sizeof *c->token, error);
     c->logprob = sc_memory_alloc(n, sizeof(double), error);
     c->logprob_raw = sc_memory_alloc(n, sizeof(double), error);
+    if (spill != NULL) {
+        c->logits = sc_memory_alloc(n, sizeof *c->logits, error);
+        c->n_logits = c->logits != NULL ? n : 0;
+        for (size_t i = 0; i < c->n_logits; i++) {
+            c->logits[i] = -1;
+        }
+    }
     bool complete = c->taken && c->nodes && c->first_draw && c->normalizer && c->entropy && c->top_logprob &&
-                    c->top_token && c->uniform && c->token && c->logprob && c->logprob_raw;
+                    c->top_token && c->uniform && c->token && c->logprob && c->logprob_raw &&
+                    (spill == NULL || c->logits);
     for (size_t i = 0; i < n && complete; i++) {
         c->uniform[i] = UINT64_C(1) << 63;
     }
@@ -360,6 +384,10 @@ static void call_free(call *c)
     free(c->token);
     free(c->logprob);
     free(c->logprob_raw);
+    for (size_t i = 0; i < c->n_logits; i++) {
+        sc_spill_drop(c->spill, c->logits[i]);
+    }
+    free(c->logits);
 }
 
 /* The prompt itself is the first open prefix. */
@@ -518,7 +546,7 @@ semcal_status sc_enumerate_many(sc_source *source, const sc_enumerate_options *o
                  .payload = payload};
     const size_t n_together = fit(g);
     call c;
-    status = call_alloc(&c, n_together * options->batch_nodes, options->n_top, error);
+    status = call_alloc(&c, n_together * options->batch_nodes, options->n_top, options->spill, error);
     if (status == SEMCAL_OK) {
         status = search_all(g, n_together, &c, error);
     }
@@ -562,5 +590,9 @@ void sc_enumeration_free(sc_enumeration *enumeration)
     free(enumeration->log_normalizer);
     free(enumeration->top_token);
     free(enumeration->top_logprob);
+    for (size_t i = 0; i < enumeration->n_logits; i++) {
+        sc_spill_drop(enumeration->spill, enumeration->logits[i]);
+    }
+    free(enumeration->logits);
     *enumeration = (sc_enumeration){0};
 }

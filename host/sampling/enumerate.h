@@ -21,6 +21,7 @@ typedef struct sc_enumerate_options {
     size_t keep_top;    /* of them, so many are kept with the laws of the expanded prefixes; at most n_top */
     size_t batch_nodes; /* prefixes per call; part of the definition of the result when the budget ends it */
     size_t live_nodes;  /* handles kept at once; 0: as the source can hold */
+    sc_spill *spill;    /* laws are kept there as a whole; borrowed, NULL: they are not */
 } sc_enumerate_options;
 
 #define SC_ENUMERATE_OPTIONS_INIT                                                                                      \
@@ -60,6 +61,9 @@ typedef struct sc_enumeration {
     int32_t *top_token;               /* [L, keep_top] */
     double *top_logprob;              /* [L, keep_top] */
     size_t keep_top;
+    int64_t *logits; /* [n_logits] row of the spill, held here: L of them with a spill, none without one */
+    size_t n_logits;
+    sc_spill *spill;   /* borrowed */
     double mass_found; /* sum of the responses' probabilities */
     double unexplored; /* certain upper bound on everything else: 1 - mass_found, at least 0 */
     uint64_t n_laws;

@@ -140,7 +140,8 @@ static semcal_status make_request(sc_generator *g, sc_law_request *request, semc
                                 .uniform = g->uniform,
                                 .target = g->target,
                                 .temperature = g->options->temperature,
-                                .n_top = g->options->n_top};
+                                .n_top = g->options->n_top,
+                                .spill = g->options->spill};
     return SEMCAL_OK;
 }
 
@@ -247,7 +248,11 @@ static semcal_status take_laws(sc_generator *g, size_t i, semcal_error *error)
         g->counters.n_laws++;
         g->counters.n_draw_tokens += n;
         status = sc_tree_raw_set_law(&question->raw, e->raw, g->result.entropy[i], g->result.log_normalizer[i],
-                                     g->result.top_token + i * n_top, g->result.top_logprob + i * n_top, error);
+                                     g->result.top_token + i * n_top, g->result.top_logprob + i * n_top,
+                                     g->result.logits != NULL ? g->result.logits[i] : -1, error);
+        if (g->result.logits != NULL) {
+            g->result.logits[i] = -1;
+        }
         if (status == SEMCAL_OK) {
             status = group_by_token(g, question->order + e->begin, at, n, error);
         }
@@ -331,6 +336,15 @@ static bool shrink(sc_generator *g)
     return true;
 }
 
+/* Whole laws of the last call that went into no tree: those of a call that failed, and of the reference alone. */
+static void drop_logits(sc_generator *g)
+{
+    for (size_t i = 0; g->result.logits != NULL && i < g->batch_nodes; i++) {
+        sc_spill_drop(g->options->spill, g->result.logits[i]);
+        g->result.logits[i] = -1;
+    }
+}
+
 static semcal_status step(sc_generator *g, semcal_error *error)
 {
     semcal_status status = take_batch(g, error);
@@ -346,6 +360,9 @@ static semcal_status step(sc_generator *g, semcal_error *error)
         g->source->failed = SC_SOURCE_NONE;
         status = g->source->functions->laws(g->source, &request, &g->result, &why);
         g->counters.n_calls++;
+        if (status != SEMCAL_OK) {
+            drop_logits(g);
+        }
         if (status != SEMCAL_OK && g->source->facts.out_of_memory && shrink(g)) {
             return SEMCAL_OK; /* the next step tries with fewer */
         }
@@ -359,6 +376,7 @@ static semcal_status step(sc_generator *g, semcal_error *error)
     for (size_t i = 0; i < g->n_batch && status == SEMCAL_OK; i++) {
         status = take_laws(g, i, error);
     }
+    drop_logits(g);
     return status == SEMCAL_OK ? settle(g, error) : status;
 }
 
@@ -384,9 +402,15 @@ static semcal_status allocate(sc_generator *g, semcal_error *error)
     g->result.target_logprob_raw = sc_memory_alloc(n, sizeof(double), error);
     g->result.top_token = sc_memory_alloc(n * n_top, sizeof(int32_t), error);
     g->result.top_logprob = sc_memory_alloc(n * n_top, sizeof(double), error);
+    if (g->options->spill != NULL) {
+        g->result.logits = sc_memory_alloc(n, sizeof *g->result.logits, error);
+        for (size_t i = 0; g->result.logits != NULL && i < n; i++) {
+            g->result.logits[i] = -1;
+        }
+    }
     bool complete = g->nodes && g->first_draw && g->target && g->result.log_normalizer && g->result.entropy &&
                     g->result.target_logprob && g->result.target_logprob_raw && g->result.top_token &&
-                    g->result.top_logprob;
+                    g->result.top_logprob && (g->options->spill == NULL || g->result.logits);
     return complete ? SEMCAL_OK : SEMCAL_E_MEMORY;
 }
 
@@ -421,6 +445,7 @@ static void drop(sc_generator *g)
     free(g->result.token);
     free(g->result.logprob);
     free(g->result.logprob_raw);
+    free(g->result.logits);
     free(g->children);
     free(g->parents_of);
     free(g->made);

@@ -40,6 +40,7 @@ typedef struct sc_generate_options {
     size_t batch_nodes; /* laws per call to the source; 0: what the source likes */
     size_t live_nodes;  /* nodes alive at once; 0: what the source can hold */
     size_t max_prompt;  /* longest prompt to come, for the source's memory estimate; 0: unknown */
+    sc_spill *spill;    /* laws are kept there as a whole, and named by the trees; borrowed, NULL: they are not kept */
 } sc_generate_options;
 
 #define SC_GENERATE_OPTIONS_INIT                                                                                       \

@@ -53,6 +53,7 @@ static semcal_status admit(sc_generator *g, const sc_generate_question *question
     }
     fresh->question = *question;
     fresh->raw.n_top = g->options->n_top;
+    fresh->raw.spill = g->options->spill;
     fresh->logprob_reference = has_reference ? 0 : NAN;
     fresh->order = sc_memory_alloc(n_draws, sizeof *fresh->order, error);
     fresh->leaf = sc_memory_alloc(n_draws, sizeof *fresh->leaf, error);

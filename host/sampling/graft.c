@@ -19,6 +19,7 @@ typedef struct law {
     double entropy, log_normalizer;
     const int32_t *top_token;
     const double *top_logprob;
+    int64_t logits; /* row of the spill, -1: none */
 } law;
 
 static void grafter_free(grafter *g)
@@ -58,6 +59,9 @@ static semcal_status make_room(grafter *g, size_t need, semcal_error *error)
     GROW(entropy, 1);
     GROW(log_normalizer, 1);
     GROW(rest_mass, 1);
+    if (t->spill != NULL) {
+        GROW(logits, 1);
+    }
     GROW(top_token, n_top);
     GROW(top_logprob, n_top);
 #undef GROW
@@ -100,6 +104,9 @@ static semcal_status step(grafter *g, int32_t *at, int32_t token, double logprob
     t->logprob[i] = logprob;
     t->logprob_raw[i] = logprob_raw;
     t->entropy[i] = t->log_normalizer[i] = t->rest_mass[i] = NAN;
+    if (t->spill != NULL) {
+        t->logits[i] = -1;
+    }
     for (size_t k = 0; k < t->n_top; k++) {
         t->top_token[i * t->n_top + k] = -1;
         t->top_logprob[i * t->n_top + k] = NAN;
@@ -125,6 +132,10 @@ static void set_law(grafter *g, int32_t at, const law *from)
         found += exp(from->top_logprob[k]);
     }
     t->rest_mass[at] = found < 1 ? 1 - found : 0;
+    if (t->spill != NULL) {
+        t->logits[at] = from->logits;
+        sc_spill_hold(t->spill, from->logits);
+    }
 }
 
 static void need_path(bool *needed, const sc_enumeration *e, int64_t at)
@@ -151,7 +162,8 @@ static semcal_status graft_prefixes(grafter *g, int32_t *node, const bool *neede
         }
         if (status == SEMCAL_OK && p->law >= 0) {
             size_t row = (size_t)p->law * e->keep_top;
-            const law from = {e->entropy[p->law], e->log_normalizer[p->law], e->top_token + row, e->top_logprob + row};
+            const law from = {e->entropy[p->law], e->log_normalizer[p->law], e->top_token + row, e->top_logprob + row,
+                              e->logits != NULL ? e->logits[p->law] : -1};
             set_law(g, node[i], &from);
         }
     }
@@ -213,7 +225,7 @@ static semcal_status graft_draw(grafter *g, int32_t *at, const sc_tail_draw *dra
         }
         if (status == SEMCAL_OK && !isnan(path->entropy[i])) {
             const law from = {path->entropy[i], path->log_normalizer[i], path->top_token + i * path->n_top,
-                              path->top_logprob + i * path->n_top};
+                              path->top_logprob + i * path->n_top, path->logits != NULL ? path->logits[i] : -1};
             set_law(g, *at, &from);
         }
     }

@@ -310,6 +310,7 @@ static semcal_status sample(sampler *s, semcal_error *error)
         options.n_top = s->options->keep_top;
         options.batch_nodes = s->options->batch_nodes;
         options.max_prompt = s->n_prompt;
+        options.spill = s->enumerated->spill;
         const sc_generate_callbacks callbacks = {next_path, end_path, NULL};
         s->next = 0;
         status = sc_generate(s->source, &options, &callbacks, s, error);

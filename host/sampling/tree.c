@@ -20,6 +20,10 @@ void sc_tree_free(sc_tree *tree)
     free(tree->rest_mass);
     free(tree->top_token);
     free(tree->top_logprob);
+    for (size_t i = 0; tree->logits != NULL && i < tree->n_nodes; i++) {
+        sc_spill_drop(tree->spill, tree->logits[i]);
+    }
+    free(tree->logits);
     free(tree->leaf);
     free(tree->n_tokens);
     free(tree->draw_logprob);
@@ -35,6 +39,9 @@ void sc_tree_free(sc_tree *tree)
 
 void sc_tree_raw_free(sc_tree_raw *raw)
 {
+    for (size_t i = 0; raw->spill != NULL && i < raw->n; i++) {
+        sc_spill_drop(raw->spill, raw->nodes[i].logits);
+    }
     free(raw->nodes);
     free(raw->top_token);
     free(raw->top_logprob);
@@ -56,14 +63,17 @@ semcal_status sc_tree_raw_add(sc_tree_raw *raw, int32_t *index, int32_t parent, 
                                                          .logprob_raw = logprob_raw,
                                                          .entropy = NAN,
                                                          .log_normalizer = NAN,
-                                                         .top = -1};
+                                                         .top = -1,
+                                                         .logits = -1};
     }
     return status;
 }
 
 semcal_status sc_tree_raw_set_law(sc_tree_raw *raw, int32_t index, double entropy, double log_normalizer,
-                                  const int32_t *top_token, const double *top_logprob, semcal_error *error)
+                                  const int32_t *top_token, const double *top_logprob, int64_t logits,
+                                  semcal_error *error)
 {
+    raw->nodes[index].logits = logits;
     size_t n = raw->n_top, room = raw->tops_capacity;
     semcal_status status = sc_memory_grow(&raw->top_token, &room, (raw->n_tops + 1) * n, sizeof *raw->top_token, error);
     if (status == SEMCAL_OK) {
@@ -165,7 +175,8 @@ static semcal_status add_draw(builder *b, int32_t *leaf, const int32_t *path, si
     return SEMCAL_OK;
 }
 
-static semcal_status allocate(sc_tree *tree, size_t n, size_t n_top, size_t n_draws, semcal_error *error)
+static semcal_status allocate(sc_tree *tree, size_t n, size_t n_top, size_t n_draws, bool with_logits,
+                              semcal_error *error)
 {
     *tree = (sc_tree){.n_nodes = n, .n_top = n_top, .n_draws = n_draws, .logprob_reference = NAN};
     tree->token = sc_memory_alloc(n, sizeof *tree->token, error);
@@ -176,6 +187,10 @@ static semcal_status allocate(sc_tree *tree, size_t n, size_t n_top, size_t n_dr
     tree->rest_mass = sc_memory_alloc(n, sizeof *tree->rest_mass, error);
     tree->top_token = sc_memory_alloc(n * n_top, sizeof *tree->top_token, error);
     tree->top_logprob = sc_memory_alloc(n * n_top, sizeof *tree->top_logprob, error);
+    tree->logits = with_logits ? sc_memory_alloc(n, sizeof *tree->logits, error) : NULL;
+    for (size_t i = 0; tree->logits != NULL && i < n; i++) {
+        tree->logits[i] = -1;
+    }
     tree->leaf = sc_memory_alloc(n_draws, sizeof *tree->leaf, error);
     tree->n_tokens = sc_memory_alloc(n_draws, sizeof *tree->n_tokens, error);
     tree->draw_logprob = sc_memory_alloc(n_draws, sizeof *tree->draw_logprob, error);
@@ -185,7 +200,8 @@ static semcal_status allocate(sc_tree *tree, size_t n, size_t n_top, size_t n_dr
     tree->text_length = sc_memory_alloc(n_draws, sizeof *tree->text_length, error);
     bool complete = tree->token && tree->logprob && tree->logprob_raw && tree->entropy && tree->log_normalizer &&
                     tree->rest_mass && tree->top_token && tree->top_logprob && tree->leaf && tree->n_tokens &&
-                    tree->draw_logprob && tree->draw_logprob_raw && tree->finish && tree->text && tree->text_length;
+                    tree->draw_logprob && tree->draw_logprob_raw && tree->finish && tree->text && tree->text_length &&
+                    (!with_logits || tree->logits);
     return complete ? SEMCAL_OK : SEMCAL_E_MEMORY;
 }
 
@@ -207,6 +223,10 @@ static void fill_node(sc_tree *tree, size_t i, const sc_tree_raw *raw, int32_t f
     }
     if (node->top >= 0) {
         tree->rest_mass[i] = found < 1 ? 1 - found : 0;
+    }
+    if (raw->spill != NULL) {
+        tree->logits[i] = node->logits;
+        sc_spill_hold(raw->spill, node->logits);
     }
 }
 
@@ -254,7 +274,8 @@ semcal_status sc_tree_build(sc_tree *tree, const sc_tree_raw *raw, const int32_t
         }
     }
     if (status == SEMCAL_OK) {
-        status = allocate(tree, b.n, raw->n_top, n_draws, error);
+        status = allocate(tree, b.n, raw->n_top, n_draws, raw->spill != NULL, error);
+        tree->spill = raw->spill;
     }
     for (size_t i = 0; i < b.n && status == SEMCAL_OK; i++) {
         fill_node(tree, i, raw, b.places[i].raw);

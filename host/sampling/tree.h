@@ -10,6 +10,7 @@
 #define SC_SAMPLING_TREE_H
 
 #include "base/error.h"
+#include "base/spill.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -24,6 +25,10 @@ typedef struct sc_tree {
     double *entropy, *log_normalizer, *rest_mass;
     int32_t *top_token;  /* [N, n_top] */
     double *top_logprob; /* [N, n_top] */
+    /* [N] row of the spill that has the logits of the token after this prefix, -1 where there is no law; the tree holds
+     * these rows. NULL where laws are not kept as a whole */
+    int64_t *logits;
+    sc_spill *spill; /* borrowed */
     /* [M] */
     int32_t *leaf, *n_tokens;
     double *draw_logprob, *draw_logprob_raw;
@@ -46,11 +51,13 @@ typedef struct sc_tree_raw {
         int32_t parent, token;
         double logprob, logprob_raw;
         double entropy, log_normalizer;
-        int64_t top; /* row of the top-k arrays, -1: no law was evaluated */
+        int64_t top;    /* row of the top-k arrays, -1: no law was evaluated */
+        int64_t logits; /* row of the spill, which is held here; -1: none */
     } * nodes;
     size_t n_tops, tops_capacity, n_top;
     int32_t *top_token;
     double *top_logprob;
+    sc_spill *spill; /* borrowed; NULL: laws are not kept as a whole */
 } sc_tree_raw;
 
 void sc_tree_raw_free(sc_tree_raw *raw);
@@ -59,9 +66,11 @@ void sc_tree_raw_free(sc_tree_raw *raw);
 semcal_status sc_tree_raw_add(sc_tree_raw *raw, int32_t *index, int32_t parent, int32_t token, double logprob,
                               double logprob_raw, semcal_error *error);
 
-/* Sets the law that follows node `index`. */
+/* Sets the law that follows node `index`; the row `logits` of the spill (-1: none) goes over to the tree, also on
+ * failure. */
 semcal_status sc_tree_raw_set_law(sc_tree_raw *raw, int32_t index, double entropy, double log_normalizer,
-                                  const int32_t *top_token, const double *top_logprob, semcal_error *error);
+                                  const int32_t *top_token, const double *top_logprob, int64_t logits,
+                                  semcal_error *error);
 
 /* Builds the canonical tree from the raw nodes and the leaf of each draw. Texts and finish reasons are left for the
  * caller. */

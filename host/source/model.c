@@ -265,6 +265,7 @@ static void close_source(sc_source *source)
     free(s->placed);
     free(s->path);
     free(s->first_draw);
+    free(s->logits);
     sc_pages_free(s->pages);
     sc_tokenizer_free(s->tokenizer);
     sc_rows_free(s->rows);

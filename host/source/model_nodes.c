@@ -232,6 +232,32 @@ semcal_status sc_model_build_add(sc_source_model *s, size_t i, const sc_law_requ
     return SEMCAL_OK;
 }
 
+/* How many bytes of logits are read off the device at once. */
+enum { LOGITS_BYTES = 4 << 20 };
+
+/* Keeps the logits of request rows first .. first + n - 1 as they lie on the device. */
+static semcal_status keep_logits(sc_source_model *s, const sc_law_request *request, sc_law_result *result, size_t first,
+                                 size_t n, semcal_error *error)
+{
+    const size_t V = sc_model_shape(s->model)->n_vocabulary, row = V * sizeof *s->logits;
+    if (s->logits == NULL) {
+        s->n_logits_rows = row < LOGITS_BYTES ? LOGITS_BYTES / row : 1;
+        s->logits = sc_memory_alloc(s->n_logits_rows * V, sizeof *s->logits, error);
+    }
+    semcal_status status = s->logits == NULL ? SEMCAL_E_MEMORY : SEMCAL_OK;
+    for (size_t i = 0; i < n && status == SEMCAL_OK; i++) {
+        const size_t k = i % s->n_logits_rows;
+        if (k == 0) {
+            const size_t rows = n - i < s->n_logits_rows ? n - i : s->n_logits_rows;
+            status = sc_buffer_read(sc_model_logits(s->model), i * row, s->logits, rows * row, error);
+        }
+        if (status == SEMCAL_OK) {
+            status = sc_source_keep_logits(request, result, first + i, s->logits + k * V, s->base.phases, error);
+        }
+    }
+    return status;
+}
+
 /* The laws of request rows first .. first + n - 1 off the logits. */
 static semcal_status read_laws(sc_source_model *s, const sc_law_request *request, sc_law_result *result, size_t first,
                                size_t n, semcal_error *error)
@@ -264,7 +290,7 @@ static semcal_status read_laws(sc_source_model *s, const sc_law_request *request
         s->base.failed = first + out.bad_row;
         sc_error_where(error, "law after %d tokens, the last of them %d", (int)node->length, (int)node->token);
     }
-    return status;
+    return status == SEMCAL_OK && request->spill != NULL ? keep_logits(s, request, result, first, n, error) : status;
 }
 
 semcal_status sc_model_build_run(sc_source_model *s, const sc_law_request *request, sc_law_result *result,

@@ -48,6 +48,8 @@ typedef struct sc_source_model {
     int32_t *path; /* scratch: unplaced ancestors */
     size_t path_capacity;
     size_t *first_draw; /* scratch [max outputs + 1] */
+    float *logits;      /* scratch [n_logits_rows, V] of laws that are kept as a whole; NULL until there are some */
+    size_t n_logits_rows;
     char description[256];
     char kernels_sha256[65];
     char build_options[1024];

@@ -4,8 +4,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "device/rows.h"
-#include "formats/npy.h"
-#include "formats/safetensors.h"
+#include "formats/table.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -17,9 +16,7 @@ enum { ROWS_PER_CALL = 64 };
 typedef struct recorded {
     sc_source base;
     char *path, *description;
-    sc_npy *npy;
-    sc_tensor_set *tensors;
-    const sc_tensor *logits;
+    sc_table *table;
     uint64_t n_rows;
     size_t n_vocabulary;
     float *rows; /* [ROWS_PER_CALL, V] */
@@ -61,13 +58,17 @@ static void recorded_release(sc_source *source, size_t n, const sc_node *nodes)
     (void)source, (void)n, (void)nodes;
 }
 
-static semcal_status load_row(recorded *self, float *to, uint64_t row, semcal_error *error)
+/* The rows of n nodes; neighbours in the file are read at once. */
+static semcal_status load_rows(recorded *self, const sc_node *nodes, size_t n, semcal_error *error)
 {
-    if (self->npy != NULL) {
-        return sc_npy_read_floats(to, self->npy, row, 1, error);
+    semcal_status status = SEMCAL_OK;
+    for (size_t i = 0, k; i < n && status == SEMCAL_OK; i = k) {
+        for (k = i + 1; k < n && nodes[k] == nodes[k - 1] + 1; k++) {
+        }
+        status =
+            sc_table_read_floats(self->rows + i * self->n_vocabulary, self->table, (uint64_t)nodes[i], k - i, error);
     }
-    sc_tensor_get_floats(to, self->logits, row * self->n_vocabulary, self->n_vocabulary);
-    return SEMCAL_OK;
+    return status;
 }
 
 /* The results of rows begin .. begin+n-1 of a request. */
@@ -106,11 +107,7 @@ static semcal_status recorded_laws(sc_source *source, const sc_law_request *requ
     size_t first_draw[ROWS_PER_CALL + 1];
     for (size_t begin = 0; begin < request->n_nodes; begin += ROWS_PER_CALL) {
         size_t n = request->n_nodes - begin < ROWS_PER_CALL ? request->n_nodes - begin : ROWS_PER_CALL;
-        semcal_status status = SEMCAL_OK;
-        for (size_t i = 0; i < n && status == SEMCAL_OK; i++) {
-            status = load_row(self, self->rows + i * self->n_vocabulary, (uint64_t)request->node[begin + i], error);
-            source->failed = status != SEMCAL_OK ? begin + i : source->failed;
-        }
+        semcal_status status = load_rows(self, request->node + begin, n, error);
         sc_rows_request part;
         sc_rows_result out;
         sub_request(&part, &out, request, result, begin, first_draw, n);
@@ -121,6 +118,10 @@ static semcal_status recorded_laws(sc_source *source, const sc_law_request *requ
         if (status == SEMCAL_E_NUMERIC) {
             source->failed = begin + out.bad_row;
             sc_error_where(error, "%s: row %" PRId64, self->path, request->node[begin + out.bad_row]);
+        }
+        for (size_t i = 0; i < n && status == SEMCAL_OK && request->spill != NULL; i++) {
+            status = sc_source_keep_logits(request, result, begin + i, self->rows + i * self->n_vocabulary,
+                                           source->phases, error);
         }
         if (status != SEMCAL_OK) {
             return status;
@@ -204,8 +205,7 @@ static void recorded_close(sc_source *source)
 {
     recorded *self = (recorded *)source;
     if (self != NULL) {
-        (void)sc_npy_close(&self->npy, NULL);
-        sc_tensor_set_close(self->tensors);
+        sc_table_close(self->table);
         free(self->path);
         free(self->description);
         free(self->rows);
@@ -216,27 +216,16 @@ static void recorded_close(sc_source *source)
 
 static semcal_status open_file(recorded *self, const char *path, semcal_error *error)
 {
-    size_t n = strlen(path);
-    if (n > 12 && strcmp(path + n - 12, ".safetensors") == 0) {
-        semcal_status status = sc_tensor_set_open(&self->tensors, path, error);
-        if (status != SEMCAL_OK) {
-            return status;
-        }
-        self->logits = sc_tensor_set_find(self->tensors, "logits");
-        if (self->logits == NULL || self->logits->n_dims != 2) {
-            return sc_error_set(error, SEMCAL_E_DATA, "%s: needs a tensor 'logits' with two dimensions [N, V]", path);
-        }
-        self->n_rows = self->logits->shape[0];
-        self->n_vocabulary = (size_t)self->logits->shape[1];
-        return SEMCAL_OK;
-    }
-    semcal_status status = sc_npy_open(&self->npy, path, error);
+    static const char *const names[] = {"logits"};
+    semcal_status status = sc_table_open(&self->table, path, names, 1, error);
     if (status != SEMCAL_OK) {
         return status;
     }
-    const sc_npy_shape *shape = sc_npy_get_shape(self->npy);
-    if (shape->n_dims != 2 || (shape->type != SC_NPY_F16 && shape->type != SC_NPY_F32)) {
-        return sc_error_set(error, SEMCAL_E_DATA, "%s: needs float16 or float32 with two dimensions [N, V]", path);
+    const sc_table_shape *shape = sc_table_get_shape(self->table);
+    if (shape->n_dims != 2 ||
+        (shape->type != SC_DTYPE_F32 && shape->type != SC_DTYPE_F16 && shape->type != SC_DTYPE_BF16)) {
+        return sc_error_set(error, SEMCAL_E_DATA, "%s: needs float32, float16 or bfloat16 with two dimensions [N, V]",
+                            path);
     }
     self->n_rows = shape->length[0];
     self->n_vocabulary = (size_t)shape->length[1];
@@ -263,7 +252,7 @@ static semcal_status finish_open(recorded *self, const char *path, semcal_error 
     for (size_t i = 0; i < self->n_vocabulary; i++) {
         (void)snprintf(self->words[i], sizeof self->words[i], "%zu", i);
     }
-    return sc_file_sha256(self->sha256, path, error);
+    return sc_file_sha256(self->sha256, sc_table_path(self->table), error);
 }
 
 semcal_status sc_source_recorded_open(sc_source **source, const char *path, semcal_error *error)

@@ -11,8 +11,10 @@
 
 #include "source/source.h"
 
-/* Opens `path`: .npy with two dimensions (float16, float32), or .safetensors with a tensor "logits" [N, V] (F32, F16,
- * BF16). SEMCAL_E_DATA when the file is anything else. Rows are read when they are asked for. */
+/* Opens `path`, or `path`:NAME for one tensor or dataset of the file: .npy, a tensor ("logits") of .safetensors, a
+ * dataset
+ * ("logits") of HDF5, as cell files with store.full_logits have it; [N, V] in float32, float16 or bfloat16.
+ * SEMCAL_E_DATA when the file is anything else. Rows are read when they are asked for. */
 semcal_status sc_source_recorded_open(sc_source **source, const char *path, semcal_error *error);
 
 #endif

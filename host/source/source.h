@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/phases.h"
+#include "base/spill.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -30,6 +31,7 @@ typedef struct sc_law_request {
     const int32_t *target;    /* [N] token whose log-probability is wanted, -1 for none; may be NULL */
     double temperature;       /* > 0; the law is softmax(logits / temperature) */
     size_t n_top;             /* how many of the most probable tokens to report (0: none) */
+    sc_spill *spill;          /* rows of n_vocabulary floats: the laws as a whole are kept there; NULL: they are not */
 } sc_law_request;
 
 /* What comes back; arrays belong to the caller. Natural logarithms. All refer to the tempered law unless named raw. */
@@ -43,7 +45,14 @@ typedef struct sc_law_result {
     int32_t *token;             /* [M] drawn tokens */
     double *logprob;            /* [M] */
     double *logprob_raw;        /* [M] at temperature 1 */
+    int64_t *logits; /* [N] with a spill: the row that has the node's logits, as a model gives them, log-probabilities
+                        of laws given in closed form; temperature 1. The caller sets -1 before, and is the holder of
+                        what stands here after the call, also when it failed. NULL without a spill */
 } sc_law_result;
+
+/* Keeps the whole law of row i of a request, as sources do. */
+semcal_status sc_source_keep_logits(const sc_law_request *request, sc_law_result *result, size_t i, const float *logits,
+                                    sc_phases *phases, semcal_error *error);
 
 /* What a sampler intends to keep alive: nodes of at most n_prompt + n_more positions, the prompt's being common to the
  * nodes of one question, of which there are up to n_together (0: all nodes belong to one question). */
@@ -96,7 +105,7 @@ typedef struct sc_source_facts {
     const char *model_sha256;     /* of the weights, "" when there are none */
     const char *tokenizer_sha256; /* "" when there is none */
     const char *device, *driver;  /* "" on the host */
-    const char *gemm;             /* the definition of matrix products, own, clblast, bf16 or bf16-mma; "" without them */
+    const char *gemm; /* the definition of matrix products, own, clblast, bf16 or bf16-mma; "" without them */
     const char *kernels_sha256, *build_options;
 } sc_source_facts;
 

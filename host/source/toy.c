@@ -250,6 +250,13 @@ static semcal_status toy_laws(sc_source *source, const sc_law_request *request, 
     for (size_t i = 0; i < request->n_nodes; i++) {
         next_law(logprob, &toy->nodes[request->node[i]]);
         semcal_status status = sc_host_law_read(result, request, i, logprob, SC_TOY_VOCABULARY, scratch, error);
+        if (status == SEMCAL_OK && request->spill != NULL) {
+            float row[SC_TOY_VOCABULARY];
+            for (size_t v = 0; v < SC_TOY_VOCABULARY; v++) {
+                row[v] = (float)logprob[v];
+            }
+            status = sc_source_keep_logits(request, result, i, row, source->phases, error);
+        }
         if (status != SEMCAL_OK) {
             source->failed = i;
             return status;

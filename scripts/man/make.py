@@ -88,6 +88,7 @@ styles: [plain]
 style: {plain: {prompt: "{question}\\n", max_tokens: 12, stop: ["\\n"]}}
 sampling: {draws: 6, temperature: [1.0, 0.5], estimator: [tree, hybrid]}
 mechanism: {questions: 2, draws: 2, positions: 2, forks: 32}
+store: {full_logits: true}
 """
 # A text cell needs a model.
 MODEL = os.path.abspath(os.path.join(HERE, "..", "..", "configs", "quickstart", "models", "base"))
@@ -131,7 +132,7 @@ def attributes(files):
 
 def variable_list(found):
     out, section = [], None
-    order = ["cell", "estimator", "curve_confidence", "question", "draw", "node", "class", "answer", "law", "visit",
+    order = ["cell", "estimator", "curve_confidence", "question", "draw", "node", "logits_row", "class", "answer", "law", "visit",
              "point", "response", "position", "block", "chunk", "sample", "place", "temperature", "text_cell", "text_class", "text_grid"]
     for name, (dims, kind, units, meaning) in sorted(
             found.items(), key=lambda item: (order.index(item[1][0][0]) if item[1][0][0] in order else 99, len(item[1][0]), item[0])):

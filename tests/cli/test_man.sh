@@ -28,7 +28,7 @@ done
 n=$("$semcal" show config | grep -cE '^[a-z][][A-Za-z_.]*$')
 [ "$n" -gt 40 ] && [ "$(plain semcal-config.5 | grep -cE '^\.B [a-z][][A-Za-z_.]*$')" -ge "$n" ] || complain "semcal-config.5 lacks keys"
 for name in draw_class node_logprob confidence_split node_logprob_raw law_probability smece_floor curve top_weight sample_logmass \
-  visit_position point_unexplored response_weight spread_by_fraction point_confidence; do
+  visit_position point_unexplored response_weight spread_by_fraction point_confidence logits logits_target; do
   grep -q "^\.B $name\$" "$pages/semcal-results.5" || complain "semcal-results.5: $name is missing"
 done
 if command -v man >/dev/null; then

@@ -75,7 +75,6 @@ expect 2 "torn/resolved.yaml:1:1" "$semcal" run toy.yaml -o torn
 expect 0 "" "$semcal" run toy.yaml -o seed --set seed=5 --fresh
 expect 2 "did you mean '--output'" "$semcal" run toy.yaml --outptu x
 expect 2 "did you mean 'draws'" "$semcal" run toy.yaml -o x --set sampling.darws=3
-expect 2 "full_logits" "$semcal" run toy.yaml -o x --set store.full_logits=true
 expect 2 "sampling.draws" "$semcal" run toy.yaml -o x --set sampling.draws=1000000000
 expect 2 "I/N" "$semcal" run toy.yaml -o x --shard 3/2
 expect 2 "no batch system" "$semcal" run toy.yaml -o x --shard auto

@@ -41,8 +41,8 @@ static semcal_status ask(struct law *laws, sc_source *source, const sc_node *nod
     for (size_t i = 0; i < n * DRAWS; i++) {
         uniform[i] = (i % DRAWS) * UINT64_C(0x3333333333333333) + 12345;
     }
-    const sc_law_request request = {n, nodes, first, uniform, targets, 0.8, TOP};
-    sc_law_result result = {log_normalizer, entropy, target, raw, top_token, top, token, logprob, logprob_raw};
+    const sc_law_request request = {n, nodes, first, uniform, targets, 0.8, TOP, NULL};
+    sc_law_result result = {log_normalizer, entropy, target, raw, top_token, top, token, logprob, logprob_raw, NULL};
     const semcal_status status = source->functions->laws(source, &request, &result, &error);
     for (size_t i = 0; i < n && status == SEMCAL_OK; i++) {
         memset(&laws[i], 0, sizeof laws[i]);

@@ -37,7 +37,7 @@ def make_run(folder: Path) -> Path:
         "datasets: [{name: d, path: q.jsonl, id: id, question: question, answers: answer, collapse: choice,"
         " choices: [alfa, bravo, charlie]}]\nstyles: [plain]\n"
         "style: {plain: {prompt: \"{question}\\n\", max_tokens: 8, stop: []}}\nsampling: {draws: 24}\n"
-        "analyze: {bootstrap: 100, floor_redraws: 20}\n")
+        "analyze: {bootstrap: 100, floor_redraws: 20}\nstore: {full_logits: true}\n")
     run = folder / "run"
     subprocess.run([program, "run", str(folder / "c.yaml"), "-o", str(run)], check=True, stderr=subprocess.DEVNULL)
     subprocess.run([program, "analyze", str(run)], check=True, stdout=subprocess.DEVNULL)
@@ -67,6 +67,27 @@ def check_questions(cell):
         assert abs(statistics.semantic_entropy(counts) - float(cell.semantic_entropy_counts[q])) < 1e-12
 
 
+def check_logits(cell):
+    total = 0
+    for q in (0, 7, 149):
+        laws = semcal.logits(cell, q).load()
+        assert laws.logits.dims == ("row", "vocabulary") and laws.logits.dtype == np.float32
+        assert (cell.node_question.values[laws.node.values] == q).all()
+        rows = {int(n): row.astype(float) for n, row in zip(laws.node.values, laws.logits.values)}
+        for child in np.nonzero(cell.node_question.values == q)[0][1:]:
+            row = rows[int(cell.node_parent[child])]
+            logprob = row[int(cell.node_token[child])] - np.log(np.exp(row).sum())
+            assert abs(logprob - float(cell.node_logprob[child])) < 5e-7
+            total += 1
+    assert total > 20
+    try:
+        semcal.logits(cell.drop_vars("logits"), 0)
+    except ValueError as error:
+        assert "full_logits" in str(error)
+    else:
+        raise AssertionError("missing laws went unnoticed")
+
+
 def main():
     with tempfile.TemporaryDirectory() as temporary:
         run = semcal.open_run(make_run(Path(temporary)))
@@ -77,6 +98,7 @@ def main():
             assert "long_name" in cell[name].attrs and "units" in cell[name].attrs, name
         check_estimators(cell, analysis)
         check_questions(cell)
+        check_logits(cell)
         text, label, logprob = semcal.draws(cell, 0)[0]
         assert label in text and logprob < 0
         # the prefix tree: climbing from a leaf gives back the draw's log-probability

@@ -106,6 +106,19 @@ def draws(cell: xr.Dataset, question: int):
                                cell.draw_logprob[question].values)]
 
 
+def logits(cell: xr.Dataset, question: int) -> xr.Dataset:
+    """The whole laws of one question (a run with store.full_logits), read when used: `logits` [row, vocabulary] in nats at
+    temperature 1, as the model gave them; `node`, the row of `node` they follow; `target`, the token that the first draw took
+    there. `log_softmax` of a row at the token of a child of its node is the child's node_logprob (away from
+    temperature 1, node_logprob_raw)."""
+    if "logits" not in cell:
+        raise ValueError("the cell has no whole laws; run with store.full_logits: true to keep them")
+    n = cell.n_logits.values
+    first = int(n[:question].sum())
+    part = cell[["logits", "logits_node", "logits_target"]].isel(logits_row=slice(first, first + int(n[question])))
+    return part.rename(logits_node="node", logits_target="target", logits_row="row")
+
+
 def table(run: Run, estimator: str = "frequency"):
     """The analysis of one estimator as a pandas DataFrame, a row per cell."""
     analysis = run.analysis.sel(estimator=estimator)
