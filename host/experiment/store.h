@@ -12,9 +12,10 @@
  * of the generated data is the same for any order, segmenting, shard or resume.
  *
  * Variables of a cell file are on the dimensions `question`, `draw` (M), `node`, `answer`, `law`, `response`, `class`,
- * `top` and, with full_logits, `logits_row` and `vocabulary`; the complete list with types and units is the table in store_table.c. Indices in the file are rows of
- * their dimension (draw_leaf and node_parent of `node`, draw_class of `class`, node_question of `question`), so that
- * `ds.class_label[ds.draw_class]` works; in the structs here they count within the question.
+ * `top` and, with full_logits, `logits_row` and `vocabulary`; the complete list with types and units is the table in
+ * store_table.c. Indices in the file are rows of their dimension (draw_leaf and node_parent of `node`, draw_class of
+ * `class`, node_question of `question`), so that `ds.class_label[ds.draw_class]` works; in the structs here they count
+ * within the question.
  */
 #ifndef SC_EXPERIMENT_STORE_H
 #define SC_EXPERIMENT_STORE_H
