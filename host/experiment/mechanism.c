@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "experiment/mechanism.h"
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/random.h"
@@ -35,20 +36,37 @@ char *sc_mechanism_path(const char *cell_path, const char *suffix, semcal_error 
     return path.data;
 }
 
-typedef struct maker {
+/* Questions of one file: a part that is there, or what was made since the last one was written. */
+typedef struct piece {
+    sc_mechanism_file file;
+    size_t next; /* of its questions, to be joined */
+} piece;
+
+struct sc_mechanism {
     const sc_run_cell *run;
     const sc_config_mechanism *wanted;
+    const sc_questions *questions;
     char *settings;
+    sc_store_cell *cell;
     const sc_store_facts *facts; /* of the cell file */
-    char *path, *parts;          /* the file to make; the folder of its questions */
-    sc_mechanism_file file;      /* of the question at hand, at last of all */
+    char *path, *parts;          /* the file to make; the folder of its parts */
+    uint64_t n;                  /* questions of the cell file that are wanted */
+    int32_t *piece_of;           /* [n] -1: to be made */
+    piece *pieces;               /* the last one is not written yet */
+    size_t n_pieces, pieces_room;
+    bool there; /* the file is there */
+    char content_sha256[65];
+    double committed_s;
+    sc_mechanism_file file; /* of the question at hand, at last of all */
     sc_fork_options options;
     /* prefixes of the question at hand: one per node of its tree that is visited */
     int32_t *point_of_node; /* -1: none */
     size_t nodes_room;
     sc_fork_point *points;
     size_t n_points, points_room;
-} maker;
+};
+
+typedef sc_mechanism maker;
 
 static char *describe_settings(const sc_config_mechanism *m, const sc_run_cell *run, semcal_error *error)
 {
@@ -195,20 +213,19 @@ static semcal_status do_question(maker *m, const sc_store_record *record, int32_
 }
 
 /* A file of no questions yet. */
-static semcal_status begin_file(maker *m, semcal_error *error)
+static semcal_status begin_file(sc_mechanism_file *file, const maker *m, semcal_error *error)
 {
-    sc_mechanism_file_free(&m->file);
     const uint64_t most = (uint64_t)m->wanted->questions, n = m->facts->n_cell_questions;
-    m->file = (sc_mechanism_file){.settings = sc_memory_strdup(m->settings, error),
-                                  .cell = sc_memory_strdup(m->facts->cell, error),
-                                  .cell_sha256 = sc_memory_strdup(m->facts->content_sha256, error),
-                                  .n_positions = m->wanted->positions,
-                                  .n_forks = m->wanted->forks,
-                                  .max_tokens = m->run->cell->max_tokens,
-                                  .n_cell_questions = (int64_t)(n < most ? n : most),
-                                  .shard = m->facts->shard,
-                                  .n_shards = m->facts->n_shards};
-    return m->file.settings && m->file.cell && m->file.cell_sha256 ? SEMCAL_OK : SEMCAL_E_MEMORY;
+    *file = (sc_mechanism_file){.settings = sc_memory_strdup(m->settings, error),
+                                .cell = sc_memory_strdup(m->facts->cell, error),
+                                .cell_sha256 = sc_memory_strdup(m->facts->content_sha256, error),
+                                .n_positions = m->wanted->positions,
+                                .n_forks = m->wanted->forks,
+                                .max_tokens = m->run->cell->max_tokens,
+                                .n_cell_questions = (int64_t)(n < most ? n : most),
+                                .shard = m->facts->shard,
+                                .n_shards = m->facts->n_shards};
+    return file->settings && file->cell && file->cell_sha256 ? SEMCAL_OK : SEMCAL_E_MEMORY;
 }
 
 /* Reads a file that may be there; one that is damaged is deleted with a log line, one of other settings or draws
@@ -245,71 +262,163 @@ static uint64_t question_of(const sc_store_facts *facts, uint64_t i)
     return i * facts->n_shards + facts->shard - 1;
 }
 
-static semcal_status part_path(sc_text *path, const maker *m, uint64_t question, semcal_error *error)
+/* ---- parts ---- */
+
+/* Room for one more piece; *piece is empty. */
+static semcal_status add_piece(maker *m, piece **added, semcal_error *error)
 {
-    sc_text_clear(path);
-    return sc_text_printf(path, error, "%s/%06" PRIu64 ".h5", m->parts, question);
+    semcal_status status = sc_memory_grow(&m->pieces, &m->pieces_room, m->n_pieces + 1, sizeof *m->pieces, error);
+    if (status == SEMCAL_OK) {
+        *added = &m->pieces[m->n_pieces++];
+        **added = (piece){0};
+    }
+    return status;
 }
 
-/* Generates and commits question i of the cell file unless its part is there. */
-static semcal_status do_part(maker *m, sc_store_cell *cell, uint64_t i, const sc_questions *questions,
-                             semcal_error *error)
+/* Notes which questions a part holds; one that holds others, or some twice, is of no use. */
+static bool take_part(maker *m, const sc_mechanism_file *file)
 {
-    const uint64_t question = question_of(m->facts, i);
-    sc_store_record record = SC_STORE_RECORD_INIT;
+    for (size_t i = 0; i < file->n_questions; i++) {
+        const uint64_t question = (uint64_t)file->questions[i], row = question / m->facts->n_shards;
+        if (row >= m->n || question_of(m->facts, row) != question || m->piece_of[row] >= 0) {
+            return false;
+        }
+    }
+    for (size_t i = 0; i < file->n_questions; i++) {
+        m->piece_of[(uint64_t)file->questions[i] / m->facts->n_shards] = (int32_t)m->n_pieces - 1;
+    }
+    return true;
+}
+
+static semcal_status read_parts(maker *m, semcal_error *error)
+{
+    char **names;
+    size_t n;
+    semcal_status status = sc_file_list(&names, &n, m->parts, ".h5", error);
+    for (size_t i = 0; i < n && status == SEMCAL_OK; i++) {
+        bool there = false;
+        piece *part;
+        char *path = sc_file_join(m->parts, names[i], error);
+        status = path == NULL ? SEMCAL_E_MEMORY : add_piece(m, &part, error);
+        if (status == SEMCAL_OK) {
+            status = read_old(&there, &part->file, m, path, error);
+        }
+        if (status == SEMCAL_OK && there && !take_part(m, &part->file)) {
+            (void)unlink(path);
+            there = false;
+        }
+        if (status == SEMCAL_OK && !there) {
+            sc_mechanism_file_free(&m->pieces[--m->n_pieces].file);
+        }
+        free(path);
+    }
+    sc_file_list_free(names, n);
+    return status;
+}
+
+/* Makes what the last piece has durable, under the number of its first question. */
+static semcal_status commit(maker *m, semcal_error *error)
+{
+    piece *last = &m->pieces[m->n_pieces - 1];
     sc_text path = {0};
-    bool there = false;
-    semcal_status status = part_path(&path, m, question, error);
-    if (status == SEMCAL_OK) {
-        sc_mechanism_file old;
-        status = read_old(&there, &old, m, path.data, error);
-        there = there && old.n_questions == 1 && (uint64_t)old.questions[0] == question;
-        sc_mechanism_file_free(&old);
+    semcal_status status = SEMCAL_OK;
+    if (last->file.n_questions > 0) {
+        status = sc_text_printf(&path, error, "%s/%06" PRId32 ".h5", m->parts, last->file.questions[0]);
+        if (status == SEMCAL_OK) {
+            status = sc_mechanism_file_write(path.data, &last->file, error);
+        }
+        if (status == SEMCAL_OK) {
+            status = add_piece(m, &last, error);
+        }
+        if (status == SEMCAL_OK) {
+            status = begin_file(&last->file, m, error);
+        }
     }
-    if (status == SEMCAL_OK && !there) {
-        status = sc_store_cell_read(&record, cell, i, SC_STORE_NODES, error);
-        if (status == SEMCAL_OK && (record.index != question || question >= questions->n ||
-                                    strcmp(questions->at[question].row->id, record.id) != 0)) {
-            status = sc_error_set(error, SEMCAL_E_DATA, "question '%s' is not in the dataset any more", record.id);
-        }
-        if (status == SEMCAL_OK) {
-            status = begin_file(m, error);
-        }
-        if (status == SEMCAL_OK) {
-            const sc_phase before = sc_phases_enter(m->run->source->phases, SC_PHASE_TREE);
-            status = do_question(m, &record, (int32_t)question, &questions->at[question], error);
-            (void)sc_phases_enter(m->run->source->phases, before);
-            if (status != SEMCAL_OK) {
-                sc_error_where(error, "question '%s'", record.id);
-            }
-        }
-        if (status == SEMCAL_OK) {
-            status = sc_memory_grow(&m->file.questions, &m->file.questions_room, 1, sizeof *m->file.questions, error);
-        }
-        if (status == SEMCAL_OK) {
-            m->file.questions[m->file.n_questions++] = (int32_t)question;
-            status = sc_mechanism_file_write(path.data, &m->file, error);
-        }
-        sc_store_record_free(&record);
-    }
+    m->committed_s = sc_clock_now_s();
     sc_text_free(&path);
     return status;
 }
 
-/* The parts of n questions of the cell file into one. */
-static semcal_status join_parts(maker *m, uint64_t n, semcal_error *error)
+/* ---- generating ---- */
+
+/* Generates question i of the cell file into the last piece. */
+static semcal_status do_row(maker *m, uint64_t i, semcal_error *error)
 {
-    sc_text path = {0};
-    semcal_status status = begin_file(m, error);
-    for (uint64_t i = 0; i < n && status == SEMCAL_OK; i++) {
-        sc_mechanism_file part;
-        status = part_path(&path, m, question_of(m->facts, i), error);
-        if (status == SEMCAL_OK) {
-            status = sc_mechanism_file_read(&part, path.data, error);
+    const uint64_t question = question_of(m->facts, i);
+    sc_store_record record = SC_STORE_RECORD_INIT;
+    sc_mechanism_file *to = &m->pieces[m->n_pieces - 1].file;
+    semcal_status status = sc_store_cell_read(&record, m->cell, i, SC_STORE_NODES, error);
+    if (status == SEMCAL_OK && (record.index != question || question >= m->questions->n ||
+                                strcmp(m->questions->at[question].row->id, record.id) != 0)) {
+        status = sc_error_set(error, SEMCAL_E_DATA, "question '%s' is not in the dataset any more", record.id);
+    }
+    if (status == SEMCAL_OK) {
+        status = begin_file(&m->file, m, error);
+    }
+    if (status == SEMCAL_OK) {
+        const sc_phase before = sc_phases_enter(m->run->source->phases, SC_PHASE_TREE);
+        status = do_question(m, &record, (int32_t)question, &m->questions->at[question], error);
+        (void)sc_phases_enter(m->run->source->phases, before);
+        if (status != SEMCAL_OK) {
+            sc_error_where(error, "question '%s'", record.id);
         }
-        if (status == SEMCAL_OK) {
-            status = sc_mechanism_file_take(&m->file, &part, 0, error);
-            sc_mechanism_file_free(&part);
+    }
+    if (status == SEMCAL_OK) {
+        status = sc_memory_grow(&m->file.questions, &m->file.questions_room, 1, sizeof *m->file.questions, error);
+    }
+    if (status == SEMCAL_OK) {
+        m->file.questions[m->file.n_questions++] = (int32_t)question;
+        status = sc_mechanism_file_take(to, &m->file, 0, error);
+    }
+    if (status == SEMCAL_OK) {
+        m->piece_of[i] = (int32_t)m->n_pieces - 1;
+    }
+    sc_mechanism_file_free(&m->file);
+    sc_store_record_free(&record);
+    return status;
+}
+
+semcal_status sc_mechanism_generate(sc_mechanism *m, semcal_error *error)
+{
+    const double seconds = m->run->config->store.commit_seconds;
+    const sc_phase before = sc_phases_enter(m->run->source->phases, SC_PHASE_STORE);
+    piece *last;
+    semcal_status status = add_piece(m, &last, error);
+    if (status == SEMCAL_OK) {
+        status = begin_file(&last->file, m, error);
+    }
+    m->committed_s = sc_clock_now_s();
+    for (uint64_t i = 0; i < m->n && status == SEMCAL_OK; i++) {
+        if (m->piece_of[i] < 0) {
+            status = do_row(m, i, error);
+            if (status == SEMCAL_OK && sc_clock_now_s() - m->committed_s >= seconds) {
+                status = commit(m, error);
+            }
+        }
+    }
+    if (status != SEMCAL_OK && status != SEMCAL_E_MEMORY) {
+        /* What is finished is committed also after an error or Ctrl-C; the first error is the one to tell. */
+        (void)commit(m, NULL);
+    }
+    if (status != SEMCAL_OK) {
+        sc_error_where(error, "mechanism");
+    }
+    (void)sc_phases_enter(m->run->source->phases, before);
+    return status;
+}
+
+/* ---- the whole ---- */
+
+/* All pieces into one file. */
+static semcal_status join_pieces(maker *m, semcal_error *error)
+{
+    semcal_status status = begin_file(&m->file, m, error);
+    for (uint64_t i = 0; i < m->n && status == SEMCAL_OK; i++) {
+        piece *from = m->piece_of[i] < 0 ? NULL : &m->pieces[m->piece_of[i]];
+        if (from == NULL) {
+            status = sc_error_set(error, SEMCAL_E_DATA, "question %" PRIu64 " is missing", question_of(m->facts, i));
+        } else {
+            status = sc_mechanism_file_take(&m->file, &from->file, from->next++, error);
         }
     }
     if (status == SEMCAL_OK) {
@@ -318,29 +427,18 @@ static semcal_status join_parts(maker *m, uint64_t n, semcal_error *error)
     }
     if (status == SEMCAL_OK) {
         sc_store_remove_folder(m->parts);
+        memcpy(m->content_sha256, m->file.content_sha256, sizeof m->content_sha256);
+        m->there = true;
     }
-    sc_text_free(&path);
     return status;
 }
 
-static semcal_status do_cell(maker *m, sc_store_cell *cell, semcal_error *error)
+semcal_status sc_mechanism_finish(sc_mechanism *m, semcal_error *error)
 {
-    sc_questions questions = {0};
-    uint64_t n = 0;
-    while (n < m->facts->n_questions && question_of(m->facts, n) < (uint64_t)m->wanted->questions) {
-        n++;
+    const semcal_status status = m->there ? SEMCAL_OK : join_pieces(m, error);
+    if (status != SEMCAL_OK) {
+        sc_error_where(error, "mechanism");
     }
-    semcal_status status = sc_questions_make(&questions, m->run->cell, m->run->dataset, m->run->source, error);
-    if (status == SEMCAL_OK) {
-        status = sc_file_make_folder(m->parts, error);
-    }
-    for (uint64_t i = 0; i < n && status == SEMCAL_OK; i++) {
-        status = do_part(m, cell, i, &questions, error);
-    }
-    if (status == SEMCAL_OK) {
-        status = join_parts(m, n, error);
-    }
-    sc_questions_free(&questions);
     return status;
 }
 
@@ -361,64 +459,103 @@ static void set_options(maker *m)
     m->options.payload = run->options->payload;
 }
 
-/* Whether a collapse of the dataset is yet to be applied to this mechanism. */
-static semcal_status lacks_collapse(bool *lacks, const char *mechanism_sha256, sc_store_cell *cell,
-                                    const char *cell_path, const sc_config_dataset *dataset, semcal_error *error)
+/* What is there of it, and the first draws. */
+static semcal_status look(maker *m, const char *cell_path, semcal_error *error)
 {
-    semcal_status status = SEMCAL_OK;
-    for (size_t i = 0; i < dataset->collapse.n && !*lacks && status == SEMCAL_OK; i++) {
-        bool current = false;
-        status = sc_mechanism_is_collapsed(&current, mechanism_sha256, cell, cell_path, dataset->collapse.at[i], error);
-        *lacks = !current;
+    semcal_status status = sc_store_cell_open_trusted(&m->cell, cell_path, error);
+    m->path = sc_mechanism_path(cell_path, ".h5", error);
+    m->parts = sc_mechanism_path(cell_path, ".parts", error);
+    m->settings = describe_settings(m->wanted, m->run, error);
+    if (status == SEMCAL_OK && (m->path == NULL || m->parts == NULL || m->settings == NULL)) {
+        status = SEMCAL_E_MEMORY;
+    }
+    if (status != SEMCAL_OK) {
+        return status;
+    }
+    m->facts = sc_store_cell_facts(m->cell);
+    while (m->n < m->facts->n_questions && question_of(m->facts, m->n) < (uint64_t)m->wanted->questions) {
+        m->n++;
+    }
+    sc_store_cell_read_no_further(m->cell, m->n);
+    if (m->run->options->fresh) {
+        (void)unlink(m->path);
+        sc_store_remove_folder(m->parts);
+    }
+    status = read_old(&m->there, &m->file, m, m->path, error);
+    memcpy(m->content_sha256, m->file.content_sha256, sizeof m->content_sha256);
+    sc_mechanism_file_free(&m->file);
+    if (status == SEMCAL_OK && m->there) {
+        sc_store_remove_folder(m->parts); /* of a run that ended between joining them and removing them */
+        return SEMCAL_OK;
+    }
+    m->piece_of = sc_memory_alloc(m->n, sizeof *m->piece_of, error);
+    for (uint64_t i = 0; m->piece_of != NULL && i < m->n; i++) {
+        m->piece_of[i] = -1;
+    }
+    if (status == SEMCAL_OK) {
+        status = m->piece_of == NULL ? SEMCAL_E_MEMORY : sc_file_make_folder(m->parts, error);
+    }
+    if (status == SEMCAL_OK) {
+        status = read_parts(m, error);
+    }
+    /* The first that is to be made and those behind it: read now, they are at hand later. */
+    for (uint64_t i = 0; i < m->n && status == SEMCAL_OK; i++) {
+        if (m->piece_of[i] < 0) {
+            return sc_store_cell_read_ahead(m->cell, i, SC_STORE_NODES, error);
+        }
     }
     return status;
 }
 
-semcal_status sc_mechanism_run(bool *made, const sc_run_cell *run, const char *cell_path, semcal_error *error)
+semcal_status sc_mechanism_open(sc_mechanism **out, const sc_run_cell *run, const sc_questions *questions,
+                                const char *cell_path, semcal_error *error)
 {
-    maker m = {.run = run, .wanted = &run->config->mechanism};
-    sc_store_cell *cell = NULL;
-    bool there = false;
-    *made = false;
-    if (m.wanted->questions == 0) {
-        return SEMCAL_OK;
+    sc_mechanism *m = sc_memory_alloc(1, sizeof *m, error);
+    *out = NULL;
+    if (m == NULL) {
+        return SEMCAL_E_MEMORY;
     }
-    const sc_phase before = sc_phases_enter(run->source->phases, SC_PHASE_STORE);
-    semcal_status status = sc_store_cell_open(&cell, cell_path, error);
-    m.path = sc_mechanism_path(cell_path, ".h5", error);
-    m.parts = sc_mechanism_path(cell_path, ".parts", error);
-    m.settings = describe_settings(m.wanted, run, error);
-    if (status == SEMCAL_OK && (m.path == NULL || m.parts == NULL || m.settings == NULL)) {
-        status = SEMCAL_E_MEMORY;
-    }
-    if (status == SEMCAL_OK) {
-        m.facts = sc_store_cell_facts(cell);
-        set_options(&m);
-        if (run->options->fresh) {
-            (void)unlink(m.path);
-            sc_store_remove_folder(m.parts);
-        }
-        status = read_old(&there, &m.file, &m, m.path, error);
-    }
-    if (status == SEMCAL_OK && there) {
-        sc_store_remove_folder(m.parts); /* of a run that ended between joining them and removing them */
-    }
-    if (status == SEMCAL_OK && !there) {
-        status = do_cell(&m, cell, error);
-    }
-    if (status == SEMCAL_OK && m.facts->n_shards == 1) {
-        status = lacks_collapse(made, m.file.content_sha256, cell, cell_path, run->cell->dataset, error);
-    }
+    m->run = run;
+    m->wanted = &run->config->mechanism;
+    m->questions = questions;
+    set_options(m);
+    const semcal_status status = look(m, cell_path, error);
     if (status != SEMCAL_OK) {
         sc_error_where(error, "mechanism");
+        sc_mechanism_close(&m);
     }
-    sc_store_cell_close(&cell);
-    (void)sc_phases_enter(run->source->phases, before);
-    sc_mechanism_file_free(&m.file);
-    free(m.settings);
-    free(m.point_of_node);
-    free(m.points);
-    free(m.path);
-    free(m.parts);
+    *out = m;
     return status;
+}
+
+bool sc_mechanism_is_there(const sc_mechanism *m)
+{
+    return m->there;
+}
+
+const char *sc_mechanism_sha256(const sc_mechanism *m)
+{
+    return m->content_sha256;
+}
+
+void sc_mechanism_close(sc_mechanism **out)
+{
+    sc_mechanism *m = *out;
+    *out = NULL;
+    if (m == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < m->n_pieces; i++) {
+        sc_mechanism_file_free(&m->pieces[i].file);
+    }
+    sc_mechanism_file_free(&m->file);
+    sc_store_cell_close(&m->cell);
+    free(m->pieces);
+    free(m->piece_of);
+    free(m->settings);
+    free(m->point_of_node);
+    free(m->points);
+    free(m->path);
+    free(m->parts);
+    free(m);
 }

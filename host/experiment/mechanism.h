@@ -10,10 +10,10 @@
  * token (after ceil(k L / P) tokens, L the longest response allowed). Each distinct prefix is enumerated where that
  * ends within `mechanism.max_forward_tokens`, else continued by `mechanism.forks` forks (sampling/fork.h).
  *
- * Every question is committed by itself, so a run stopped at any moment loses the question in flight; the parts are
- * joined when all are there:
+ * What is made is committed every `store.commit_seconds`, and when a question takes longer than that, by itself: as
+ * with draws, a kill loses no more than these seconds. The parts are joined when all are there:
  *
- *     RUN/mechanism/<cell>.parts/NNNNNN.h5         one question each while the cell runs
+ *     RUN/mechanism/<cell>.parts/NNNNNN.h5         some questions, named after the first, while the cell runs
  *     RUN/mechanism/<cell>.shard-<i>-of-<n>.h5     (and .parts) the questions of one shard; `semcal merge` joins them
  *
  * Random numbers are keyed by names, so the result is the same, bit for bit, for any interruption and number of shards.
@@ -24,15 +24,30 @@
 #define SC_EXPERIMENT_MECHANISM_H
 
 #include "experiment/collapse_cell.h"
+#include "experiment/questions.h"
 #include "experiment/run_cell.h"
 #include "experiment/store.h"
 
 /* RUN/mechanism/<cell><suffix> for the cell file RUN/cells/<cell>.h5; malloc'ed. */
 char *sc_mechanism_path(const char *cell_path, const char *suffix, semcal_error *error);
 
-/* Generates the mechanism of a finished cell file (of a shard's, when this run is one) when the configuration wants it,
- * unless one of the same settings and draws is there. *made tells that the dataset's collapses have to be applied. */
-semcal_status sc_mechanism_run(bool *made, const sc_run_cell *run, const char *cell_path, semcal_error *error);
+/* The mechanism of a finished cell file (of a shard's, when this run is one) is made in three steps, of which only the
+ * one in the middle uses the source: the others may be done beside other work of the device. Borrows all it is given.
+ * The cell file may be replaced meanwhile by one with more collapses. */
+typedef struct sc_mechanism sc_mechanism;
+
+/* Finds out what is there and reads the first draws. */
+semcal_status sc_mechanism_open(sc_mechanism **mechanism, const sc_run_cell *run, const sc_questions *questions,
+                                const char *cell_path, semcal_error *error);
+/* True when one of the same settings and draws is there, then nothing is to be generated. */
+bool sc_mechanism_is_there(const sc_mechanism *mechanism);
+/* Generates what is missing with run->source. After a failure or an interruption what was made is committed. */
+semcal_status sc_mechanism_generate(sc_mechanism *mechanism, semcal_error *error);
+/* Makes the file of it, and deletes the parts. */
+semcal_status sc_mechanism_finish(sc_mechanism *mechanism, semcal_error *error);
+/* Of the file; "" before it is there. */
+const char *sc_mechanism_sha256(const sc_mechanism *mechanism);
+void sc_mechanism_close(sc_mechanism **mechanism);
 
 /* Applies a collapse that the cell file already has; does nothing when the cell has no mechanism. */
 semcal_status sc_mechanism_collapse(const char *cell_path, const sc_collapse_cell_options *options,

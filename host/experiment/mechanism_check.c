@@ -203,7 +203,7 @@ static void verify_parts(const char *folder, const sc_mechanism_findings *to)
         if (path == NULL || sc_mechanism_file_read(&part, path, &error) != SEMCAL_OK) {
             say(to, true, "%s", error.message);
         } else {
-            n_good++;
+            n_good += part.n_questions;
         }
         sc_mechanism_file_free(&part);
         free(path);

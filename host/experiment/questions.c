@@ -204,15 +204,21 @@ semcal_status sc_questions_make(sc_questions *questions, const sc_cell *cell, co
     return status;
 }
 
-void sc_questions_free(sc_questions *questions)
+void sc_questions_keep(sc_questions *questions, size_t n)
 {
-    for (size_t i = 0; questions->at != NULL && i < questions->n; i++) {
+    for (size_t i = n; questions->at != NULL && i < questions->n; i++) {
         sc_question *q = &questions->at[i];
         free(q->prompt);
         free(q->tokens);
         free(q->reference);
         free(q->reference_tokens);
     }
+    questions->n = n < questions->n ? n : questions->n;
+}
+
+void sc_questions_free(sc_questions *questions)
+{
+    sc_questions_keep(questions, 0);
     free(questions->at);
     *questions = (sc_questions){0};
 }

@@ -29,6 +29,8 @@ typedef struct sc_questions {
  * outlive the questions. */
 semcal_status sc_questions_make(sc_questions *questions, const sc_cell *cell, const sc_dataset *dataset,
                                 sc_source *source, semcal_error *error);
+/* Frees all but the first n. */
+void sc_questions_keep(sc_questions *questions, size_t n);
 void sc_questions_free(sc_questions *questions);
 
 #endif

@@ -5,11 +5,9 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "experiment/dataset.h"
-#include "experiment/mechanism.h"
 #include "experiment/plan.h"
 #include "experiment/run_behind.h"
 #include "experiment/run_folder.h"
-#include "experiment/run_text.h"
 #include "experiment/sources.h"
 #include "experiment/store_internal.h"
 
@@ -29,7 +27,9 @@ typedef struct run {
     sc_progress_counters counters;
     sc_run_summary *summary;
     semcal_error first_failure;
-    sc_run_drawn *drawn; /* [plan.n_cells] */
+    size_t *order;       /* [plan.n_cells] cells as they are done */
+    sc_run_drawn *drawn; /* [plan.n_cells] in that order */
+    size_t n_begun, n_settled;
     sc_run_behind behind;
     size_t n_notes; /* of the device, told so far */
 } run;
@@ -54,26 +54,15 @@ static void tell_notes(run *r)
     }
 }
 
-static semcal_status do_text(run *r, const sc_cell *cell, semcal_error *error)
-{
-    sc_source *source = NULL;
-    bool already = false;
-    semcal_status status = sc_sources_get(&source, &r->sources, cell->model, error);
-    if (status == SEMCAL_OK) {
-        const sc_run_cell job = {r->config,  cell,   NULL,         source,    r->sources.device,
-                                 r->options, r->log, &r->counters, r->summary};
-        status = sc_run_text_do(&job, &already, error);
-    }
-    r->summary->n_already += status == SEMCAL_OK && already;
-    return status;
-}
-
-/* Draws the questions of a cell of questions. */
+/* What of a cell needs the device: the questions drawn, the text read. */
 static semcal_status draw_cell(run *r, sc_run_drawn *drawn, const sc_cell *cell, semcal_error *error)
 {
     const sc_dataset *dataset = NULL;
     sc_source *source = NULL;
-    semcal_status status = dataset_of(r, &dataset, cell->dataset, error);
+    semcal_status status = SEMCAL_OK;
+    if (!cell->text) {
+        status = dataset_of(r, &dataset, cell->dataset, error);
+    }
     if (status == SEMCAL_OK) {
         status = sc_sources_get(&source, &r->sources, cell->model, error);
         tell_notes(r);
@@ -85,7 +74,11 @@ static semcal_status draw_cell(run *r, sc_run_drawn *drawn, const sc_cell *cell,
             sc_store_path(r->options->folder, cell->name, r->options->shard, r->options->n_shards, ".h5", error);
         status = drawn->path == NULL ? SEMCAL_E_MEMORY : SEMCAL_OK;
     }
-    return status == SEMCAL_OK ? sc_run_cell_draw(&drawn->rest, &drawn->job, &drawn->already, error) : status;
+    if (status != SEMCAL_OK) {
+        return status;
+    }
+    return cell->text ? sc_run_text_read(&drawn->text, &drawn->job, &drawn->already, error)
+                      : sc_run_cell_draw(&drawn->rest, &drawn->job, &drawn->already, error);
 }
 
 /* Whether a cell failed because nothing more can be written: what it had begun is deleted by then, so there may be room
@@ -132,94 +125,156 @@ static semcal_status tell_failure(run *r, const sc_cell *cell, const semcal_erro
     return SEMCAL_OK;
 }
 
-/* Tells what has become of a cell that was behind; *left stays when there is more to do. */
-static semcal_status settle(run *r, sc_run_drawn **left, semcal_error *error)
+static void forget(sc_run_drawn *drawn)
 {
-    sc_run_drawn *drawn = *left;
+    (void)sc_run_cell_drop(&drawn->rest, NULL);
+    sc_mechanism_close(&drawn->mechanism);
+    sc_run_text_free(&drawn->text);
+}
+
+/* Says what has become of the cells that are done, in their order. Waits where more than `most` are under way. */
+static semcal_status settle(run *r, size_t most, semcal_error *error)
+{
     semcal_status status = SEMCAL_OK;
-    if (drawn == NULL) {
-        return SEMCAL_OK;
-    }
-    if (drawn->failure.status != SEMCAL_OK) {
-        status = tell_failure(r, drawn->job.cell, &drawn->failure, error);
-    } else if (drawn->done) {
-        tell_done(r, drawn->job.cell, drawn->own_s);
-        r->summary->n_already += drawn->already;
-    }
-    if (drawn->done || drawn->failure.status != SEMCAL_OK) {
-        *left = NULL;
+    while (r->n_settled < r->n_begun && status == SEMCAL_OK) {
+        sc_run_drawn *drawn = &r->drawn[r->n_settled];
+        const bool many = r->n_begun - r->n_settled > most;
+        if (drawn->mechanism_due || (!many && !sc_run_behind_is_done(&r->behind, drawn->ticket))) {
+            break;
+        }
+        sc_run_behind_wait(&r->behind, drawn->ticket);
+        if (drawn->failure.status != SEMCAL_OK) {
+            status = tell_failure(r, drawn->job.cell, &drawn->failure, error);
+        } else {
+            tell_done(r, drawn->job.cell, drawn->own_s + drawn->behind_s);
+            r->summary->n_already += drawn->already;
+        }
+        forget(drawn);
+        r->n_settled++;
     }
     return status;
 }
 
-/* Waits for what is behind, makes the mechanism of the cell joined last, and leaves its collapses and the joining of
- * `next` (may be NULL) behind. */
-static semcal_status move_on(run *r, sc_run_drawn *next, semcal_error *error)
+/* Makes the mechanism of a joined cell, and leaves its file to the thread behind. A failure is the cell's. */
+static semcal_status make_mechanism(run *r, sc_run_drawn *drawn, semcal_error *error)
+{
+    drawn->mechanism_due = false;
+    sc_run_behind_wait(&r->behind, drawn->after_join);
+    if (drawn->mechanism == NULL) {
+        return SEMCAL_OK; /* it could not be joined */
+    }
+    const double began = sc_clock_now_s();
+    semcal_error failure = SEMCAL_ERROR_INIT;
+    sc_source *source = NULL;
+    semcal_status status = SEMCAL_OK;
+    if (!sc_mechanism_is_there(drawn->mechanism)) {
+        status = sc_sources_get(&source, &r->sources, drawn->job.cell->model, &failure);
+        drawn->job.source = source;
+        status = status == SEMCAL_OK ? sc_mechanism_generate(drawn->mechanism, &failure) : status;
+    }
+    drawn->own_s += sc_clock_now_s() - began;
+    if (status == SEMCAL_OK) {
+        sc_run_behind_post(&r->behind, drawn, SC_BEHIND_FINISH);
+    } else if (status == SEMCAL_INTERRUPTED) {
+        failure.status = status;
+        return tell_failure(r, drawn->job.cell, &failure, error);
+    } else {
+        sc_run_behind_wait(&r->behind, drawn->ticket); /* its collapse may be under way, and may have failed */
+        drawn->failure = drawn->failure.status == SEMCAL_OK ? failure : drawn->failure;
+        drawn->failure.status = drawn->failure.status == SEMCAL_OK ? status : drawn->failure.status;
+    }
+    return SEMCAL_OK;
+}
+
+/* Makes what mechanisms are due of all cells but the last `lag` ones, which may not be joined yet. */
+static semcal_status make_mechanisms(run *r, size_t lag, semcal_error *error)
 {
     const sc_phase before = sc_phases_enter(&r->summary->phases, SC_PHASE_STORE);
-    sc_run_behind_wait(&r->behind);
-    (void)sc_phases_enter(&r->summary->phases, before);
-    sc_run_drawn *collapsing = r->behind.collapsing, *joined = r->behind.joining;
-    r->behind.collapsing = r->behind.joining = NULL;
-    semcal_status status = settle(r, &collapsing, error);
-    semcal_status other = settle(r, &joined, status == SEMCAL_OK ? error : NULL);
-    status = status == SEMCAL_OK ? other : status;
-    if (joined != NULL && status == SEMCAL_OK) {
-        const double began = sc_clock_now_s();
-        sc_source *source = NULL; /* may have been closed for another model meanwhile */
-        joined->failure.status = sc_sources_get(&source, &r->sources, joined->job.cell->model, &joined->failure);
-        joined->job.source = source;
-        if (joined->failure.status == SEMCAL_OK) {
-            joined->failure.status = sc_mechanism_run(&joined->fresh, &joined->job, joined->path, &joined->failure);
+    semcal_status status = SEMCAL_OK;
+    for (size_t i = r->n_settled; i + lag < r->n_begun && status == SEMCAL_OK; i++) {
+        if (r->drawn[i].mechanism_due) {
+            status = make_mechanism(r, &r->drawn[i], error);
         }
-        joined->own_s += sc_clock_now_s() - began;
-        status = settle(r, &joined, error);
     }
-    if (status == SEMCAL_OK) {
-        sc_run_behind_start(&r->behind, joined, next);
-    } else if (next != NULL) {
-        (void)sc_run_cell_drop(&next->rest, NULL);
-    }
+    (void)sc_phases_enter(&r->summary->phases, before);
     return status;
 }
+
+/* Leaves to the thread behind what a cell needs no device for. */
+static void leave_behind(run *r, sc_run_drawn *drawn)
+{
+    r->n_begun++;
+    if (drawn->text != NULL) {
+        sc_run_behind_post(&r->behind, drawn, SC_BEHIND_TEXT);
+    } else if (!drawn->job.cell->text) {
+        drawn->mechanism_due = r->config->mechanism.questions > 0;
+        sc_run_behind_post(&r->behind, drawn, SC_BEHIND_JOIN);
+        sc_run_behind_post(&r->behind, drawn, SC_BEHIND_COLLAPSE);
+    }
+}
+
+/* Model by model, so that each is opened once; texts last, beside which the last answers are joined. */
+static void order_cells(run *r)
+{
+    size_t n = 0;
+    for (size_t m = 0; m < r->config->models.n; m++) {
+        for (int text = 0; text < 2; text++) {
+            for (size_t i = 0; i < r->plan.n_cells; i++) {
+                const sc_cell *cell = &r->plan.cells[i];
+                if (cell->model == &r->config->models.at[m] && cell->text == (text == 1)) {
+                    r->order[n++] = i;
+                }
+            }
+        }
+    }
+}
+
+/* Under way at once, the one being drawn not counted. */
+enum { MOST_BEHIND = 3 };
 
 static semcal_status do_cells(run *r, semcal_error *error)
 {
     semcal_status status = SEMCAL_OK;
     for (size_t i = 0; i < r->plan.n_cells && status == SEMCAL_OK; i++) {
-        const sc_cell *cell = &r->plan.cells[i];
-        sc_run_drawn *drawn = &r->drawn[i];
+        const sc_cell *cell = &r->plan.cells[r->order[i]];
+        sc_run_drawn *drawn = &r->drawn[r->n_begun];
         semcal_error failure = SEMCAL_ERROR_INIT;
         r->counters.cell = cell->name;
         r->counters.cell_number = i + 1;
         r->counters.cell_done = r->counters.cell_questions = 0;
-        const sc_run_drawn *joining = r->behind.joining;
-        if (joining != NULL && r->config->mechanism.questions > 0 && joining->job.cell->model != cell->model &&
-            (status = move_on(r, NULL, error)) != SEMCAL_OK) {
-            break; /* its mechanism is made before its model is closed */
+        if (r->sources.model != NULL && r->sources.model != cell->model &&
+            (status = make_mechanisms(r, 0, error)) != SEMCAL_OK) {
+            break; /* before their model is closed */
         }
         const double began = sc_clock_now_s();
-        failure.status = cell->text ? do_text(r, cell, &failure) : draw_cell(r, drawn, cell, &failure);
+        failure.status = draw_cell(r, drawn, cell, &failure);
         drawn->own_s = sc_clock_now_s() - began;
         tell_notes(r);
         if (failure.status != SEMCAL_OK) {
             status = tell_failure(r, cell, &failure, error);
-        } else if (cell->text) {
-            tell_done(r, cell, drawn->own_s);
-        } else {
-            status = move_on(r, drawn, error);
+            free(drawn->path);
+            *drawn = (sc_run_drawn){0};
+            continue;
+        }
+        leave_behind(r, drawn);
+        status = make_mechanisms(r, 1, error);
+        if (status == SEMCAL_OK) {
+            status = settle(r, MOST_BEHIND, error);
         }
     }
-    while (status == SEMCAL_OK && (r->behind.collapsing != NULL || r->behind.joining != NULL)) {
-        status = move_on(r, NULL, error);
+    if (status == SEMCAL_OK) {
+        status = make_mechanisms(r, 0, error);
+    }
+    const sc_phase before = sc_phases_enter(&r->summary->phases, SC_PHASE_STORE);
+    if (status == SEMCAL_OK) {
+        status = settle(r, 0, error);
     }
     /* After an interruption or with a full disk: what is under way ends, what comes after it is the next run's. */
-    sc_run_behind_wait(&r->behind);
-    sc_run_drawn *ending[] = {r->behind.collapsing, r->behind.joining};
-    for (size_t i = 0; i < 2; i++) {
-        (void)settle(r, &ending[i], NULL);
-    }
-    for (size_t i = 0; i < r->plan.n_cells; i++) {
+    (void)settle(r, r->n_begun, NULL);
+    sc_run_behind_close(&r->behind, status != SEMCAL_OK);
+    (void)sc_phases_enter(&r->summary->phases, before);
+    for (size_t i = 0; i < r->n_begun; i++) {
+        forget(&r->drawn[i]);
         r->summary->writer_s += r->drawn[i].rest.writer_s;
         free(r->drawn[i].path);
     }
@@ -262,7 +317,7 @@ semcal_status sc_run(sc_run_summary *summary, const sc_config *config, const sc_
     *summary = (sc_run_summary){0};
     sc_phases_start(&summary->phases);
     sc_phases_start(&summary->behind);
-    run r = {.config = config, .options = options, .summary = summary, .behind.phases = &summary->behind};
+    run r = {.config = config, .options = options, .summary = summary};
     double began = sc_clock_now_s();
     semcal_status status = sc_plan_make(&r.plan, config, error);
     if (status == SEMCAL_OK) {
@@ -280,7 +335,8 @@ semcal_status sc_run(sc_run_summary *summary, const sc_config *config, const sc_
     if (status == SEMCAL_OK) {
         r.datasets = sc_memory_alloc(config->datasets.n, sizeof *r.datasets, error);
         r.drawn = sc_memory_alloc(r.plan.n_cells, sizeof *r.drawn, error);
-        status = r.datasets == NULL || r.drawn == NULL ? SEMCAL_E_MEMORY : SEMCAL_OK;
+        r.order = sc_memory_alloc(r.plan.n_cells, sizeof *r.order, error);
+        status = r.datasets == NULL || r.drawn == NULL || r.order == NULL ? SEMCAL_E_MEMORY : SEMCAL_OK;
     }
     if (status == SEMCAL_OK) {
         status = sc_sources_init(&r.sources, options->device, options->profiled != NULL, &summary->phases, error);
@@ -293,7 +349,11 @@ semcal_status sc_run(sc_run_summary *summary, const sc_config *config, const sc_
         summary->n_cells = r.plan.n_cells;
         r.counters.n_cells = r.plan.n_cells;
         count_questions(&r);
-        status = do_cells(&r, error);
+        order_cells(&r);
+        status = sc_run_behind_open(&r.behind, r.plan.n_cells, &summary->behind, error);
+        if (status == SEMCAL_OK) {
+            status = do_cells(&r, error);
+        }
         if (options->progress != NULL) {
             options->progress(&r.counters, true, options->payload);
         }
@@ -319,6 +379,7 @@ semcal_status sc_run(sc_run_summary *summary, const sc_config *config, const sc_
     }
     free(r.datasets);
     free(r.drawn);
+    free(r.order);
     semcal_error closing = SEMCAL_ERROR_INIT;
     semcal_status closed = sc_log_close(r.log, &closing);
     if (status == SEMCAL_OK && closed != SEMCAL_OK) {

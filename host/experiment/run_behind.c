@@ -2,77 +2,168 @@
 #include "experiment/run_behind.h"
 
 #include "base/clock.h"
+#include "base/memory.h"
 
 #include <signal.h>
+#include <stdlib.h>
 
-static void collapse(sc_run_drawn *drawn, sc_phases *phases)
+/* Steps that one cell can have. */
+enum { MOST_STEPS = 3 };
+
+static semcal_status join(sc_run_drawn *drawn, semcal_error *error)
 {
     const sc_run_cell *job = &drawn->job;
-    bool collapsed = false;
-    const sc_phase before = sc_phases_enter(phases, SC_PHASE_COLLAPSE);
-    semcal_status status = SEMCAL_OK;
-    if (job->options->n_shards == 1) { /* shards are collapsed when they are merged */
-        status = sc_run_cell_is_collapsed(&collapsed, drawn->path, job->config, job->cell->dataset, &drawn->failure);
-        if (status == SEMCAL_OK && (!collapsed || drawn->fresh)) {
-            status = sc_run_cell_collapse(drawn->path, job->config, job->cell->dataset, job->dataset, NULL, job->log,
-                                          &drawn->failure);
-        }
+    semcal_status status = sc_run_cell_finish(&drawn->rest, error);
+    if (status == SEMCAL_OK && job->config->mechanism.questions > 0) {
+        status = sc_mechanism_open(&drawn->mechanism, job, &drawn->rest.questions, drawn->path, error);
     }
-    drawn->failure.status = status;
-    drawn->done = status == SEMCAL_OK;
-    (void)sc_phases_enter(phases, before);
+    return status;
 }
 
-static void join(sc_run_drawn *drawn, sc_phases *phases)
+/* Shards are collapsed when they are merged. */
+static semcal_status collapse(sc_run_drawn *drawn, semcal_error *error)
 {
-    const sc_phase before = sc_phases_enter(phases, SC_PHASE_STORE);
-    drawn->failure.status = sc_run_cell_finish(&drawn->rest, &drawn->failure);
-    (void)sc_phases_enter(phases, before);
-    if (drawn->failure.status == SEMCAL_OK && drawn->job.config->mechanism.questions == 0) {
-        collapse(drawn, phases);
+    const sc_run_cell *job = &drawn->job;
+    bool collapsed = job->options->n_shards > 1;
+    semcal_status status = SEMCAL_OK;
+    if (!collapsed) {
+        status = sc_run_cell_is_collapsed(&collapsed, drawn->path, job->config, job->cell->dataset, error);
     }
+    if (status == SEMCAL_OK && !collapsed) {
+        status =
+            sc_run_cell_collapse(drawn->path, job->config, job->cell->dataset, job->dataset, NULL, job->log, error);
+    }
+    return status;
+}
+
+static semcal_status finish(sc_run_drawn *drawn, bool collapses, semcal_error *error)
+{
+    const sc_run_cell *job = &drawn->job;
+    semcal_status status = sc_mechanism_finish(drawn->mechanism, error);
+    if (status == SEMCAL_OK && collapses && job->options->n_shards == 1) {
+        status = sc_run_cell_collapse_mechanism(drawn->path, sc_mechanism_sha256(drawn->mechanism), job->config,
+                                                job->cell->dataset, job->dataset, error);
+    }
+    sc_mechanism_close(&drawn->mechanism);
+    return status;
+}
+
+/* A cell that has failed is left as it is. */
+static void do_step(sc_run_behind *behind, const struct sc_behind_job *job, bool drop)
+{
+    sc_run_drawn *drawn = job->drawn;
+    const double began = sc_clock_now_s();
+    (void)sc_phases_enter(behind->phases, job->step == SC_BEHIND_COLLAPSE ? SC_PHASE_COLLAPSE : SC_PHASE_STORE);
+    semcal_status status = drawn->failure.status;
+    if (status == SEMCAL_OK && job->step == SC_BEHIND_JOIN) {
+        status = join(drawn, &drawn->failure);
+    } else if (status == SEMCAL_OK && job->step == SC_BEHIND_COLLAPSE) {
+        status = collapse(drawn, &drawn->failure);
+    } else if (status == SEMCAL_OK && job->step == SC_BEHIND_FINISH) {
+        status = finish(drawn, !drop, &drawn->failure);
+    } else if (status == SEMCAL_OK) {
+        status = sc_run_text_finish(drawn->text, &drawn->failure);
+    }
+    if (job->step == SC_BEHIND_TEXT) {
+        sc_run_text_free(&drawn->text);
+    }
+    drawn->failure.status = status;
+    drawn->behind_s += sc_clock_now_s() - began;
+    (void)sc_phases_enter(behind->phases, SC_PHASE_REST);
 }
 
 static void *work(void *payload)
 {
-    const sc_run_behind *behind = payload;
-    if (behind->collapsing != NULL) {
-        const double began = sc_clock_now_s();
-        collapse(behind->collapsing, behind->phases);
-        behind->collapsing->own_s += sc_clock_now_s() - began;
+    sc_run_behind *behind = payload;
+    (void)pthread_mutex_lock(&behind->lock);
+    for (;;) {
+        while (behind->n_done == behind->n_jobs && !behind->stop) {
+            (void)pthread_cond_wait(&behind->work, &behind->lock);
+        }
+        if (behind->n_done == behind->n_jobs) {
+            break;
+        }
+        const struct sc_behind_job job = behind->jobs[behind->n_done];
+        const bool drop = behind->drop;
+        (void)pthread_mutex_unlock(&behind->lock);
+        if (!drop || job.step == SC_BEHIND_FINISH) {
+            do_step(behind, &job, drop);
+        }
+        (void)pthread_mutex_lock(&behind->lock);
+        behind->n_done++;
+        (void)pthread_cond_broadcast(&behind->progress);
     }
-    if (behind->joining != NULL) {
-        const double began = sc_clock_now_s();
-        join(behind->joining, behind->phases);
-        behind->joining->own_s += sc_clock_now_s() - began;
-    }
-    (void)sc_phases_enter(behind->phases, SC_PHASE_REST);
+    (void)pthread_mutex_unlock(&behind->lock);
     return NULL;
 }
 
-void sc_run_behind_start(sc_run_behind *behind, sc_run_drawn *collapsing, sc_run_drawn *joining)
+semcal_status sc_run_behind_open(sc_run_behind *behind, size_t n_cells, sc_phases *phases, semcal_error *error)
 {
-    behind->collapsing = collapsing;
-    behind->joining = joining;
-    (void)sc_phases_enter(behind->phases, SC_PHASE_REST);
-    if (collapsing == NULL && joining == NULL) {
-        return;
+    *behind = (sc_run_behind){.phases = phases};
+    behind->jobs = sc_memory_alloc(n_cells * MOST_STEPS, sizeof *behind->jobs, error);
+    if (behind->jobs == NULL) {
+        return SEMCAL_E_MEMORY;
     }
+    (void)pthread_mutex_init(&behind->lock, NULL);
+    (void)pthread_cond_init(&behind->work, NULL);
+    (void)pthread_cond_init(&behind->progress, NULL);
     /* Signals are for the program's own threads. */
     sigset_t all, old;
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &old);
     behind->has_thread = pthread_create(&behind->thread, NULL, work, behind) == 0;
     (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+    return SEMCAL_OK;
+}
+
+void sc_run_behind_post(sc_run_behind *behind, sc_run_drawn *drawn, sc_behind_step step)
+{
+    const struct sc_behind_job job = {drawn, step};
+    (void)pthread_mutex_lock(&behind->lock);
+    behind->jobs[behind->n_jobs++] = job;
+    drawn->ticket = behind->n_jobs;
+    drawn->after_join = step == SC_BEHIND_JOIN ? drawn->ticket : drawn->after_join;
+    (void)pthread_cond_signal(&behind->work);
+    (void)pthread_mutex_unlock(&behind->lock);
     if (!behind->has_thread) {
-        (void)work(behind);
+        do_step(behind, &job, false);
+        behind->n_done++;
     }
 }
 
-void sc_run_behind_wait(sc_run_behind *behind)
+void sc_run_behind_wait(sc_run_behind *behind, size_t ticket)
 {
+    (void)pthread_mutex_lock(&behind->lock);
+    while (behind->n_done < ticket) {
+        (void)pthread_cond_wait(&behind->progress, &behind->lock);
+    }
+    (void)pthread_mutex_unlock(&behind->lock);
+}
+
+bool sc_run_behind_is_done(sc_run_behind *behind, size_t ticket)
+{
+    (void)pthread_mutex_lock(&behind->lock);
+    const bool done = behind->n_done >= ticket;
+    (void)pthread_mutex_unlock(&behind->lock);
+    return done;
+}
+
+void sc_run_behind_close(sc_run_behind *behind, bool drop)
+{
+    if (behind->jobs == NULL) {
+        return;
+    }
+    (void)pthread_mutex_lock(&behind->lock);
+    behind->stop = true;
+    behind->drop = drop;
+    (void)pthread_cond_signal(&behind->work);
+    (void)pthread_mutex_unlock(&behind->lock);
     if (behind->has_thread) {
         (void)pthread_join(behind->thread, NULL);
-        behind->has_thread = false;
     }
+    (void)pthread_cond_destroy(&behind->progress);
+    (void)pthread_cond_destroy(&behind->work);
+    (void)pthread_mutex_destroy(&behind->lock);
+    free(behind->jobs);
+    behind->jobs = NULL;
 }

@@ -1,44 +1,69 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is left of a cell when its questions are drawn, beside the next cell: the segments joined into the cell's file,
- * the responses collapsed. Only the mechanism between them needs the device, so that is done by the drawing thread:
+ * What is left of a cell when the device is done with it, beside the next cell: a thread that does one step after the
+ * other in the order they are left to it.
  *
- *     drawing thread     draws 1 | draws 2           | mechanism 1 | draws 3              | mechanism 2 | ...
- *     beside it                  | joins 1           |             | collapses 1, joins 2 |             | ...
+ *     drawing thread     draws 1 | draws 2             | mechanism 1 | draws 3                     | mechanism 2 | ...
+ *     beside it                  | joins 1, collapses 1| joins 2     | finishes 1, collapses 2     | joins 3 ...
  *
- * Without a mechanism a cell is joined and collapsed in one go. Whatever is not done when the run ends is done by the
- * next one: every step finds out by itself whether it is needed.
+ * Only the mechanism needs the device again; it follows when the cell is joined, one cell later. Whatever is not done
+ * when the run ends is done by the next one: every step finds out by itself whether it is needed.
  */
 #ifndef SC_EXPERIMENT_RUN_BEHIND_H
 #define SC_EXPERIMENT_RUN_BEHIND_H
 
+#include "experiment/mechanism.h"
 #include "experiment/run_cell.h"
+#include "experiment/run_text.h"
 
 #include <pthread.h>
 
-/* A drawn cell on its way to the end. */
+/* A cell on its way to the end. Between posting a step and waiting for it, what the step works on is the thread's. */
 typedef struct sc_run_drawn {
     sc_run_cell job;
     sc_run_cell_rest rest;
-    char *path;   /* of the cell's file */
-    bool already; /* nothing was left to draw */
-    bool fresh;   /* its mechanism was made now: its collapses have to be applied */
-    bool done;    /* nothing is left */
-    double own_s; /* time spent on it */
+    char *path;                /* of the cell's file; NULL: not begun */
+    sc_run_text *text;         /* of a text cell */
+    sc_mechanism *mechanism;   /* opened by joining; NULL: none is wanted */
+    bool already;              /* nothing was left to draw */
+    bool mechanism_due;        /* when it is joined */
+    size_t after_join, ticket; /* of the step that joins it, of its last one; 0: none */
+    double own_s, behind_s;    /* time spent on it by the drawing thread and by the other one */
     semcal_error failure;
 } sc_run_drawn;
+
+typedef enum sc_behind_step {
+    SC_BEHIND_JOIN,     /* segments into the cell's file; its mechanism is opened */
+    SC_BEHIND_COLLAPSE, /* responses classified */
+    SC_BEHIND_FINISH,   /* the mechanism's file, collapsed as the responses are */
+    SC_BEHIND_TEXT      /* the file of a text cell */
+} sc_behind_step;
 
 typedef struct sc_run_behind {
     pthread_t thread;
     bool has_thread;
-    sc_run_drawn *collapsing, *joining; /* the thread's, in this order; NULL: none */
-    sc_phases *phases;                  /* of the thread's time */
+    pthread_mutex_t lock;
+    pthread_cond_t work, progress;
+    /* Under the lock: */
+    struct sc_behind_job {
+        sc_run_drawn *drawn;
+        sc_behind_step step;
+    } * jobs;
+    size_t n_jobs, n_done;
+    bool stop, drop;
+    sc_phases *phases; /* of the thread's time; the thread's until it is closed */
 } sc_run_behind;
 
-/* Begins with what is behind `collapsing` (its mechanism is made) and `joining` (just drawn); either may be NULL. The
- * thread before must have been waited for. Without a thread to be had it is done at once. */
-void sc_run_behind_start(sc_run_behind *behind, sc_run_drawn *collapsing, sc_run_drawn *joining);
-/* Waits for it; then each has a failure, is done, or (joining) wants its mechanism. */
-void sc_run_behind_wait(sc_run_behind *behind);
+/* For a run of `n_cells` cells. Without a thread to be had, steps are done when they are posted. */
+semcal_status sc_run_behind_open(sc_run_behind *behind, size_t n_cells, sc_phases *phases, semcal_error *error);
+/* Leaves a step to the thread. */
+void sc_run_behind_post(sc_run_behind *behind, sc_run_drawn *drawn, sc_behind_step step);
+/* Waits until the step with this ticket (of a sc_run_drawn) is done. Then the cell has a failure, or the step worked.
+ */
+void sc_run_behind_wait(sc_run_behind *behind, size_t ticket);
+bool sc_run_behind_is_done(sc_run_behind *behind, size_t ticket);
+/* Ends the thread: when all is done, or (`drop`) when the step under way is; of the others, only mechanisms that are
+ * made are stored. May be called for what sc_run_behind_open did not open. */
+void sc_run_behind_close(sc_run_behind *behind, bool drop);
 
 #endif

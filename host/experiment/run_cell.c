@@ -10,7 +10,7 @@
 #include "experiment/provenance.h"
 #include "experiment/questions.h"
 #include "experiment/run_exact.h"
-#include "experiment/store.h"
+#include "experiment/store_internal.h"
 #include "sampling/generate.h"
 
 #include <inttypes.h>
@@ -252,6 +252,15 @@ sc_run_share sc_run_cell_idle(const sc_run_cell *run, double busy_before_s, doub
     return share;
 }
 
+static semcal_status close_store(sc_run_cell_rest *rest, semcal_error *error)
+{
+    if (rest->store == NULL) {
+        return SEMCAL_OK;
+    }
+    rest->writer_s = sc_store_writer_s(rest->store);
+    return sc_store_close(&rest->store, error);
+}
+
 semcal_status sc_run_cell_draw(sc_run_cell_rest *rest, const sc_run_cell *run, bool *already, semcal_error *error)
 {
     feed f = {.run = run};
@@ -281,7 +290,7 @@ semcal_status sc_run_cell_draw(sc_run_cell_rest *rest, const sc_run_cell *run, b
     if (f.store != NULL && (status != SEMCAL_OK || *already)) {
         /* What is finished is committed also after an error or Ctrl-C; the first error is the one to tell. */
         semcal_error closing = SEMCAL_ERROR_INIT;
-        semcal_status closed = sc_run_cell_drop(rest, &closing);
+        semcal_status closed = close_store(rest, &closing);
         if (status == SEMCAL_OK && closed != SEMCAL_OK) {
             status = sc_error_set(error, closed, "%s", closing.message);
         }
@@ -291,17 +300,18 @@ semcal_status sc_run_cell_draw(sc_run_cell_rest *rest, const sc_run_cell *run, b
     (void)snprintf(rest->wall, sizeof rest->wall, "%.3f", wall_s);
     memcpy(rest->idle, idle.text, sizeof rest->idle);
     (void)sc_phases_enter(run->source->phases, before);
-    sc_questions_free(&questions);
+    sc_questions_keep(&questions, status == SEMCAL_OK ? (size_t)run->config->mechanism.questions : 0);
+    rest->questions = questions;
+    if (status != SEMCAL_OK) {
+        sc_questions_free(&rest->questions);
+    }
     return status;
 }
 
 semcal_status sc_run_cell_drop(sc_run_cell_rest *rest, semcal_error *error)
 {
-    if (rest->store == NULL) {
-        return SEMCAL_OK;
-    }
-    rest->writer_s = sc_store_writer_s(rest->store);
-    return sc_store_close(&rest->store, error);
+    sc_questions_free(&rest->questions);
+    return close_store(rest, error);
 }
 
 semcal_status sc_run_cell_finish(sc_run_cell_rest *rest, semcal_error *error)
@@ -313,7 +323,7 @@ semcal_status sc_run_cell_finish(sc_run_cell_rest *rest, semcal_error *error)
                                              {.name = "device_idle", .text = rest->idle, .identity = false}};
     semcal_status status = sc_store_finish(rest->store, attributes, sizeof attributes / sizeof *attributes, error);
     semcal_error closing = SEMCAL_ERROR_INIT;
-    semcal_status closed = sc_run_cell_drop(rest, &closing);
+    semcal_status closed = close_store(rest, &closing);
     return status == SEMCAL_OK && closed != SEMCAL_OK ? sc_error_set(error, closed, "%s", closing.message) : status;
 }
 
@@ -363,17 +373,24 @@ static void tell_summary(const char *path, const sc_collapse_kind *kind, const s
     }
 }
 
+static semcal_status options_of(sc_collapse_cell_options *options, const char *kind, const sc_config *config,
+                                const sc_dataset *dataset, semcal_error *error)
+{
+    *options = (sc_collapse_cell_options){
+        .choices = choices_of, .payload = (void *)(uintptr_t)dataset, .n_splits = (unsigned)config->analyze.splits};
+    return sc_collapse_find(&options->kind, kind, error);
+}
+
 semcal_status sc_run_cell_collapse(const char *path, const sc_config *config, const sc_config_dataset *dataset_config,
                                    const sc_dataset *dataset, const char *only_kind, sc_log *log, semcal_error *error)
 {
     /* The last one applied is the active one: the first of the list comes last. */
     size_t n = only_kind != NULL ? 1 : dataset_config->collapse.n;
     for (size_t i = n; i-- > 0;) {
-        sc_collapse_cell_options options = {
-            .choices = choices_of, .payload = (void *)(uintptr_t)dataset, .n_splits = (unsigned)config->analyze.splits};
+        sc_collapse_cell_options options;
         sc_collapse_cell_summary summary;
         const char *name = only_kind != NULL ? only_kind : dataset_config->collapse.at[i];
-        semcal_status status = sc_collapse_find(&options.kind, name, error);
+        semcal_status status = options_of(&options, name, config, dataset, error);
         if (status == SEMCAL_OK) {
             status = sc_collapse_cell(path, &options, &summary, error);
         }
@@ -389,6 +406,26 @@ semcal_status sc_run_cell_collapse(const char *path, const sc_config *config, co
                      sc_log_real("classes_per_question", summary.classes_per_question));
     }
     return SEMCAL_OK;
+}
+
+semcal_status sc_run_cell_collapse_mechanism(const char *path, const char *mechanism_sha256, const sc_config *config,
+                                             const sc_config_dataset *dataset_config, const sc_dataset *dataset,
+                                             semcal_error *error)
+{
+    sc_store_cell *cell = NULL;
+    semcal_status status = sc_store_cell_open_trusted(&cell, path, error);
+    for (size_t i = dataset_config->collapse.n; i-- > 0 && status == SEMCAL_OK;) {
+        const char *name = dataset_config->collapse.at[i];
+        sc_collapse_cell_options options;
+        bool current = false;
+        status = sc_mechanism_is_collapsed(&current, mechanism_sha256, cell, path, name, error);
+        if (status == SEMCAL_OK && !current) {
+            status = options_of(&options, name, config, dataset, error);
+            status = status == SEMCAL_OK ? sc_mechanism_collapse(path, &options, error) : status;
+        }
+    }
+    sc_store_cell_close(&cell);
+    return status;
 }
 
 semcal_status sc_run_cell_is_collapsed(bool *collapsed, const char *path, const sc_config *all,

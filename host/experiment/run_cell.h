@@ -5,6 +5,7 @@
 
 #include "experiment/dataset.h"
 #include "experiment/plan.h"
+#include "experiment/questions.h"
 #include "experiment/run.h"
 #include "source/source.h"
 
@@ -23,6 +24,7 @@ typedef struct sc_run_cell {
 /* A cell whose questions are all drawn. */
 typedef struct sc_run_cell_rest {
     struct sc_store *store; /* NULL: the cell's file was there before */
+    sc_questions questions; /* those that the mechanism wants */
     char wall[32], idle[16];
     double writer_s; /* worked by the store's writer thread */
 } sc_run_cell_rest;
@@ -31,7 +33,7 @@ typedef struct sc_run_cell_rest {
  * *already tells that nothing was left to generate. */
 semcal_status sc_run_cell_draw(sc_run_cell_rest *rest, const sc_run_cell *run, bool *already, semcal_error *error);
 
-/* Makes the cell's file of it and ends the rest. Uses neither source nor device. */
+/* Makes the cell's file of it; questions are left. Uses neither source nor device. */
 semcal_status sc_run_cell_finish(sc_run_cell_rest *rest, semcal_error *error);
 /* Commits what is there and ends the rest. */
 semcal_status sc_run_cell_drop(sc_run_cell_rest *rest, semcal_error *error);
@@ -46,6 +48,11 @@ sc_run_share sc_run_cell_idle(const sc_run_cell *run, double busy_before_s, doub
 /* Applies the dataset's collapse kinds (the first becomes the active one) to a finished cell file. */
 semcal_status sc_run_cell_collapse(const char *path, const sc_config *config, const sc_config_dataset *dataset_config,
                                    const sc_dataset *dataset, const char *only_kind, sc_log *log, semcal_error *error);
+
+/* Applies the dataset's collapse kinds, which the cell file has, to its mechanism where that has not been done. */
+semcal_status sc_run_cell_collapse_mechanism(const char *path, const char *mechanism_sha256, const sc_config *config,
+                                             const sc_config_dataset *dataset_config, const sc_dataset *dataset,
+                                             semcal_error *error);
 
 /* Whether the finished cell file holds every collapse its dataset names, with as many splits as the configuration
  * wants, one of them active. */

@@ -20,7 +20,7 @@
 /* Further identity attributes: how the text was cut and classed. */
 enum { N_OWN = 8 };
 
-typedef struct text_run {
+struct sc_run_text {
     const sc_run_cell *run;
     sc_text_data data;
     sc_text_classes classes;
@@ -48,7 +48,11 @@ typedef struct text_run {
     int32_t *tokens;
     size_t n_batch, n_batch_tokens, most_chunks, most_tokens;
     double temperatures[SC_TEMPERATURES];
-} text_run;
+    char wall[32]; /* what reading took */
+    sc_run_share idle;
+};
+
+typedef sc_run_text text_run;
 
 /* ---- layout ---- */
 
@@ -408,20 +412,18 @@ static semcal_status read_text(text_run *r, semcal_error *error)
     return status;
 }
 
-static semcal_status finish(text_run *r, double began, double busy, semcal_error *error)
+semcal_status sc_run_text_finish(sc_run_text *r, semcal_error *error)
 {
-    char digest[65], wall[32];
+    char digest[65];
     const sc_text_range own = range_of(r, r->first_block, r->end_block - r->first_block);
     sc_store_attribute *attributes = sc_memory_alloc(r->n_attributes + 2, sizeof *attributes, error);
     if (attributes == NULL) {
         return SEMCAL_E_MEMORY;
     }
-    const double wall_s = sc_clock_now_s() - began;
-    const sc_run_share idle = sc_run_cell_idle(r->run, busy, wall_s);
-    (void)snprintf(wall, sizeof wall, "%.3f", wall_s);
     memcpy(attributes, r->attributes, r->n_attributes * sizeof *attributes);
-    attributes[r->n_attributes] = (sc_store_attribute){.name = "wall_s", .text = wall, .identity = false};
-    attributes[r->n_attributes + 1] = (sc_store_attribute){.name = "device_idle", .text = idle.text, .identity = false};
+    attributes[r->n_attributes] = (sc_store_attribute){.name = "wall_s", .text = r->wall, .identity = false};
+    attributes[r->n_attributes + 1] =
+        (sc_store_attribute){.name = "device_idle", .text = r->idle.text, .identity = false};
     semcal_status status =
         sc_text_store_write(digest, r->path, r->run->cell->name, &r->sums, &own, r->classes.labels, attributes,
                             r->n_attributes + 2, (unsigned)r->run->config->store.compression, error);
@@ -432,9 +434,35 @@ static semcal_status finish(text_run *r, double began, double busy, semcal_error
     return status;
 }
 
-static void free_run(text_run *r)
+/* What only reading needs. */
+static void free_batch(text_run *r)
 {
     sc_model_text_close(r->reader);
+    r->reader = NULL;
+    void **const all[] = {(void **)&r->first,
+                          (void **)&r->skip,
+                          (void **)&r->chunk,
+                          (void **)&r->tokens,
+                          (void **)&r->result.loss,
+                          (void **)&r->result.entropy,
+                          (void **)&r->result.top_logprob,
+                          (void **)&r->result.top_token,
+                          (void **)&r->result.loss_temperature,
+                          (void **)&r->result.class_logmass};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        free(*all[i]);
+        *all[i] = NULL;
+    }
+}
+
+void sc_run_text_free(sc_run_text **text)
+{
+    text_run *r = *text;
+    *text = NULL;
+    if (r == NULL) {
+        return;
+    }
+    free_batch(r);
     sc_text_data_free(&r->data);
     sc_text_classes_free(&r->classes);
     sc_text_sums_free(&r->sums);
@@ -447,23 +475,14 @@ static void free_run(text_run *r)
     free(r->attributes);
     free(r->path);
     free(r->folder);
-    free(r->first);
-    free(r->skip);
-    free(r->chunk);
-    free(r->tokens);
-    free(r->result.loss);
-    free(r->result.entropy);
-    free(r->result.top_logprob);
-    free(r->result.top_token);
-    free(r->result.loss_temperature);
-    free(r->result.class_logmass);
     free(r);
 }
 
-semcal_status sc_run_text_do(const sc_run_cell *run, bool *already, semcal_error *error)
+semcal_status sc_run_text_read(sc_run_text **text, const sc_run_cell *run, bool *already, semcal_error *error)
 {
     const double began = sc_clock_now_s(), busy = run->device != NULL ? sc_device_busy_s(run->device) : 0;
     *already = false;
+    *text = NULL;
     text_run *r = sc_memory_alloc(1, sizeof *r, error);
     if (r == NULL) {
         return SEMCAL_E_MEMORY;
@@ -499,12 +518,15 @@ semcal_status sc_run_text_do(const sc_run_cell *run, bool *already, semcal_error
     if (status == SEMCAL_OK && !*already) {
         (void)sc_phases_enter(run->source->phases, SC_PHASE_TREE);
         status = read_text(r, error);
-        (void)sc_phases_enter(run->source->phases, SC_PHASE_STORE);
-        if (status == SEMCAL_OK) {
-            status = finish(r, began, busy, error);
-        }
+        const double wall_s = sc_clock_now_s() - began;
+        r->idle = sc_run_cell_idle(run, busy, wall_s);
+        (void)snprintf(r->wall, sizeof r->wall, "%.3f", wall_s);
+        free_batch(r);
     }
     (void)sc_phases_enter(run->source->phases, before);
-    free_run(r);
+    if (status != SEMCAL_OK || *already) {
+        sc_run_text_free(&r);
+    }
+    *text = r;
     return status;
 }

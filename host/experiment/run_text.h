@@ -5,8 +5,14 @@
 
 #include "experiment/run_cell.h"
 
-/* Does what is missing of the cell and finishes its file; run->dataset is not used. *already tells that nothing was
- * left to do. SEMCAL_INTERRUPTED after a commit. */
-semcal_status sc_run_text_do(const sc_run_cell *run, bool *already, semcal_error *error);
+/* A text cell that has been read. */
+typedef struct sc_run_text sc_run_text;
+
+/* Has the model read what is missing of the cell; run->dataset is not used. *text is NULL when nothing was left to do,
+ * as *already tells, and after a failure. SEMCAL_INTERRUPTED after a commit. *run must outlive *text. */
+semcal_status sc_run_text_read(sc_run_text **text, const sc_run_cell *run, bool *already, semcal_error *error);
+/* Makes the cell's file of it. Uses neither source nor device. */
+semcal_status sc_run_text_finish(sc_run_text *text, semcal_error *error);
+void sc_run_text_free(sc_run_text **text);
 
 #endif

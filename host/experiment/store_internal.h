@@ -168,7 +168,13 @@ struct sc_store_cell {
     sc_store_record *block; /* rows read ahead */
     uint64_t block_first, block_n;
     unsigned block_what;
+    uint64_t block_end; /* rows from here on are not read ahead; 0: all are */
 };
+
+/* Has sc_store_cell_read read rows ahead only up to `end`. */
+void sc_store_cell_read_no_further(sc_store_cell *cell, uint64_t end);
+/* Reads a block of rows from i on, so that sc_store_cell_read finds them in memory. */
+semcal_status sc_store_cell_read_ahead(sc_store_cell *cell, uint64_t i, unsigned what, semcal_error *error);
 
 /* sc_store_cell_open without looking at the seal: for files this process wrote or checked. */
 semcal_status sc_store_cell_open_trusted(sc_store_cell **cell, const char *path, semcal_error *error);

@@ -356,37 +356,57 @@ semcal_status sc_store_cell_read_rows(sc_store_record *records, sc_store_cell *c
     return status;
 }
 
+static bool is_at_hand(const sc_store_cell *cell, uint64_t i, unsigned what)
+{
+    return i >= cell->block_first && i - cell->block_first < cell->block_n && cell->block_what == what &&
+           cell->block[i - cell->block_first].id != NULL;
+}
+
+void sc_store_cell_read_no_further(sc_store_cell *cell, uint64_t end)
+{
+    cell->block_end = end;
+}
+
+semcal_status sc_store_cell_read_ahead(sc_store_cell *cell, uint64_t i, unsigned what, semcal_error *error)
+{
+    if (is_at_hand(cell, i, what)) {
+        return SEMCAL_OK;
+    }
+    free_block(cell);
+    const uint64_t end =
+        cell->block_end > i && cell->block_end < cell->facts.n_questions ? cell->block_end : cell->facts.n_questions;
+    uint64_t n = i < end ? 1 : 0, most = end - i;
+    const uint64_t *nodes = cell->first[SC_ROWS_NODE];
+    while (n > 0 && n < most && n < BLOCK_QUESTIONS &&
+           ((what & SC_STORE_NODES) == 0 || nodes[i + n + 1] - nodes[i] <= BLOCK_NODES)) {
+        n++;
+    }
+    n = n > 0 ? n : 1;
+    sc_store_record *block = sc_memory_alloc(n, sizeof *block, error);
+    const semcal_status status =
+        block != NULL ? sc_store_cell_read_rows(block, cell, i, n, what, error) : SEMCAL_E_MEMORY;
+    if (status != SEMCAL_OK) {
+        free(block);
+        return status;
+    }
+    cell->block = block;
+    cell->block_first = i;
+    cell->block_n = n;
+    cell->block_what = what;
+    return SEMCAL_OK;
+}
+
 semcal_status sc_store_cell_read(sc_store_record *record, sc_store_cell *cell, uint64_t i, unsigned what,
                                  semcal_error *error)
 {
     *record = (sc_store_record)SC_STORE_RECORD_INIT;
-    bool there = i >= cell->block_first && i - cell->block_first < cell->block_n && cell->block_what == what &&
-                 cell->block[i - cell->block_first].id != NULL;
-    if (!there) {
-        free_block(cell);
-        uint64_t n = i < cell->facts.n_questions ? 1 : 0, most = cell->facts.n_questions - i;
-        const uint64_t *nodes = cell->first[SC_ROWS_NODE];
-        while (n > 0 && n < most && n < BLOCK_QUESTIONS &&
-               ((what & SC_STORE_NODES) == 0 || nodes[i + n + 1] - nodes[i] <= BLOCK_NODES)) {
-            n++;
-        }
-        n = n > 0 ? n : 1;
-        sc_store_record *block = sc_memory_alloc(n, sizeof *block, error);
-        semcal_status status =
-            block != NULL ? sc_store_cell_read_rows(block, cell, i, n, what, error) : SEMCAL_E_MEMORY;
-        if (status != SEMCAL_OK) {
-            free(block);
-            return status;
-        }
-        cell->block = block;
-        cell->block_first = i;
-        cell->block_n = n;
-        cell->block_what = what;
+    const semcal_status status = sc_store_cell_read_ahead(cell, i, what, error);
+    if (status == SEMCAL_OK) {
+        sc_store_record *held = &cell->block[i - cell->block_first];
+        *record = *held;
+        *held = (sc_store_record)SC_STORE_RECORD_INIT;
     }
-    sc_store_record *held = &cell->block[i - cell->block_first];
-    *record = *held;
-    *held = (sc_store_record)SC_STORE_RECORD_INIT;
-    return SEMCAL_OK;
+    return status;
 }
 
 semcal_status sc_store_cell_column(double **values, sc_store_cell *cell, const char *name, semcal_error *error)
