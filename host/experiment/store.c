@@ -17,6 +17,10 @@
 /* A segment is also closed when its records hold this many nodes, whatever the clock says. */
 enum { COMMIT_NODES = 1 << 19 };
 
+/* A writer that waits for its clock is not woken for less than this: where the device computes on the same cores, each
+ * waking costs more than handing a record over. */
+enum { WAKE_RECORDS = 32, WAKE_NODES = 1 << 15 };
+
 struct sc_store {
     sc_store_options options;
     sc_store_attribute *attributes; /* [options.n_attributes] own copies */
@@ -35,6 +39,8 @@ struct sc_store {
     /* Under the lock: */
     sc_store_record *queue; /* [options.queue_records] */
     size_t n_queued;
+    uint64_t queued_nodes;
+    bool idle;                                  /* the writer has nothing: it waits for the first record */
     uint64_t n_appended, n_committed, flush_to; /* records of this session */
     uint64_t queued_logits;                     /* whole laws of the queue, in nodes */
     bool stop;
@@ -59,6 +65,7 @@ static void take_queue(pending *waiting, sc_store *store)
         }
         store->n_queued = 0;
         store->queued_logits = 0;
+        store->queued_nodes = 0;
         return;
     }
     if (sc_memory_grow(&waiting->records, &waiting->capacity, waiting->n + store->n_queued, sizeof *waiting->records,
@@ -80,6 +87,7 @@ static void take_queue(pending *waiting, sc_store *store)
     }
     store->n_queued = 0;
     store->queued_logits = 0;
+    store->queued_nodes = 0;
 }
 
 static bool is_due(const pending *waiting, const sc_store *store)
@@ -131,7 +139,9 @@ static void *writer_thread(void *payload)
         } else if (waiting.n > 0) {
             (void)pthread_cond_timedwait(&store->work, &store->lock, &waiting.due);
         } else if (store->n_queued == 0) {
+            store->idle = true;
             (void)pthread_cond_wait(&store->work, &store->lock);
+            store->idle = false;
         }
     }
     (void)pthread_mutex_unlock(&store->lock);
@@ -369,6 +379,7 @@ static semcal_status enqueue(sc_store *store, sc_store_record *record, semcal_er
     while ((store->n_queued == store->options.queue_records ||
             (store->n_queued > 0 && store->queued_logits + logits > COMMIT_NODES)) &&
            store->failure.status == SEMCAL_OK) {
+        (void)pthread_cond_signal(&store->work);
         (void)pthread_cond_wait(&store->progress, &store->lock);
     }
     if (store->failure.status != SEMCAL_OK) {
@@ -376,8 +387,12 @@ static semcal_status enqueue(sc_store *store, sc_store_record *record, semcal_er
     } else {
         store->queue[store->n_queued++] = *record;
         store->queued_logits += logits;
+        store->queued_nodes += record->tree.n_nodes;
         store->n_appended++;
-        (void)pthread_cond_signal(&store->work);
+        if (store->idle || store->n_queued >= WAKE_RECORDS ||
+            store->queued_nodes + store->queued_logits >= WAKE_NODES) {
+            (void)pthread_cond_signal(&store->work);
+        }
     }
     (void)pthread_mutex_unlock(&store->lock);
     return status;

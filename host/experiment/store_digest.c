@@ -42,25 +42,39 @@ static uint64_t bits_of_float(float value)
     return isnan(value) ? UINT32_C(0x7fc00000) : bits;
 }
 
-static uint64_t bits_of(sc_h5_type memory, sc_h5_type stored, const void *values, size_t i)
+/* One loop per type: there are millions of numbers. */
+static void write_numbers(char *at, sc_h5_type memory, sc_h5_type stored, const void *values, size_t n)
 {
     switch (memory) {
-    case SC_H5_F64: {
-        double value = ((const double *)values)[i];
-        return stored == SC_H5_F32 ? bits_of_float((float)value) : bits_of_double(value);
-    }
+    case SC_H5_F64:
+        for (size_t i = 0; stored == SC_H5_F32 && i < n; i++) {
+            write_number(at + 4 * i, bits_of_float((float)((const double *)values)[i]), 4);
+        }
+        for (size_t i = 0; stored != SC_H5_F32 && i < n; i++) {
+            write_number(at + 8 * i, bits_of_double(((const double *)values)[i]), 8);
+        }
+        break;
     case SC_H5_F32:
-        return bits_of_float(((const float *)values)[i]);
+        for (size_t i = 0; i < n; i++) {
+            write_number(at + 4 * i, bits_of_float(((const float *)values)[i]), 4);
+        }
+        break;
     case SC_H5_I64:
-        return ((const uint64_t *)values)[i];
+        for (size_t i = 0; i < n; i++) {
+            write_number(at + 8 * i, ((const uint64_t *)values)[i], 8);
+        }
+        break;
     case SC_H5_I32:
-        return ((const uint32_t *)values)[i];
+        for (size_t i = 0; i < n; i++) {
+            write_number(at + 4 * i, ((const uint32_t *)values)[i], 4);
+        }
+        break;
     case SC_H5_U8:
-        return ((const uint8_t *)values)[i];
+        memcpy(at, values, n);
+        break;
     case SC_H5_TEXT:
         break;
     }
-    return 0;
 }
 
 static semcal_status put_text(sc_text *out, const char *text, semcal_error *error)
@@ -86,9 +100,9 @@ semcal_status sc_store_digest_put(sc_text *out, const char *name, sc_h5_type mem
     }
     size_t size = memory == SC_H5_F64 && stored == SC_H5_F32 ? 4 : sc_store_element_size(memory);
     status = sc_memory_grow(&out->data, &out->capacity, out->length + n * size + 1, 1, error);
-    for (size_t i = 0; i < n && status == SEMCAL_OK; i++) {
-        write_number(out->data + out->length, bits_of(memory, stored, values, i), size);
-        out->length += size;
+    if (status == SEMCAL_OK && n > 0) {
+        write_numbers(out->data + out->length, memory, stored, values, n);
+        out->length += n * size;
     }
     return status;
 }

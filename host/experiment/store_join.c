@@ -8,8 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Questions handled at once: enough to write long stretches, few enough to stay small in memory. */
-enum { JOIN_QUESTIONS = 256, JOIN_NODES = 1 << 18 };
+/* Questions handled at once: few enough to stay small in memory, but so many that a window fills several chunks of a
+ * variable. A chunk that two windows share is deflated for the first, read again and deflated again for the second. */
+enum { JOIN_QUESTIONS = 4096, JOIN_NODES = 1 << 18, JOIN_DRAWS = 1 << 17 };
 
 semcal_status sc_store_sources_init(sc_store_sources *sources, uint64_t n_cell_questions, semcal_error *error)
 {
@@ -71,7 +72,8 @@ static semcal_status read_source(sc_store_record *records, const sc_store_source
     sc_store_cell *cell;
     semcal_status status = sc_store_cell_open_trusted(&cell, sources->paths[source], error);
     sc_store_record *run = sc_memory_alloc(n, sizeof *run, error);
-    if (run == NULL) {
+    size_t *members = sc_memory_alloc(n, sizeof *members, error);
+    if (run == NULL || members == NULL) {
         status = SEMCAL_E_MEMORY;
     }
     for (size_t i = 0; i < n && status == SEMCAL_OK;) {
@@ -80,7 +82,7 @@ static semcal_status read_source(sc_store_record *records, const sc_store_source
             i++;
             continue;
         }
-        size_t members[JOIN_QUESTIONS], length = 0;
+        size_t length = 0;
         for (size_t j = i; j < n; j++) {
             const struct sc_store_place *other = &sources->places[questions[j]];
             if (other->source == source && other->row == place->row + length) {
@@ -99,6 +101,7 @@ static semcal_status read_source(sc_store_record *records, const sc_store_source
         i = members[length - 1] + 1;
     }
     free(run);
+    free(members);
     sc_store_cell_close(&cell);
     return status;
 }
@@ -135,11 +138,14 @@ semcal_status sc_store_join(char hex[65], const char *path, const sc_store_sourc
     if (status != SEMCAL_OK) {
         return status;
     }
-    uint64_t questions[JOIN_QUESTIONS], next = 0;
+    const size_t n_draws = sources->sizes.n_draws, by_draws = JOIN_DRAWS / (n_draws > 0 ? n_draws : 1);
+    const size_t most = by_draws > JOIN_QUESTIONS ? JOIN_QUESTIONS : by_draws > 0 ? by_draws : 1;
+    uint64_t next = 0, *questions = sc_memory_alloc(most, sizeof *questions, error);
+    status = questions != NULL ? SEMCAL_OK : SEMCAL_E_MEMORY;
     while (status == SEMCAL_OK && next < sources->n_cell_questions) {
         size_t n = 0;
         uint64_t n_nodes = 0;
-        for (; next < sources->n_cell_questions && n < JOIN_QUESTIONS; next++) {
+        for (; next < sources->n_cell_questions && n < most; next++) {
             if (sources->places[next].source < 0) {
                 continue;
             }
@@ -153,6 +159,7 @@ semcal_status sc_store_join(char hex[65], const char *path, const sc_store_sourc
             status = join_window(&writer, sources, questions, n, error);
         }
     }
+    free(questions);
     if (status != SEMCAL_OK) {
         sc_store_writer_discard(&writer);
         return status;
