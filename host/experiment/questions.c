@@ -182,7 +182,6 @@ semcal_status sc_questions_make(sc_questions *questions, const sc_cell *cell, co
 {
     *questions = (sc_questions){.n = dataset->n_rows, .dataset = dataset};
     frame f;
-    const sc_phase before = sc_phases_enter(source->phases, SC_PHASE_TEXT);
     semcal_status status = make_frame(&f, cell, source, error);
     if (status == SEMCAL_OK) {
         questions->at = sc_memory_alloc(dataset->n_rows, sizeof *questions->at, error);
@@ -197,7 +196,6 @@ semcal_status sc_questions_make(sc_questions *questions, const sc_cell *cell, co
         questions->max_tokens = q->n_tokens > questions->max_tokens ? q->n_tokens : questions->max_tokens;
     }
     free_frame(&f);
-    (void)sc_phases_enter(source->phases, before);
     if (status != SEMCAL_OK) {
         sc_questions_free(questions);
     }

@@ -31,6 +31,7 @@ typedef struct run {
     sc_run_drawn *drawn; /* [plan.n_cells] in that order */
     size_t n_begun, n_settled;
     sc_run_behind behind;
+    sc_run_ahead ahead;
     size_t n_notes; /* of the device, told so far */
 } run;
 
@@ -54,9 +55,41 @@ static void tell_notes(run *r)
     }
 }
 
-/* What of a cell needs the device: the questions drawn, the text read. */
-static semcal_status draw_cell(run *r, sc_run_drawn *drawn, const sc_cell *cell, semcal_error *error)
+/* What was made ahead for this cell; the caller's to free. */
+static sc_run_ahead take_ahead(run *r, const sc_cell *cell)
 {
+    if (r->ahead.cell != NULL) {
+        const sc_phase before = sc_phases_enter(&r->summary->phases, SC_PHASE_TEXT);
+        sc_run_behind_take(&r->behind, &r->ahead);
+        (void)sc_phases_enter(&r->summary->phases, before);
+    }
+    sc_run_ahead taken = r->ahead;
+    if (taken.cell != cell) {
+        sc_questions_free(&taken.questions);
+        sc_text_data_free(&taken.text);
+    }
+    r->ahead = (sc_run_ahead){0};
+    return taken;
+}
+
+/* Has what the next cell asks made while this one is drawn, where the same model answers. */
+static void look_ahead(run *r, const sc_cell *next, sc_source *source)
+{
+    const sc_dataset *dataset = NULL;
+    semcal_error ignored = SEMCAL_ERROR_INIT;
+    if (next == NULL || next->model != r->sources.model ||
+        (!next->text && dataset_of(r, &dataset, next->dataset, &ignored) != SEMCAL_OK)) {
+        return;
+    }
+    r->ahead = (sc_run_ahead){.cell = next, .dataset = dataset, .source = source};
+    sc_run_behind_make(&r->behind, &r->ahead);
+}
+
+/* What of a cell needs the device: the questions drawn, the text read. */
+static semcal_status draw_cell(run *r, sc_run_drawn *drawn, const sc_cell *cell, const sc_cell *next,
+                               semcal_error *error)
+{
+    sc_run_ahead made = take_ahead(r, cell);
     const sc_dataset *dataset = NULL;
     sc_source *source = NULL;
     semcal_status status = SEMCAL_OK;
@@ -74,11 +107,14 @@ static semcal_status draw_cell(run *r, sc_run_drawn *drawn, const sc_cell *cell,
             sc_store_path(r->options->folder, cell->name, r->options->shard, r->options->n_shards, ".h5", error);
         status = drawn->path == NULL ? SEMCAL_E_MEMORY : SEMCAL_OK;
     }
-    if (status != SEMCAL_OK) {
-        return status;
+    if (status == SEMCAL_OK) {
+        look_ahead(r, next, source);
+        status = cell->text ? sc_run_text_read(&drawn->text, &drawn->job, &made.text, &drawn->already, error)
+                            : sc_run_cell_draw(&drawn->rest, &drawn->job, &made.questions, &drawn->already, error);
     }
-    return cell->text ? sc_run_text_read(&drawn->text, &drawn->job, &drawn->already, error)
-                      : sc_run_cell_draw(&drawn->rest, &drawn->job, &drawn->already, error);
+    sc_questions_free(&made.questions);
+    sc_text_data_free(&made.text);
+    return status;
 }
 
 /* Whether a cell failed because nothing more can be written: what it had begun is deleted by then, so there may be room
@@ -247,7 +283,8 @@ static semcal_status do_cells(run *r, semcal_error *error)
             break; /* before their model is closed */
         }
         const double began = sc_clock_now_s();
-        failure.status = draw_cell(r, drawn, cell, &failure);
+        const sc_cell *next = i + 1 < r->plan.n_cells ? &r->plan.cells[r->order[i + 1]] : NULL;
+        failure.status = draw_cell(r, drawn, cell, next, &failure);
         drawn->own_s = sc_clock_now_s() - began;
         tell_notes(r);
         if (failure.status != SEMCAL_OK) {
@@ -269,6 +306,7 @@ static semcal_status do_cells(run *r, semcal_error *error)
     if (status == SEMCAL_OK) {
         status = settle(r, 0, error);
     }
+    (void)take_ahead(r, NULL);
     /* After an interruption or with a full disk: what is under way ends, what comes after it is the next run's. */
     (void)settle(r, r->n_begun, NULL);
     sc_run_behind_close(&r->behind, status != SEMCAL_OK);

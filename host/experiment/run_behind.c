@@ -72,13 +72,38 @@ static void do_step(sc_run_behind *behind, const struct sc_behind_job *job, bool
     (void)sc_phases_enter(behind->phases, SC_PHASE_REST);
 }
 
+static void make_ahead(sc_run_behind *behind, sc_run_ahead *ahead)
+{
+    semcal_error ignored = SEMCAL_ERROR_INIT;
+    (void)sc_phases_enter(behind->phases, SC_PHASE_TEXT);
+    if (ahead->cell->text) {
+        if (sc_text_data_open(&ahead->text, ahead->cell->dataset, ahead->source, &ignored) != SEMCAL_OK) {
+            sc_text_data_free(&ahead->text);
+        }
+    } else {
+        (void)sc_questions_make(&ahead->questions, ahead->cell, ahead->dataset, ahead->source, &ignored);
+    }
+    (void)sc_phases_enter(behind->phases, SC_PHASE_REST);
+}
+
 static void *work(void *payload)
 {
     sc_run_behind *behind = payload;
     (void)pthread_mutex_lock(&behind->lock);
     for (;;) {
-        while (behind->n_done == behind->n_jobs && !behind->stop) {
+        while (behind->n_done == behind->n_jobs && behind->ahead == NULL && !behind->stop) {
             (void)pthread_cond_wait(&behind->work, &behind->lock);
+        }
+        if (behind->ahead != NULL) {
+            sc_run_ahead *ahead = behind->ahead;
+            behind->ahead = NULL;
+            behind->making = true;
+            (void)pthread_mutex_unlock(&behind->lock);
+            make_ahead(behind, ahead);
+            (void)pthread_mutex_lock(&behind->lock);
+            behind->making = false;
+            (void)pthread_cond_broadcast(&behind->progress);
+            continue;
         }
         if (behind->n_done == behind->n_jobs) {
             break;
@@ -129,6 +154,24 @@ void sc_run_behind_post(sc_run_behind *behind, sc_run_drawn *drawn, sc_behind_st
         do_step(behind, &job, false);
         behind->n_done++;
     }
+}
+
+void sc_run_behind_make(sc_run_behind *behind, sc_run_ahead *ahead)
+{
+    (void)pthread_mutex_lock(&behind->lock);
+    behind->ahead = behind->has_thread ? ahead : NULL;
+    (void)pthread_cond_signal(&behind->work);
+    (void)pthread_mutex_unlock(&behind->lock);
+}
+
+void sc_run_behind_take(sc_run_behind *behind, sc_run_ahead *ahead)
+{
+    (void)pthread_mutex_lock(&behind->lock);
+    behind->ahead = behind->ahead == ahead ? NULL : behind->ahead;
+    while (behind->making) {
+        (void)pthread_cond_wait(&behind->progress, &behind->lock);
+    }
+    (void)pthread_mutex_unlock(&behind->lock);
 }
 
 void sc_run_behind_wait(sc_run_behind *behind, size_t ticket)

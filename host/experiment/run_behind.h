@@ -18,6 +18,15 @@
 
 #include <pthread.h>
 
+/* What the next cell's model will be asked, made while the device works on this one. Borrows cell, dataset, source. */
+typedef struct sc_run_ahead {
+    const sc_cell *cell; /* NULL: nothing */
+    const sc_dataset *dataset;
+    sc_source *source;
+    sc_questions questions; /* empty where they could not be made: the error is met again by who makes them then */
+    sc_text_data text;      /* of a text cell */
+} sc_run_ahead;
+
 /* A cell on its way to the end. Between posting a step and waiting for it, what the step works on is the thread's. */
 typedef struct sc_run_drawn {
     sc_run_cell job;
@@ -50,6 +59,8 @@ typedef struct sc_run_behind {
         sc_behind_step step;
     } * jobs;
     size_t n_jobs, n_done;
+    sc_run_ahead *ahead; /* wanted next of all; NULL: nothing, or begun */
+    bool making;         /* it is begun */
     bool stop, drop;
     sc_phases *phases; /* of the thread's time; the thread's until it is closed */
 } sc_run_behind;
@@ -58,6 +69,10 @@ typedef struct sc_run_behind {
 semcal_status sc_run_behind_open(sc_run_behind *behind, size_t n_cells, sc_phases *phases, semcal_error *error);
 /* Leaves a step to the thread. */
 void sc_run_behind_post(sc_run_behind *behind, sc_run_drawn *drawn, sc_behind_step step);
+/* Has the thread make something as soon as its step is done. One at a time. */
+void sc_run_behind_make(sc_run_behind *behind, sc_run_ahead *ahead);
+/* Waits until it is made; where that has not begun, it is empty. */
+void sc_run_behind_take(sc_run_behind *behind, sc_run_ahead *ahead);
 /* Waits until the step with this ticket (of a sc_run_drawn) is done. Then the cell has a failure, or the step worked.
  */
 void sc_run_behind_wait(sc_run_behind *behind, size_t ticket);

@@ -261,15 +261,21 @@ static semcal_status close_store(sc_run_cell_rest *rest, semcal_error *error)
     return sc_store_close(&rest->store, error);
 }
 
-semcal_status sc_run_cell_draw(sc_run_cell_rest *rest, const sc_run_cell *run, bool *already, semcal_error *error)
+semcal_status sc_run_cell_draw(sc_run_cell_rest *rest, const sc_run_cell *run, sc_questions *made, bool *already,
+                               semcal_error *error)
 {
     feed f = {.run = run};
-    sc_questions questions = {0};
+    sc_questions questions = *made;
     const double began = sc_clock_now_s(), busy = run->device != NULL ? sc_device_busy_s(run->device) : 0;
     *rest = (sc_run_cell_rest){0};
     *already = false;
-    semcal_status status = sc_questions_make(&questions, run->cell, run->dataset, run->source, error);
-    const sc_phase before = sc_phases_enter(run->source->phases, SC_PHASE_STORE);
+    *made = (sc_questions){0};
+    const sc_phase before = sc_phases_enter(run->source->phases, SC_PHASE_TEXT);
+    semcal_status status = SEMCAL_OK;
+    if (questions.at == NULL) {
+        status = sc_questions_make(&questions, run->cell, run->dataset, run->source, error);
+    }
+    (void)sc_phases_enter(run->source->phases, SC_PHASE_STORE);
     if (status == SEMCAL_OK) {
         status = open_store(&f.store, run, &questions, error);
     }

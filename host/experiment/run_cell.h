@@ -29,9 +29,11 @@ typedef struct sc_run_cell_rest {
     double writer_s; /* worked by the store's writer thread */
 } sc_run_cell_rest;
 
-/* Generates what is missing. After a failure or an interruption what was generated is committed and there is no rest.
- * *already tells that nothing was left to generate. */
-semcal_status sc_run_cell_draw(sc_run_cell_rest *rest, const sc_run_cell *run, bool *already, semcal_error *error);
+/* Generates what is missing. `questions` are the cell's where they were made before, and taken over; else empty. After
+ * a failure or an interruption what was generated is committed and there is no rest. *already tells that nothing was
+ * left to generate. */
+semcal_status sc_run_cell_draw(sc_run_cell_rest *rest, const sc_run_cell *run, sc_questions *questions, bool *already,
+                               semcal_error *error);
 
 /* Makes the cell's file of it; questions are left. Uses neither source nor device. */
 semcal_status sc_run_cell_finish(sc_run_cell_rest *rest, semcal_error *error);

@@ -6,7 +6,6 @@
 #include "base/memory.h"
 #include "experiment/provenance.h"
 #include "experiment/store_internal.h"
-#include "experiment/text_data.h"
 #include "experiment/text_store.h"
 #include "source/model_text.h"
 
@@ -478,7 +477,8 @@ void sc_run_text_free(sc_run_text **text)
     free(r);
 }
 
-semcal_status sc_run_text_read(sc_run_text **text, const sc_run_cell *run, bool *already, semcal_error *error)
+semcal_status sc_run_text_read(sc_run_text **text, const sc_run_cell *run, sc_text_data *data, bool *already,
+                               semcal_error *error)
 {
     const double began = sc_clock_now_s(), busy = run->device != NULL ? sc_device_busy_s(run->device) : 0;
     *already = false;
@@ -488,8 +488,13 @@ semcal_status sc_run_text_read(sc_run_text **text, const sc_run_cell *run, bool 
         return SEMCAL_E_MEMORY;
     }
     r->run = run;
+    r->data = *data;
+    *data = (sc_text_data){0};
     const sc_phase before = sc_phases_enter(run->source->phases, SC_PHASE_TEXT);
-    semcal_status status = sc_text_data_open(&r->data, run->cell->dataset, run->source, error);
+    semcal_status status = SEMCAL_OK;
+    if (r->data.tokens == NULL) {
+        status = sc_text_data_open(&r->data, run->cell->dataset, run->source, error);
+    }
     if (status == SEMCAL_OK) {
         status = sc_text_classes_make(&r->classes, run->cell->dataset, run->source, error);
     }
