@@ -76,8 +76,8 @@ typedef struct sc_source_functions {
     /* Gives nodes back. A released node's children stay valid. */
     void (*release)(sc_source *source, size_t n, const sc_node *nodes);
     /* Text to prompt tokens (with the model's own special tokens) and response tokens to text.
-     * `*ids` and `*text` are malloc'ed. Text is the raw bytes; the caller makes it valid UTF-8. Encoding changes nothing
-     * in the source: another thread may do it at the same time as this one does anything else but close. */
+     * `*ids` and `*text` are malloc'ed. Text is the raw bytes; the caller makes it valid UTF-8. Encoding changes
+     * nothing in the source: another thread may do it at the same time as this one does anything else but close. */
     semcal_status (*encode)(sc_source *source, int32_t **ids, size_t *n_ids, const char *text, size_t length,
                             bool special, semcal_error *error);
     semcal_status (*decode)(sc_source *source, char **text, size_t *length, const int32_t *ids, size_t n_ids,
