@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/cli.h"
 
+#include "cli/stop.h"
 #include "cli/terminal.h"
 #include "experiment/run.h"
 
@@ -17,13 +18,23 @@ semcal_status sc_cli_collapse(int argc, char **argv, semcal_error *error)
     static const sc_cli_usage usage = {
         "collapse",
         "RUN",
-        "applies another collapse B to a stored run; needs no model",
+        "applies another collapse B to a stored run; the run's models are not needed",
         1,
         1,
         "The kind becomes the active collapse of every finished cell; those applied before stay in the files\n"
-        "(semcal analyze --collapse KIND). Kinds: exact, numeric, math, alias, choice."};
+        "(semcal analyze --collapse KIND). Kinds: exact, numeric, math, alias, choice, model.\n\n"
+        "With model, a language model names the short answer of each distinct response, the judge: --judge, else as "
+        "the\n"
+        "configuration of the run says, else the model that gave the responses. What it said is kept in RUN/judge, so\n"
+        "that nothing is asked twice, and beside each draw (draw_short_answer)."};
+    sc_run_collapse_options options = {.stopped = sc_cli_stop_asked, .sink = show_line};
+    sc_cli_list set = {.n = 0};
     const sc_cli_option table[] = {
         {"with", 0, SC_CLI_TEXT, &kind, "KIND", "the collapse to apply"},
+        {"judge", 0, SC_CLI_TEXT, &options.judge, "MODEL_DIR", "model: who names the short answers"},
+        {"set", 0, SC_CLI_LIST, &set, "KEY=VALUE",
+         "model: a key of the collapse (prompt, max_tokens, ...; semcal-config(5)); may be repeated"},
+        {"device", 0, SC_CLI_TEXT, &options.device, "P:D|NAME", "model: OpenCL device (see 'semcal show devices')"},
     };
     const char *operands[64];
     int n_operands;
@@ -38,5 +49,15 @@ semcal_status sc_cli_collapse(int argc, char **argv, semcal_error *error)
     }
     sc_terminal terminal;
     sc_terminal_init(&terminal);
-    return sc_run_collapse(operands[0], kind, show_line, &terminal, error);
+    options.kind = kind;
+    options.set = set.items;
+    options.n_set = set.n;
+    options.payload = &terminal;
+    sc_cli_stop stop;
+    sc_cli_stop_catch(&stop);
+    status = sc_run_collapse(operands[0], &options, error);
+    sc_cli_stop_restore(&stop);
+    return status == SEMCAL_INTERRUPTED
+               ? sc_error_set(error, status, "stopped; what was judged is kept, the same command goes on")
+               : status;
 }

@@ -38,7 +38,12 @@ semcal_status sc_cli_merge(int argc, char **argv, semcal_error *error)
     const char *operands[64];
     int n_operands;
     bool help;
-    semcal_status status = sc_cli_parse(&n_operands, operands, &help, &usage, NULL, 0, argc, argv, error);
+    const char *device = NULL;
+    const sc_cli_option table[] = {
+        {"device", 0, SC_CLI_TEXT, &device, "P:D|NAME", "OpenCL device of a judge (collapse kind model)"},
+    };
+    semcal_status status =
+        sc_cli_parse(&n_operands, operands, &help, &usage, table, sizeof table / sizeof *table, argc, argv, error);
     if (status != SEMCAL_OK || help) {
         return status;
     }
@@ -47,7 +52,8 @@ semcal_status sc_cli_merge(int argc, char **argv, semcal_error *error)
     if (resolved != NULL && sc_file_exists(resolved)) {
         sc_terminal terminal;
         sc_terminal_init(&terminal);
-        status = sc_run_collapse(operands[0], NULL, show_line, &terminal, error);
+        const sc_run_collapse_options options = {.device = device, .sink = show_line, .payload = &terminal};
+        status = sc_run_collapse(operands[0], &options, error);
     }
     free(resolved);
     return status;

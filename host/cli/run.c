@@ -5,39 +5,21 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "cli/shard.h"
+#include "cli/stop.h"
 #include "cli/terminal.h"
 #include "experiment/run.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 semcal_status sc_cli_run(int argc, char **argv, semcal_error *error);
 
-/* Set by Ctrl-C; the run stops after its next device call and commits. A second one ends the process at once. */
-static volatile sig_atomic_t interrupted;
-
-static void on_signal(int number)
-{
-    if (interrupted) {
-        (void)signal(number, SIG_DFL);
-        (void)raise(number);
-    }
-    interrupted = 1;
-}
-
 /* What the callbacks of a run see. */
 typedef struct view {
     sc_terminal terminal;
     bool json;
 } view;
-
-static bool stopped(void *payload)
-{
-    (void)payload;
-    return interrupted != 0;
-}
 
 static void show_progress(const sc_progress_counters *counters, bool last, void *payload)
 {
@@ -74,21 +56,17 @@ static semcal_status run_config(const sc_config *config, const char *config_text
 {
     view v = {.json = json};
     sc_terminal_init(&v.terminal);
-    struct sigaction action, old_int, old_term;
-    memset(&action, 0, sizeof action);
-    action.sa_handler = on_signal;
-    (void)sigaction(SIGINT, &action, &old_int);
-    (void)sigaction(SIGTERM, &action, &old_term);
+    sc_cli_stop stop;
+    sc_cli_stop_catch(&stop);
     options->config_text = config_text;
-    options->stopped = stopped;
+    options->stopped = sc_cli_stop_asked;
     options->progress = show_progress;
     options->sink = show_line;
     options->profiled = profile ? show_profile : NULL;
     options->payload = &v;
     sc_run_summary summary;
     semcal_status status = sc_run(&summary, config, options, error);
-    (void)sigaction(SIGINT, &old_int, NULL);
-    (void)sigaction(SIGTERM, &old_term, NULL);
+    sc_cli_stop_restore(&stop);
     if (status == SEMCAL_INTERRUPTED) {
         (void)sc_error_set(error, status, "stopped; everything finished is committed, the same command goes on");
     }

@@ -128,7 +128,11 @@ semcal_status semcal_collapse_classify(semcal_class *out, const char *kind, cons
         status = add_choice(&choices, known->choices[i], error);
     }
     if (status == SEMCAL_OK) {
-        const sc_collapse_context inner = {known->question, known->answers, known->n_answers, choices.items, choices.n};
+        const sc_collapse_context inner = {.question = known->question,
+                                           .answers = known->answers,
+                                           .n_answers = known->n_answers,
+                                           .choices = choices.items,
+                                           .n_choices = choices.n};
         status = sc_collapse_question_make(&question, found, &inner, error);
     }
     if (status == SEMCAL_OK) {

@@ -99,5 +99,6 @@ semcal_status semcal_run_analyze(char **json, const char *folder, const char *co
 
 semcal_status semcal_run_collapse(const char *folder, const char *kind, semcal_error *error)
 {
-    return sc_run_collapse(folder, kind, NULL, NULL, error);
+    const sc_run_collapse_options options = {.kind = kind};
+    return sc_run_collapse(folder, &options, error);
 }

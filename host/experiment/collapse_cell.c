@@ -104,7 +104,7 @@ typedef struct work {
     bool *in_head;
     size_t n_strings, n_tail;
     size_t place_room, string_class_room, tail_class_room, string_logp_room, in_head_room;
-    size_t n_responses, response_room; /* of all questions */
+    size_t n_responses, response_room, answer_room; /* of all questions */
 } work;
 
 /* Index of `label` among the question's classes; takes the label over. */
@@ -139,6 +139,44 @@ static semcal_status classify(work *w, int32_t *class, const char *text, int fin
         status = sc_collapse_classify(&found, question, text, error);
     }
     return status == SEMCAL_OK ? class_of(w, class, found.label, error) : status;
+}
+
+/* What the judge said about a response, malloc'ed. */
+static semcal_status copy_reply(char **copy, const work *w, const sc_store_record *record, const char *text, int finish,
+                                semcal_error *error)
+{
+    const sc_collapse_judge *judge = w->options->judge;
+    sc_collapse_reply reply = {NULL, false};
+    semcal_status status =
+        finish == SC_FINISH_LENGTH ? SEMCAL_OK : judge->reply(&reply, record->question, text, judge->payload, error);
+    *copy = status == SEMCAL_OK ? sc_memory_strdup(reply.text != NULL ? reply.text : "", error) : NULL;
+    return status == SEMCAL_OK && *copy == NULL ? SEMCAL_E_MEMORY : status;
+}
+
+/* The judge's replies to the question's draws and enumerated responses, for whoever wants to check them. */
+static semcal_status keep_replies(work *w, size_t q, const sc_store_record *record, semcal_error *error)
+{
+    sc_store_products *p = &w->products;
+    const sc_tree *tree = &record->tree;
+    const size_t first = w->n_responses - record->n_found;
+    semcal_status status = SEMCAL_OK;
+    if (!w->options->kind->needs_judge) {
+        return SEMCAL_OK;
+    }
+    for (size_t j = 0; j < tree->n_draws && status == SEMCAL_OK; j++) {
+        status =
+            copy_reply(&p->draw_short_answer[q * tree->n_draws + j], w, record, tree->text[j], tree->finish[j], error);
+    }
+    if (status == SEMCAL_OK && record->n_found > 0) {
+        status = sc_memory_grow(&p->response_short_answer, &w->answer_room, w->n_responses,
+                                sizeof *p->response_short_answer, error);
+    }
+    for (size_t i = 0; i < record->n_found && status == SEMCAL_OK; i++) {
+        status = copy_reply(&p->response_short_answer[first + i], w, record, record->found_text[i],
+                            record->found_finish[i], error);
+        p->n_responses += status == SEMCAL_OK;
+    }
+    return status;
 }
 
 /* Classes of all draws, in the order in which they were drawn first. */
@@ -352,8 +390,10 @@ static void set_columns(work *w, size_t q, const sc_estimates *e, const sc_exact
 static semcal_status make_question(work *w, sc_collapse_question **question, const sc_store_record *record,
                                    semcal_error *error)
 {
-    sc_collapse_context context = {
-        .question = record->question, .answers = (const char *const *)record->answers, .n_answers = record->n_answers};
+    sc_collapse_context context = {.question = record->question,
+                                   .answers = (const char *const *)record->answers,
+                                   .n_answers = record->n_answers,
+                                   .judge = w->options->judge};
     if (w->options->choices != NULL) {
         semcal_status status = w->options->choices(&context.choices, &context.n_choices, record->index, record->id,
                                                    w->options->payload, error);
@@ -390,6 +430,9 @@ static semcal_status collapse_question(work *w, size_t q, const sc_store_record 
     }
     if (status == SEMCAL_OK && !isnan(record->unexplored_mass)) {
         status = classify_found(w, draw_class, record, question, error);
+    }
+    if (status == SEMCAL_OK) {
+        status = keep_replies(w, q, record, error);
     }
     if (status == SEMCAL_OK) {
         status = sc_memory_grow(&w->count, &w->count_room, w->n_labels, sizeof *w->count, error);
@@ -437,6 +480,10 @@ static semcal_status allocate(work *w, size_t n_questions, size_t n_draws, semca
     p->mode_class = sc_memory_alloc(n_questions, sizeof *p->mode_class, error);
     w->strings = sc_memory_alloc(n_draws, sizeof *w->strings, error);
     bool complete = p->draw_class && p->first_class && p->mode_class && w->strings;
+    if (w->options->kind->needs_judge) {
+        p->draw_short_answer = sc_memory_alloc(n_questions * n_draws, sizeof *p->draw_short_answer, error);
+        complete = complete && p->draw_short_answer;
+    }
     for (size_t i = 0; i < N_COLUMNS; i++) {
         w->column[i] = (sc_store_column){.name = (char *)(uintptr_t)columns[i].name,
                                          .long_name = (char *)(uintptr_t)columns[i].long_name,
@@ -462,6 +509,14 @@ static void release(work *w)
     for (size_t i = 0; i < N_COLUMNS; i++) {
         free(w->column[i].reals);
     }
+    for (size_t i = 0; p->draw_short_answer != NULL && i < p->n_questions * p->n_draws; i++) {
+        free(p->draw_short_answer[i]);
+    }
+    for (size_t i = 0; i < p->n_responses; i++) {
+        free(p->response_short_answer[i]);
+    }
+    free(p->draw_short_answer);
+    free(p->response_short_answer);
     free(p->draw_class);
     free(p->first_class);
     free(p->mode_class);
@@ -508,11 +563,21 @@ semcal_status sc_collapse_cell(const char *path, const sc_collapse_cell_options 
     if (status == SEMCAL_OK) {
         char splits[16];
         (void)snprintf(splits, sizeof splits, "%u", options->n_splits > 0 ? options->n_splits : SC_ESTIMATORS_SPLITS);
-        sc_store_attribute attributes[] = {{.name = "collapse_kind", .text = options->kind->name, .identity = true},
-                                           {.name = SC_STORE_SPLITS, .text = splits, .identity = true}};
-        w.products.attributes = attributes;
-        w.products.n_attributes = 2;
-        status = sc_store_write_products(path, &w.products, error);
+        const size_t n = 2 + options->n_attributes;
+        sc_store_attribute *attributes = sc_memory_alloc(n, sizeof *attributes, error);
+        status = attributes == NULL ? SEMCAL_E_MEMORY : SEMCAL_OK;
+        if (status == SEMCAL_OK) {
+            attributes[0] =
+                (sc_store_attribute){.name = "collapse_kind", .text = options->kind->name, .identity = true};
+            attributes[1] = (sc_store_attribute){.name = SC_STORE_SPLITS, .text = splits, .identity = true};
+            for (size_t i = 2; i < n; i++) {
+                attributes[i] = options->attributes[i - 2];
+            }
+            w.products.attributes = attributes;
+            w.products.n_attributes = n;
+            status = sc_store_write_products(path, &w.products, error);
+        }
+        free(attributes);
     }
     if (status == SEMCAL_OK && summary != NULL) {
         *summary = w.summary;

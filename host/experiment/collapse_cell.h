@@ -3,6 +3,7 @@
 #ifndef SC_EXPERIMENT_COLLAPSE_CELL_H
 #define SC_EXPERIMENT_COLLAPSE_CELL_H
 
+#include "experiment/store.h"
 #include "meaning/collapse.h"
 
 #include <stdint.h>
@@ -15,6 +16,9 @@ typedef struct sc_collapse_cell_options {
     semcal_status (*choices)(const sc_choice **choices, size_t *n_choices, uint64_t index, const char *id,
                              void *payload, semcal_error *error);
     void *payload;
+    const sc_collapse_judge *judge;       /* for kinds that need one: it knows all responses of the cell */
+    const sc_store_attribute *attributes; /* [n_attributes] more to say about the collapse: who judged */
+    size_t n_attributes;
     unsigned n_splits; /* halvings behind the split estimator; 0: the standard number */
 } sc_collapse_cell_options;
 

@@ -92,6 +92,11 @@ static const sc_config_place *find_place(const sc_config_reader *reader, const c
     return NULL;
 }
 
+bool sc_config_was_given(const sc_config_reader *reader, const char *path)
+{
+    return find_place(reader, path) != NULL;
+}
+
 semcal_status sc_config_fail_later(sc_config_reader *reader, const char *path, const char *format, ...)
 {
     char message[SEMCAL_ERROR_SIZE / 2], around[SC_CONFIG_PATH];
@@ -242,6 +247,16 @@ const sc_config_style *sc_config_find_style(const sc_config *config, const char 
     for (size_t i = 0; i < config->style.n; i++) {
         if (strcmp(config->style.at[i].name, name) == 0) {
             return &config->style.at[i];
+        }
+    }
+    return NULL;
+}
+
+const sc_config_collapse *sc_config_find_collapse(const sc_config_dataset *dataset, const char *kind)
+{
+    for (size_t i = 0; i < dataset->collapse.n; i++) {
+        if (strcmp(dataset->collapse.at[i].kind, kind) == 0) {
+            return &dataset->collapse.at[i];
         }
     }
     return NULL;

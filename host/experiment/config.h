@@ -98,6 +98,21 @@ typedef struct sc_config_shots {
     sc_config_pairs responses; /* style -> field that holds the response in that style; others: the first answer */
 } sc_config_shots;
 
+/* A kind of collapse. The keys behind `kind` are those of the kind `model`: the language model that names the short
+ * answer of a response, and how it is asked (experiment/judge.h). */
+typedef struct sc_config_collapse {
+    char *kind;              /* first: entries are addressed by it */
+    char *path;              /* absolute; NULL: the model that gave the responses */
+    char *chat;              /* as of a model; NULL: that of the model that gave the responses, with a path "none" */
+    sc_config_gemm gemm;     /* of a model with a path */
+    int64_t kv_memory;       /* the same */
+    char *prompt;            /* with {question} and {response} */
+    int64_t max_tokens;      /* of a reply */
+    sc_config_texts stop;    /* ends a reply */
+    sc_config_texts unknown; /* replies that name no answer */
+    char *then;              /* kind that the short answers go through; "auto" */
+} sc_config_collapse;
+
 typedef struct sc_config_dataset {
     char *name;
     char *path;               /* absolute */
@@ -107,9 +122,12 @@ typedef struct sc_config_dataset {
     char *id;                 /* field; NULL: made from the text */
     char *law;                /* field with the known law {answer: probability}; NULL: none */
     sc_config_choices choices;
-    char *choices_file;       /* absolute, one class per line, aliases separated by tabs; NULL: none */
-    int64_t limit;            /* first rows used (of a text: tokens), SC_CONFIG_UNSET: all */
-    sc_config_texts collapse; /* kinds of B; the first is the one reports show first. Never an axis of generation */
+    char *choices_file; /* absolute, one class per line, aliases separated by tabs; NULL: none */
+    int64_t limit;      /* first rows used (of a text: tokens), SC_CONFIG_UNSET: all */
+    struct sc_config_collapse_list {
+        sc_config_collapse *at;
+        size_t n;
+    } collapse; /* kinds of B; the first is the one reports show first. Never an axis of generation */
     sc_config_shots shots;
     sc_config_texts styles; /* subset of the config's styles; n = 0: all */
     sc_config_texts models; /* subset of the models by name; n = 0: all */
@@ -228,6 +246,8 @@ bool sc_config_is_text(const sc_config_dataset *dataset);
 const sc_config_model *sc_config_find_model(const sc_config *config, const char *name);
 const sc_config_dataset *sc_config_find_dataset(const sc_config *config, const char *name);
 const sc_config_style *sc_config_find_style(const sc_config *config, const char *name);
+/* The dataset's collapse of that kind; NULL when it names none. */
+const sc_config_collapse *sc_config_find_collapse(const sc_config_dataset *dataset, const char *kind);
 
 /* "tree", "chain", "exact", "hybrid". */
 const char *sc_config_estimator_name(sc_config_estimator estimator);

@@ -221,9 +221,68 @@ static semcal_status check_choices(sc_config_reader *reader, const sc_config_dat
                                     "give either choices or choices_file");
     }
     for (size_t j = 0; j < dataset->collapse.n && !listed && dataset->choices_file == NULL; j++) {
-        if (strcmp(dataset->collapse.at[j], "choice") == 0) {
+        const sc_config_collapse *collapse = &dataset->collapse.at[j];
+        if (strcmp(collapse->kind, "choice") == 0 || strcmp(collapse->then, "choice") == 0) {
             return sc_config_fail_later(reader, at_key("datasets", i, "collapse").text,
                                         "choice needs the closed list of answers: set choices or choices_file");
+        }
+    }
+    return SEMCAL_OK;
+}
+
+/* The key of a collapse as it was written, in the file or in an override. */
+static check_path at_collapse(const sc_config_reader *reader, size_t i, size_t j, const char *key)
+{
+    const sc_config_dataset *dataset = &reader->config->datasets.at[i];
+    const char *kind = dataset->collapse.at[j].kind;
+    check_path path;
+    for (int form = 0; form < 6; form++) {
+        char list[SC_CONFIG_NAME + 32], entry[SC_CONFIG_NAME + 32] = "";
+        if (form < 3) {
+            (void)snprintf(list, sizeof list, "datasets[%zu]", i);
+        } else {
+            (void)snprintf(list, sizeof list, "datasets.%s", dataset->name);
+        }
+        if (form % 3 == 1) {
+            (void)snprintf(entry, sizeof entry, "[%zu]", j);
+        } else if (form % 3 == 2) {
+            (void)snprintf(entry, sizeof entry, ".%s", kind);
+        }
+        (void)snprintf(path.text, sizeof path.text, "%s.collapse%s.%s", list, entry, key);
+        if ((form % 3 > 0 || dataset->collapse.n == 1) && sc_config_was_given(reader, path.text)) {
+            return path;
+        }
+    }
+    (void)snprintf(path.text, sizeof path.text, "datasets[%zu].collapse.%s", i, key);
+    return path;
+}
+
+/* What the kind model is told about its judge. */
+static semcal_status check_judge(sc_config_reader *reader, const sc_config_dataset *dataset, size_t i, size_t j)
+{
+    const sc_config *config = reader->config;
+    const sc_config_collapse *judge = &dataset->collapse.at[j];
+    semcal_error slip = SEMCAL_ERROR_INIT;
+    if (sc_prompt_check_judge(judge->prompt, &slip) != SEMCAL_OK) {
+        return sc_config_fail_later(reader, at_collapse(reader, i, j, "prompt").text, "%s", slip.message);
+    }
+    for (size_t k = 0; k < judge->stop.n; k++) {
+        if (judge->stop.at[k][0] == '\0') {
+            return sc_config_fail_later(reader, at_collapse(reader, i, j, "stop").text,
+                                        "an empty text stops everything");
+        }
+    }
+    if (judge->path == NULL && (judge->gemm != SC_CONFIG_GEMM_AUTO || judge->kv_memory != SC_CONFIG_UNSET)) {
+        const char *key = judge->gemm != SC_CONFIG_GEMM_AUTO ? "gemm" : "kv_memory";
+        return sc_config_fail_later(reader, at_collapse(reader, i, j, key).text,
+                                    "is of a judge with a path; without one it is as in models");
+    }
+    for (size_t m = 0; m < config->models.n && judge->path == NULL; m++) {
+        const sc_config_model *model = &config->models.at[m];
+        if (model->source == SC_CONFIG_RECORDED) {
+            return sc_config_fail_later(reader, at_collapse(reader, i, j, "path").text,
+                                        "model '%s' is a file of logits and cannot judge: name a judge by its path",
+                                        model->name);
         }
     }
     return SEMCAL_OK;
@@ -285,6 +344,11 @@ static semcal_status finish_dataset(sc_config_reader *reader, size_t i, const ch
     }
     if (status == SEMCAL_OK) {
         status = check_choices(reader, dataset, i);
+    }
+    for (size_t j = 0; j < dataset->collapse.n && status == SEMCAL_OK; j++) {
+        if (strcmp(dataset->collapse.at[j].kind, "model") == 0) {
+            status = check_judge(reader, dataset, i, j);
+        }
     }
     for (size_t j = 0; j < dataset->styles.n && status == SEMCAL_OK; j++) {
         status = check_reference(reader, "style in the list 'styles'", dataset->styles.at[j],

@@ -182,31 +182,68 @@ static semcal_status set_named(sc_config_reader *reader, void *base, const sc_co
     return SEMCAL_OK;
 }
 
+/* Where an entry may be its name alone, only one name goes with further keys. */
+static semcal_status check_full(sc_config_reader *reader, const sc_config_key *key, const void *element,
+                                const char *name, const sc_yaml_node *place, const char *path)
+{
+    if (key->full == NULL || strcmp(struct_name(element), key->full) == 0 ||
+        strcmp(name, key->section->keys[0].name) == 0) {
+        return SEMCAL_OK;
+    }
+    char at[SC_CONFIG_PATH];
+    extend_path(at, path, name);
+    return sc_config_fail(reader, place, reader->override != NULL ? path : at, "'%s' has no further keys, '%s' has",
+                          struct_name(element), key->full);
+}
+
+/* One more entry of a list of structs: a map, or its name alone where that is allowed. */
+static semcal_status set_entry(sc_config_reader *reader, void *base, const sc_config_key *key,
+                               const sc_yaml_node *value, const sc_yaml_node *place, const char *path)
+{
+    void *element = add_struct(reader, base, key);
+    if (element == NULL) {
+        return SEMCAL_E_MEMORY;
+    }
+    semcal_status status = sc_config_set_standard(reader, element, key->section, NULL);
+    if (status == SEMCAL_OK && key->full != NULL && value->kind != SC_YAML_MAP) {
+        status = sc_config_set(reader, element, &key->section->keys[0], value, place, path);
+    } else if (status == SEMCAL_OK) {
+        status = sc_config_set_section(reader, element, key->section, value, place, path);
+    }
+    for (size_t i = 0; key->full != NULL && value->kind == SC_YAML_MAP && status == SEMCAL_OK && i < value->n; i++) {
+        status = check_full(reader, key, element, value->keys[i]->text, value->keys[i], path);
+    }
+    const sc_config_structs structs = sc_config_get_structs(base, key);
+    for (size_t i = 0; key->full != NULL && status == SEMCAL_OK && i + 1 < structs.n; i++) {
+        const char *name = struct_name(sc_config_element(structs, key, structs.n - 1));
+        if (strcmp(struct_name(sc_config_element(structs, key, i)), name) == 0) {
+            status = sc_config_fail(reader, place, path, "%s is listed twice", name);
+        }
+    }
+    return status;
+}
+
 semcal_status sc_config_set_structs(sc_config_reader *reader, void *base, const sc_config_key *key,
                                     const sc_yaml_node *value, const sc_yaml_node *place, const char *path)
 {
     if (key->type == SC_KEY_NAMED) {
         return set_named(reader, base, key, value, place, path);
     }
-    if (value->kind != SC_YAML_LIST) {
+    if (value->kind != SC_YAML_LIST && key->full == NULL) {
         return sc_config_fail(reader, place, path, "must be a list of maps");
     }
-    if (value->n == 0 && key->standard == NULL) {
-        return sc_config_fail(reader, place, path, "must not be empty");
+    if (value->kind == SC_YAML_LIST && value->n == 0 && (key->standard == NULL || key->full != NULL)) {
+        return sc_config_fail(reader, place, path, "must not be %s", key->full != NULL ? "an empty list" : "empty");
     }
     sc_config_clear(base, key);
     sc_config_forget(reader, path);
+    if (value->kind != SC_YAML_LIST) {
+        return set_entry(reader, base, key, value, place, path);
+    }
     for (size_t i = 0; i < value->n; i++) {
         char at[SC_CONFIG_PATH];
         (void)snprintf(at, sizeof at, "%.200s[%zu]", path, i);
-        void *element = add_struct(reader, base, key);
-        if (element == NULL) {
-            return SEMCAL_E_MEMORY;
-        }
-        semcal_status status = sc_config_set_standard(reader, element, key->section, NULL);
-        if (status == SEMCAL_OK) {
-            status = sc_config_set_section(reader, element, key->section, value->items[i], value->items[i], at);
-        }
+        semcal_status status = set_entry(reader, base, key, value->items[i], value->items[i], at);
         if (status != SEMCAL_OK) {
             return status;
         }
@@ -300,6 +337,10 @@ static semcal_status set_at(sc_config_reader *reader, const char *path, const sc
             }
             if (*rest == '\0') {
                 return sc_config_set_section(reader, base, key->section, value, &nowhere, path);
+            }
+            semcal_status status = check_full(reader, key, base, rest + 1, &nowhere, path);
+            if (status != SEMCAL_OK) {
+                return status;
             }
         } else {
             return sc_config_fail(reader, &nowhere, path, "'%s' holds no further keys", key->name);

@@ -20,7 +20,8 @@ static const char *const shots_format_words[] = {"jsonl", "csv", "auto", NULL};
 static const char *const classes_words[] = {"first-byte", "none", NULL};
 static const char *const estimator_words[] = {"tree", "chain", "exact", "hybrid", NULL};
 /* The kinds of meaning/collapse.h, in its order; a test compares. */
-const char *const sc_config_collapse_words[] = {"exact", "numeric", "math", "alias", "choice", NULL};
+const char *const sc_config_collapse_words[] = {"exact", "numeric", "math", "alias", "choice", "model", NULL};
+static const char *const then_words[] = {"auto", "exact", "numeric", "math", "alias", "choice", NULL};
 
 _Static_assert(sizeof(sc_config_source) == sizeof(unsigned) && sizeof(sc_config_gemm) == sizeof(unsigned) &&
                    sizeof(sc_config_format) == sizeof(unsigned) && sizeof(sc_config_classes) == sizeof(unsigned),
@@ -69,6 +70,52 @@ static const sc_config_key shots_keys[] = {
 };
 static const sc_config_section shots_section = {sizeof(sc_config_shots), shots_keys, COUNT(shots_keys)};
 
+#define JUDGE_PROMPT                                                                                                   \
+    "\"Each entry has a question, a response to it, and the final answer that the response gives, in as few words as " \
+    "possible; unknown, if the response gives none.\\n\\n"                                                             \
+    "Question: What is the capital of France?\\n"                                                                      \
+    "Response: The capital of France is the city of Paris, on the Seine.\\n"                                           \
+    "Final answer: Paris\\n\\n"                                                                                        \
+    "Question: Anna has 4 boxes of 6 eggs. 2 eggs break. How many are whole?\\n"                                       \
+    "Response: 4 boxes hold 4 * 6 = 24 eggs. 2 break, so 24 - 2 = 22 are whole.\\n"                                    \
+    "Final answer: 22\\n\\n"                                                                                           \
+    "Question: In which year was the bridge opened?\\n"                                                                \
+    "Response: I am not sure, I would have to look that up.\\n"                                                        \
+    "Final answer: unknown\\n\\n"                                                                                      \
+    "Question: Who wrote Hamlet?\\n"                                                                                   \
+    "Response: It was Christopher Marlowe who wrote it.\\n"                                                            \
+    "Final answer: Christopher Marlowe\\n\\n"                                                                          \
+    "Question: {question}\\n"                                                                                          \
+    "Response: {response}\\n"                                                                                          \
+    "Final answer:\""
+
+static const sc_config_key collapse_keys[] = {
+    {"kind", SC_KEY_NAME, AT(sc_config_collapse, kind), .words = sc_config_collapse_words,
+     .help = "name of the kind; the keys below are of the kind model, the only one that has keys"},
+    {"path", SC_KEY_PATH, AT(sc_config_collapse, path), OPTIONAL,
+     .help = "folder of the judge, as of models; null: the model that gave the responses judges them itself, so name "
+             "one judge where several models are compared"},
+    {"chat", SC_KEY_NAME, AT(sc_config_collapse, chat), OPTIONAL, .words = chat_words,
+     .help = "chat template around the prompt; null: none, or without a path that of the model"},
+    {"gemm", SC_KEY_WORD, AT(sc_config_collapse, gemm), .standard = "auto", .words = gemm_words,
+     .help = "matrix products of a judge with a path"},
+    {"kv_memory", SC_KEY_BYTES, AT(sc_config_collapse, kv_memory), OPTIONAL, RANGE(1, 9e18), .unit = "bytes",
+     .help = "the same for its keys and values"},
+    {"prompt", SC_KEY_TEXT, AT(sc_config_collapse, prompt), .standard = JUDGE_PROMPT,
+     .help = "what the judge reads; {question} and {response} stand for the texts, {{ and }} are braces"},
+    {"max_tokens", SC_KEY_INT, AT(sc_config_collapse, max_tokens), .standard = "24", RANGE(1, 1e6), .unit = "tokens",
+     .help = "longest reply; a response whose reply is cut here is the class unparsed"},
+    {"stop", SC_KEY_TEXTS, AT(sc_config_collapse, stop), .standard = "[\"\\n\"]",
+     .help = "a reply ends where one of these texts is complete (or at the end-of-text token)"},
+    {"unknown", SC_KEY_TEXTS, AT(sc_config_collapse, unknown),
+     .standard = "[unknown, I don't know, no answer, none given, not given, unclear, n/a]",
+     .help = "replies, case and punctuation aside, that make a response the class unparsed, as an empty one does"},
+    {"then", SC_KEY_NAME, AT(sc_config_collapse, then), .standard = "auto", .words = then_words,
+     .help = "kind that makes classes of short answers and of reference answers; auto: alias where a question has "
+             "several accepted answers or choices, else exact"},
+};
+static const sc_config_section collapse_section = {sizeof(sc_config_collapse), collapse_keys, COUNT(collapse_keys)};
+
 static const sc_config_key dataset_keys[] = {
     {"name", SC_KEY_NAME, AT(sc_config_dataset, name), .help = "short name; part of the cell's name"},
     {"path", SC_KEY_PATH, AT(sc_config_dataset, path), .help = "file of questions"},
@@ -94,9 +141,12 @@ static const sc_config_key dataset_keys[] = {
      .help = "the same from a file: one class per line, aliases behind it separated by tabs"},
     {"limit", SC_KEY_INT, AT(sc_config_dataset, limit), OPTIONAL, RANGE(1, 1e12), .unit = "questions",
      .help = "use the first rows only (of a text: the first tokens); null: all"},
-    {"collapse", SC_KEY_TEXTS, AT(sc_config_dataset, collapse), .standard = "exact", .words = sc_config_collapse_words,
-     .help = "how responses become classes; several may be listed, the first is the one tables show first. A stored "
-             "run can be collapsed again"},
+    {"collapse", SC_KEY_SECTIONS, AT(sc_config_dataset, collapse), .standard = "exact",
+     .words = sc_config_collapse_words, .section = &collapse_section, .full = "model",
+     .help =
+         "how responses become classes; several may be listed, the first is the one tables show first. A stored "
+         "run can be collapsed again. model: a language model, the judge, is shown each distinct response and names "
+         "its short answer, greedily; what it said is kept in the cell file"},
     {"shots", SC_KEY_SECTION, AT(sc_config_dataset, shots), .standard = "{}", .section = &shots_section,
      .help = "worked examples put in front of each question"},
     {"styles", SC_KEY_NAMES, AT(sc_config_dataset, styles), .standard = "[]",

@@ -46,6 +46,8 @@ typedef struct sc_config_key {
     bool open_low;        /* > low instead of >= low */
     const char *const *words;
     const sc_config_section *section;
+    const char *full; /* lists of structs: an entry may be its name alone, a single one needs no list, and only entries
+                         of this name have further keys; NULL: entries are maps */
     const char *unit, *help;
 } sc_config_key;
 
@@ -113,6 +115,9 @@ semcal_status sc_config_fail(sc_config_reader *reader, const sc_yaml_node *place
                              ...) SC_PRINTF(4, 5);
 /* The same for a key read earlier: its place, or that of the nearest key around it. */
 semcal_status sc_config_fail_later(sc_config_reader *reader, const char *path, const char *format, ...) SC_PRINTF(3, 4);
+
+/* Whether the key got its value from the file or an override. */
+bool sc_config_was_given(const sc_config_reader *reader, const char *path);
 
 /* Sets the member of `base` that `key` describes from `value`, dropping what it held. `place` is shown in messages. */
 semcal_status sc_config_set(sc_config_reader *reader, void *base, const sc_config_key *key, const sc_yaml_node *value,

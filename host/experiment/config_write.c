@@ -127,11 +127,14 @@ static sc_yaml_node *structs_node(const void *base, const sc_config_key *key, se
     sc_yaml_node *node = sc_yaml_new(key->type == SC_KEY_NAMED ? SC_YAML_MAP : SC_YAML_LIST, error);
     for (size_t i = 0; i < structs.n && node != NULL; i++) {
         const void *element = sc_config_element(structs, key, i);
-        sc_yaml_node *item = section_node(element, key->section, error);
+        char *name = NULL;
+        if (key->type == SC_KEY_NAMED || key->full != NULL) {
+            memcpy(&name, element, sizeof name);
+        }
+        bool short_form = key->full != NULL && strcmp(name, key->full) != 0;
+        sc_yaml_node *item = short_form ? name_node(name, error) : section_node(element, key->section, error);
         semcal_status status;
         if (key->type == SC_KEY_NAMED) {
-            char *name;
-            memcpy(&name, element, sizeof name);
             status = sc_yaml_put(node, name, item, error);
         } else {
             status = sc_yaml_append(node, item, error);
@@ -237,7 +240,7 @@ static const char *type_name(const sc_config_key *key)
         [SC_KEY_SECTIONS] = "list of maps",
         [SC_KEY_NAMED] = "map from names to maps",
     };
-    return key->type == SC_KEY_TEXTS && key->words != NULL ? "list of words" : names[key->type];
+    return key->full != NULL ? "list of words or maps" : names[key->type];
 }
 
 static bool is_number(const sc_config_key *key)
@@ -307,7 +310,7 @@ static semcal_status describe_text(sc_text *text, const char *path, const sc_con
         bool unit = key->unit != NULL && key->type != SC_KEY_BYTES;
         status = sc_text_printf(text, error, "%s%s%s%s%s%s", range[0] != '\0' ? " " : "", range, unit ? ", in " : "",
                                 unit ? key->unit : "", is_swept(key) ? ", a list is swept" : "",
-                                key->type == SC_KEY_TEXTS && key->words != NULL ? ", or a list of them" : "");
+                                key->full != NULL ? ", a map of the keys below, or a list of these" : "");
     }
     bool standard = key->type != SC_KEY_SECTION && key->standard != NULL;
     if (status == SEMCAL_OK && standard) {

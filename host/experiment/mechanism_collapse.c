@@ -46,8 +46,10 @@ static semcal_status do_question(work *w, size_t *point, const sc_store_record *
 {
     const sc_mechanism_file *f = &w->file;
     const char *mode = w->products.class_label[w->products.first_class[row] + (size_t)w->products.mode_class[row]];
-    sc_collapse_context context = {
-        .question = record->question, .answers = (const char *const *)record->answers, .n_answers = record->n_answers};
+    sc_collapse_context context = {.question = record->question,
+                                   .answers = (const char *const *)record->answers,
+                                   .n_answers = record->n_answers,
+                                   .judge = w->options->judge};
     sc_collapse_question *question = NULL;
     semcal_status status = SEMCAL_OK;
     if (w->options->choices != NULL) {

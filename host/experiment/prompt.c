@@ -8,12 +8,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef enum piece { PIECE_TEXT, PIECE_QUESTION, PIECE_ANSWER, PIECE_SHOTS, N_PIECES } piece;
+typedef enum piece { PIECE_TEXT, PIECE_QUESTION, PIECE_ANSWER, PIECE_SHOTS, PIECE_RESPONSE, N_PIECES } piece;
 
-static const char *const piece_names[N_PIECES] = {"", "question", "answer", "shots"};
+static const char *const piece_names[N_PIECES] = {"", "question", "answer", "shots", "response"};
+
+/* What a template is of; each has {question} and one piece more. */
+typedef enum template_use { USE_PROMPT, USE_SHOT, USE_JUDGE } template_use;
+
+static const piece second_piece[] = {
+    [USE_PROMPT] = PIECE_SHOTS, [USE_SHOT] = PIECE_ANSWER, [USE_JUDGE] = PIECE_RESPONSE};
 
 /* Reads the piece at *at and moves behind it. For text, [begin, begin + length) is what it stands for. */
-static semcal_status next_piece(piece *what, const char **begin, size_t *length, const char **at, bool is_shot,
+static semcal_status next_piece(piece *what, const char **begin, size_t *length, const char **at, template_use use,
                                 semcal_error *error)
 {
     const char *open = *at;
@@ -36,13 +42,13 @@ static semcal_status next_piece(piece *what, const char **begin, size_t *length,
     }
     *at = open + n + 2;
     for (piece p = PIECE_QUESTION; p < N_PIECES; p++) {
-        bool fits = p == PIECE_QUESTION || (p == PIECE_ANSWER) == is_shot;
+        bool fits = p == PIECE_QUESTION || p == second_piece[use];
         if (fits && strlen(piece_names[p]) == n && memcmp(piece_names[p], open + 1, n) == 0) {
             *what = p;
             return SEMCAL_OK;
         }
     }
-    const char *const names[] = {"question", is_shot ? "answer" : "shots"};
+    const char *const names[] = {"question", piece_names[second_piece[use]]};
     char name[64];
     size_t shown = n < sizeof name ? n : sizeof name - 1;
     memcpy(name, open + 1, shown);
@@ -55,14 +61,14 @@ static semcal_status next_piece(piece *what, const char **begin, size_t *length,
                         names[0], names[1]);
 }
 
-semcal_status sc_prompt_check(const char *text, bool is_shot, semcal_error *error)
+static semcal_status check(const char *text, template_use use, semcal_error *error)
 {
     bool seen[N_PIECES] = {false};
     for (const char *at = text; *at != '\0';) {
         piece what;
         const char *begin;
         size_t length;
-        semcal_status status = next_piece(&what, &begin, &length, &at, is_shot, error);
+        semcal_status status = next_piece(&what, &begin, &length, &at, use, error);
         if (status != SEMCAL_OK) {
             return status;
         }
@@ -71,10 +77,20 @@ semcal_status sc_prompt_check(const char *text, bool is_shot, semcal_error *erro
     if (!seen[PIECE_QUESTION]) {
         return sc_error_set(error, SEMCAL_E_CONFIG, "must contain {question}");
     }
-    if (is_shot && !seen[PIECE_ANSWER]) {
-        return sc_error_set(error, SEMCAL_E_CONFIG, "must contain {answer}");
+    if (use != USE_PROMPT && !seen[second_piece[use]]) {
+        return sc_error_set(error, SEMCAL_E_CONFIG, "must contain {%s}", piece_names[second_piece[use]]);
     }
     return SEMCAL_OK;
+}
+
+semcal_status sc_prompt_check(const char *text, bool is_shot, semcal_error *error)
+{
+    return check(text, is_shot ? USE_SHOT : USE_PROMPT, error);
+}
+
+semcal_status sc_prompt_check_judge(const char *text, semcal_error *error)
+{
+    return check(text, USE_JUDGE, error);
 }
 
 static semcal_status append(sc_text *out, const char *text, semcal_error *error)
@@ -83,15 +99,15 @@ static semcal_status append(sc_text *out, const char *text, semcal_error *error)
 }
 
 /* Appends a filled template. `texts` by piece; *has_shots tells whether {shots} was there. */
-static semcal_status fill(sc_text *out, const char *text, bool is_shot, const char *const texts[N_PIECES],
+static semcal_status fill(sc_text *out, const char *text, template_use use, const char *const texts[N_PIECES],
                           bool *has_shots, semcal_error *error)
 {
-    semcal_status status = sc_prompt_check(text, is_shot, error);
+    semcal_status status = check(text, use, error);
     for (const char *at = text; *at != '\0' && status == SEMCAL_OK;) {
         piece what;
         const char *begin;
         size_t length;
-        status = next_piece(&what, &begin, &length, &at, is_shot, error);
+        status = next_piece(&what, &begin, &length, &at, use, error);
         if (status != SEMCAL_OK) {
             break;
         }
@@ -109,15 +125,15 @@ semcal_status sc_prompt_build(char **prompt, const sc_prompt_template *parts, co
     *prompt = NULL;
     semcal_status status = append(&examples, "", error);
     for (size_t i = 0; i < n_shots && status == SEMCAL_OK; i++) {
-        const char *const texts[N_PIECES] = {"", shots[i].question, shots[i].answer, ""};
-        status = fill(&examples, parts->shot, true, texts, &unused, error);
+        const char *const texts[N_PIECES] = {"", shots[i].question, shots[i].answer, "", ""};
+        status = fill(&examples, parts->shot, USE_SHOT, texts, &unused, error);
         if (status == SEMCAL_OK) {
             status = append(&examples, parts->separator, error);
         }
     }
     if (status == SEMCAL_OK) {
-        const char *const texts[N_PIECES] = {"", question, "", examples.data == NULL ? "" : examples.data};
-        status = fill(&tail, parts->prompt, false, texts, &placed, error);
+        const char *const texts[N_PIECES] = {"", question, "", examples.data == NULL ? "" : examples.data, ""};
+        status = fill(&tail, parts->prompt, USE_PROMPT, texts, &placed, error);
     }
     if (status == SEMCAL_OK && !placed) {
         status = sc_text_append(&examples, tail.data, tail.length, error);
@@ -131,6 +147,20 @@ semcal_status sc_prompt_build(char **prompt, const sc_prompt_template *parts, co
     }
     sc_text_free(&examples);
     sc_text_free(&tail);
+    return status;
+}
+
+semcal_status sc_prompt_judge(char **prompt, const char *text, const char *question, const char *response,
+                              semcal_error *error)
+{
+    sc_text out = {0};
+    bool unused = false;
+    const char *const texts[N_PIECES] = {[PIECE_QUESTION] = question, [PIECE_RESPONSE] = response};
+    semcal_status status = fill(&out, text, USE_JUDGE, texts, &unused, error);
+    if (status != SEMCAL_OK) {
+        sc_text_free(&out);
+    }
+    *prompt = out.data;
     return status;
 }
 

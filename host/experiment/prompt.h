@@ -48,6 +48,11 @@ semcal_status sc_prompt_check(const char *text, bool is_shot, semcal_error *erro
 semcal_status sc_prompt_build(char **prompt, const sc_prompt_template *parts, const char *question,
                               const sc_prompt_shot *shots, size_t n_shots, semcal_error *error);
 
+/* The same for what a judge of responses reads: {question} and {response} are its placeholders, both are needed. */
+semcal_status sc_prompt_check_judge(const char *text, semcal_error *error);
+semcal_status sc_prompt_judge(char **prompt, const char *text, const char *question, const char *response,
+                              semcal_error *error);
+
 /* Which `n` of `n_rows` examples serve, the same for every question of a run: the first ones, or with `seed` a choice
  * without repetition keyed by it, in the order drawn (raising n keeps the earlier ones). SEMCAL_E_CONFIG when n exceeds
  * n_rows. */

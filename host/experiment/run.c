@@ -165,6 +165,8 @@ static void forget(sc_run_drawn *drawn)
 {
     (void)sc_run_cell_drop(&drawn->rest, NULL);
     sc_mechanism_close(&drawn->mechanism);
+    sc_judged_free(drawn->judged);
+    drawn->judged = NULL;
     sc_run_text_free(&drawn->text);
 }
 
@@ -175,7 +177,7 @@ static semcal_status settle(run *r, size_t most, semcal_error *error)
     while (r->n_settled < r->n_begun && status == SEMCAL_OK) {
         sc_run_drawn *drawn = &r->drawn[r->n_settled];
         const bool many = r->n_begun - r->n_settled > most;
-        if (drawn->mechanism_due || (!many && !sc_run_behind_is_done(&r->behind, drawn->ticket))) {
+        if (drawn->mechanism_due || drawn->judge_due || (!many && !sc_run_behind_is_done(&r->behind, drawn->ticket))) {
             break;
         }
         sc_run_behind_wait(&r->behind, drawn->ticket);
@@ -236,6 +238,98 @@ static semcal_status make_mechanisms(run *r, size_t lag, semcal_error *error)
     return status;
 }
 
+/* ---- judges ---- */
+
+/* The judge of the cell's responses; NULL: it has none. */
+static const sc_config_collapse *judge_of(const run *r, const sc_cell *cell)
+{
+    const bool collapses = !cell->text && r->options->n_shards == 1; /* shards are collapsed when they are merged */
+    return collapses ? sc_config_find_collapse(cell->dataset, SC_JUDGE_KIND) : NULL;
+}
+
+/* Whether a collapse of the cell or of its mechanism is missing. */
+static semcal_status wants_judge(bool *wanted, const run *r, const sc_run_drawn *drawn, semcal_error *error)
+{
+    const sc_config_dataset *dataset = drawn->job.cell->dataset;
+    bool done = false;
+    semcal_status status = sc_run_cell_is_collapsed(&done, drawn->path, r->config, dataset, error);
+    if (status == SEMCAL_OK && done && drawn->mechanism != NULL) {
+        status = sc_run_cell_mechanism_is_collapsed(&done, drawn->path, sc_mechanism_sha256(drawn->mechanism), dataset,
+                                                    error);
+    }
+    *wanted = !done;
+    return status;
+}
+
+static semcal_status ask_judge(run *r, sc_run_drawn *drawn, semcal_error *error)
+{
+    const sc_config_collapse *collapse = judge_of(r, drawn->job.cell);
+    bool wanted = false;
+    semcal_status status = wants_judge(&wanted, r, drawn, error);
+    if (status != SEMCAL_OK || !wanted) {
+        return status;
+    }
+    sc_config_model model;
+    sc_judge_options options = {.config = collapse,
+                                .model = &model,
+                                .folder = r->options->folder,
+                                .commit_seconds = r->config->store.commit_seconds,
+                                .stopped = r->options->stopped,
+                                .payload = r->options->payload};
+    sc_judge_model(&model, collapse, drawn->job.cell->model);
+    status = sc_sources_get(&options.source, &r->sources, &model, error);
+    tell_notes(r);
+    return status == SEMCAL_OK ? sc_run_judge(&drawn->judged, drawn->path, &options, r->log, error) : status;
+}
+
+/* Has the responses of a cell judged, and leaves its collapse to the thread behind. A failure is the cell's. */
+static semcal_status judge(run *r, sc_run_drawn *drawn, semcal_error *error)
+{
+    drawn->judge_due = false;
+    sc_run_behind_wait(&r->behind, drawn->ticket);
+    if (drawn->failure.status != SEMCAL_OK) {
+        return SEMCAL_OK;
+    }
+    const double began = sc_clock_now_s();
+    semcal_status status = ask_judge(r, drawn, &drawn->failure);
+    drawn->own_s += sc_clock_now_s() - began;
+    drawn->failure.status = status;
+    if (status == SEMCAL_INTERRUPTED) {
+        return tell_failure(r, drawn->job.cell, &drawn->failure, error);
+    }
+    if (status == SEMCAL_OK) {
+        sc_run_behind_post(&r->behind, drawn, SC_BEHIND_COLLAPSE);
+    }
+    return SEMCAL_OK;
+}
+
+/* Those that judge themselves, of all cells but the last `lag` ones. */
+static semcal_status judge_own(run *r, size_t lag, semcal_error *error)
+{
+    semcal_status status = SEMCAL_OK;
+    for (size_t i = r->n_settled; i + lag < r->n_begun && status == SEMCAL_OK; i++) {
+        if (r->drawn[i].judge_due && judge_of(r, r->drawn[i].job.cell)->path == NULL) {
+            status = judge(r, &r->drawn[i], error);
+        }
+    }
+    return status;
+}
+
+/* All that are left when everything is drawn, judge by judge. */
+static semcal_status judge_rest(run *r, semcal_error *error)
+{
+    semcal_status status = judge_own(r, 0, error);
+    for (size_t i = r->n_settled; i < r->n_begun && status == SEMCAL_OK; i++) {
+        const char *path = r->drawn[i].judge_due ? judge_of(r, r->drawn[i].job.cell)->path : NULL;
+        for (size_t k = i; k < r->n_begun && path != NULL && status == SEMCAL_OK; k++) {
+            if (r->drawn[k].judge_due && strcmp(judge_of(r, r->drawn[k].job.cell)->path, path) == 0) {
+                status = judge(r, &r->drawn[k], error);
+            }
+        }
+    }
+    return status;
+}
+
 /* Leaves to the thread behind what a cell needs no device for. */
 static void leave_behind(run *r, sc_run_drawn *drawn)
 {
@@ -244,8 +338,11 @@ static void leave_behind(run *r, sc_run_drawn *drawn)
         sc_run_behind_post(&r->behind, drawn, SC_BEHIND_TEXT);
     } else if (!drawn->job.cell->text) {
         drawn->mechanism_due = r->config->mechanism.questions > 0;
+        drawn->is_judged = drawn->judge_due = judge_of(r, drawn->job.cell) != NULL;
         sc_run_behind_post(&r->behind, drawn, SC_BEHIND_JOIN);
-        sc_run_behind_post(&r->behind, drawn, SC_BEHIND_COLLAPSE);
+        if (!drawn->is_judged) {
+            sc_run_behind_post(&r->behind, drawn, SC_BEHIND_COLLAPSE);
+        }
     }
 }
 
@@ -278,8 +375,8 @@ static semcal_status do_cells(run *r, semcal_error *error)
         r->counters.cell = cell->name;
         r->counters.cell_number = i + 1;
         r->counters.cell_done = r->counters.cell_questions = 0;
-        if (r->sources.model != NULL && r->sources.model != cell->model &&
-            (status = make_mechanisms(r, 0, error)) != SEMCAL_OK) {
+        if (r->n_begun > 0 && r->drawn[r->n_begun - 1].job.cell->model != cell->model &&
+            ((status = make_mechanisms(r, 0, error)) != SEMCAL_OK || (status = judge_own(r, 0, error)) != SEMCAL_OK)) {
             break; /* before their model is closed */
         }
         const double began = sc_clock_now_s();
@@ -295,12 +392,18 @@ static semcal_status do_cells(run *r, semcal_error *error)
         }
         leave_behind(r, drawn);
         status = make_mechanisms(r, 1, error);
+        if (status == SEMCAL_OK) { /* a mechanism's file takes another cell */
+            status = judge_own(r, r->config->mechanism.questions > 0 ? 2 : 1, error);
+        }
         if (status == SEMCAL_OK) {
             status = settle(r, MOST_BEHIND, error);
         }
     }
     if (status == SEMCAL_OK) {
         status = make_mechanisms(r, 0, error);
+    }
+    if (status == SEMCAL_OK) {
+        status = judge_rest(r, error);
     }
     const sc_phase before = sc_phases_enter(&r->summary->phases, SC_PHASE_STORE);
     if (status == SEMCAL_OK) {
@@ -346,7 +449,7 @@ static semcal_status check_supported(const run *r, semcal_error *error)
                                 r->plan.cells[i].name, (long long)r->plan.cells[i].draws, MOST_DRAWS);
         }
     }
-    return SEMCAL_OK;
+    return sc_judge_check(r->config, error);
 }
 
 semcal_status sc_run(sc_run_summary *summary, const sc_config *config, const sc_run_options *options,

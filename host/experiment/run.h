@@ -57,9 +57,22 @@ typedef struct sc_run_options {
 semcal_status sc_run(sc_run_summary *summary, const sc_config *config, const sc_run_options *options,
                      semcal_error *error);
 
-/* Applies the collapse kind `kind` to every finished cell of a run; `kind` becomes the active one. NULL: applies the
- * kinds the configuration names to the cells that lack them (those just merged from shards). */
-semcal_status sc_run_collapse(const char *folder, const char *kind, sc_log_sink sink, void *payload,
-                              semcal_error *error);
+typedef struct sc_run_collapse_options {
+    const char *kind; /* becomes the active one of every finished cell. NULL: the kinds the configuration names are
+                         applied to the cells that lack them (those just merged from shards) */
+    /* For the kind model: the judge's folder (NULL: as the configuration says), overrides "key=value" of the keys of a
+     * collapse [n_set], the device */
+    const char *judge;
+    const char *const *set;
+    size_t n_set;
+    const char *device;
+    bool (*stopped)(void *payload); /* asked between device calls; true stops with SEMCAL_INTERRUPTED; may be NULL */
+    sc_log_sink sink;               /* may be NULL */
+    void *payload;
+} sc_run_collapse_options;
+
+/* Collapses the finished cells of a run again. A model is needed by the kind `model` alone. SEMCAL_PARTIAL when some
+ * cells failed, SEMCAL_E_CONFIG for a kind or key that is not there. */
+semcal_status sc_run_collapse(const char *folder, const sc_run_collapse_options *options, semcal_error *error);
 
 #endif

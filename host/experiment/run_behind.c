@@ -30,8 +30,12 @@ static semcal_status collapse(sc_run_drawn *drawn, semcal_error *error)
         status = sc_run_cell_is_collapsed(&collapsed, drawn->path, job->config, job->cell->dataset, error);
     }
     if (status == SEMCAL_OK && !collapsed) {
-        status =
-            sc_run_cell_collapse(drawn->path, job->config, job->cell->dataset, job->dataset, NULL, job->log, error);
+        status = sc_run_cell_collapse(drawn->path, job->config, job->cell->dataset, job->dataset, NULL, drawn->judged,
+                                      job->log, error);
+    }
+    if (status == SEMCAL_OK && drawn->is_judged && drawn->mechanism != NULL) {
+        status = sc_run_cell_collapse_mechanism(drawn->path, sc_mechanism_sha256(drawn->mechanism), job->config,
+                                                job->cell->dataset, job->dataset, drawn->judged, error);
     }
     return status;
 }
@@ -40,9 +44,12 @@ static semcal_status finish(sc_run_drawn *drawn, bool collapses, semcal_error *e
 {
     const sc_run_cell *job = &drawn->job;
     semcal_status status = sc_mechanism_finish(drawn->mechanism, error);
+    if (drawn->is_judged) {
+        return status; /* its digest is asked for when it is judged */
+    }
     if (status == SEMCAL_OK && collapses && job->options->n_shards == 1) {
         status = sc_run_cell_collapse_mechanism(drawn->path, sc_mechanism_sha256(drawn->mechanism), job->config,
-                                                job->cell->dataset, job->dataset, error);
+                                                job->cell->dataset, job->dataset, NULL, error);
     }
     sc_mechanism_close(&drawn->mechanism);
     return status;

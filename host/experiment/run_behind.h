@@ -6,7 +6,9 @@
  *     drawing thread     draws 1 | draws 2             | mechanism 1 | draws 3                     | mechanism 2 | ...
  *     beside it                  | joins 1, collapses 1| joins 2     | finishes 1, collapses 2     | joins 3 ...
  *
- * Only the mechanism needs the device again; it follows when the cell is joined, one cell later. Whatever is not done
+ * Only the mechanism needs the device again; it follows when the cell is joined, one cell later. So does a judge of the
+ * responses (collapse kind `model`): then the cell is collapsed when its responses, and those of its mechanism, are
+ * judged; by its own model before that is closed, by another one when all cells are drawn. Whatever is not done
  * when the run ends is done by the next one: every step finds out by itself whether it is needed.
  */
 #ifndef SC_EXPERIMENT_RUN_BEHIND_H
@@ -36,6 +38,8 @@ typedef struct sc_run_drawn {
     sc_mechanism *mechanism;   /* opened by joining; NULL: none is wanted */
     bool already;              /* nothing was left to draw */
     bool mechanism_due;        /* when it is joined */
+    bool is_judged, judge_due; /* a collapse needs a judge; when it is joined and its mechanism made */
+    sc_judged *judged;         /* what the judge said */
     size_t after_join, ticket; /* of the step that joins it, of its last one; 0: none */
     double own_s, behind_s;    /* time spent on it by the drawing thread and by the other one */
     semcal_error failure;
@@ -43,8 +47,8 @@ typedef struct sc_run_drawn {
 
 typedef enum sc_behind_step {
     SC_BEHIND_JOIN,     /* segments into the cell's file; its mechanism is opened */
-    SC_BEHIND_COLLAPSE, /* responses classified */
-    SC_BEHIND_FINISH,   /* the mechanism's file, collapsed as the responses are */
+    SC_BEHIND_COLLAPSE, /* responses classified; where they are judged, the mechanism's, too */
+    SC_BEHIND_FINISH,   /* the mechanism's file, collapsed as the responses are unless these wait for a judge */
     SC_BEHIND_TEXT      /* the file of a text cell */
 } sc_behind_step;
 

@@ -373,30 +373,51 @@ static void tell_summary(const char *path, const sc_collapse_kind *kind, const s
         (void)snprintf(line, sizeof line,
                        "%s: %.0f classes per question under '%s': on open text one meaning splits into many strings, "
                        "which looks like underconfidence; ask for short answers, give aliases or choices, or have a "
-                       "language model name the short answers first (kind 'model', not in this version)",
+                       "language model name the short answers (collapse kind 'model')",
                        path, summary->classes_per_question, kind->name);
         sc_log_write(log, SC_LOG_WARNING, "collapse_open_text", line, NULL, 0);
     }
 }
 
 static semcal_status options_of(sc_collapse_cell_options *options, const char *kind, const sc_config *config,
-                                const sc_dataset *dataset, semcal_error *error)
+                                const sc_dataset *dataset, const sc_judged *judged, semcal_error *error)
 {
     *options = (sc_collapse_cell_options){
         .choices = choices_of, .payload = (void *)(uintptr_t)dataset, .n_splits = (unsigned)config->analyze.splits};
-    return sc_collapse_find(&options->kind, kind, error);
+    semcal_status status = sc_collapse_find(&options->kind, kind, error);
+    if (status == SEMCAL_OK && options->kind->needs_judge && judged != NULL) {
+        options->judge = sc_judged_judge(judged);
+        options->attributes = sc_judged_attributes(judged, &options->n_attributes);
+    }
+    return status;
+}
+
+semcal_status sc_run_judge(sc_judged **judged, const char *path, const sc_judge_options *options, sc_log *log,
+                           semcal_error *error)
+{
+    const double began = sc_clock_now_s();
+    semcal_status status = sc_judge_cell(judged, path, options, error);
+    if (status == SEMCAL_OK) {
+        uint64_t n_wanted = 0, n_asked = 0;
+        sc_judged_counts(*judged, &n_wanted, &n_asked);
+        sc_log_event(log, SC_LOG_INFO, "judged", NULL, sc_log_text("cell", path),
+                     sc_log_text("judge", options->model->name), sc_log_int("responses", (int64_t)n_wanted),
+                     sc_log_int("asked", (int64_t)n_asked), sc_log_real("wall_s", sc_clock_now_s() - began));
+    }
+    return status;
 }
 
 semcal_status sc_run_cell_collapse(const char *path, const sc_config *config, const sc_config_dataset *dataset_config,
-                                   const sc_dataset *dataset, const char *only_kind, sc_log *log, semcal_error *error)
+                                   const sc_dataset *dataset, const char *only_kind, const sc_judged *judged,
+                                   sc_log *log, semcal_error *error)
 {
     /* The last one applied is the active one: the first of the list comes last. */
     size_t n = only_kind != NULL ? 1 : dataset_config->collapse.n;
     for (size_t i = n; i-- > 0;) {
         sc_collapse_cell_options options;
         sc_collapse_cell_summary summary;
-        const char *name = only_kind != NULL ? only_kind : dataset_config->collapse.at[i];
-        semcal_status status = options_of(&options, name, config, dataset, error);
+        const char *name = only_kind != NULL ? only_kind : dataset_config->collapse.at[i].kind;
+        semcal_status status = options_of(&options, name, config, dataset, judged, error);
         if (status == SEMCAL_OK) {
             status = sc_collapse_cell(path, &options, &summary, error);
         }
@@ -416,21 +437,54 @@ semcal_status sc_run_cell_collapse(const char *path, const sc_config *config, co
 
 semcal_status sc_run_cell_collapse_mechanism(const char *path, const char *mechanism_sha256, const sc_config *config,
                                              const sc_config_dataset *dataset_config, const sc_dataset *dataset,
-                                             semcal_error *error)
+                                             const sc_judged *judged, semcal_error *error)
 {
     sc_store_cell *cell = NULL;
     semcal_status status = sc_store_cell_open_trusted(&cell, path, error);
     for (size_t i = dataset_config->collapse.n; i-- > 0 && status == SEMCAL_OK;) {
-        const char *name = dataset_config->collapse.at[i];
+        const char *name = dataset_config->collapse.at[i].kind;
         sc_collapse_cell_options options;
         bool current = false;
         status = sc_mechanism_is_collapsed(&current, mechanism_sha256, cell, path, name, error);
         if (status == SEMCAL_OK && !current) {
-            status = options_of(&options, name, config, dataset, error);
+            status = options_of(&options, name, config, dataset, judged, error);
             status = status == SEMCAL_OK ? sc_mechanism_collapse(path, &options, error) : status;
         }
     }
     sc_store_cell_close(&cell);
+    return status;
+}
+
+semcal_status sc_run_cell_mechanism_is_collapsed(bool *collapsed, const char *path, const char *mechanism_sha256,
+                                                 const sc_config_dataset *dataset_config, semcal_error *error)
+{
+    sc_store_cell *cell = NULL;
+    semcal_status status = sc_store_cell_open_trusted(&cell, path, error);
+    *collapsed = true;
+    for (size_t i = 0; i < dataset_config->collapse.n && *collapsed && status == SEMCAL_OK; i++) {
+        status = sc_mechanism_is_collapsed(collapsed, mechanism_sha256, cell, path, dataset_config->collapse.at[i].kind,
+                                           error);
+    }
+    sc_store_cell_close(&cell);
+    return status;
+}
+
+/* Whether the file has this collapse as the configuration wants it. */
+static semcal_status has_collapse(bool *has, sc_store_cell *cell, const sc_config *all,
+                                  const sc_config_collapse *config, semcal_error *error)
+{
+    unsigned splits = 0;
+    char wanted[65], *settings = NULL;
+    semcal_status status = sc_store_collapse_splits(&splits, cell, config->kind, error);
+    *has = splits == (unsigned)all->analyze.splits;
+    if (status == SEMCAL_OK && strcmp(config->kind, SC_JUDGE_KIND) == 0) {
+        status = sc_store_collapse_attribute(&settings, cell, config->kind, SC_JUDGE_SETTINGS, error);
+        if (status == SEMCAL_OK) {
+            status = sc_judge_settings(wanted, config, error);
+        }
+        *has = *has && status == SEMCAL_OK && settings != NULL && strcmp(settings, wanted) == 0;
+    }
+    free(settings);
     return status;
 }
 
@@ -447,10 +501,10 @@ semcal_status sc_run_cell_is_collapsed(bool *collapsed, const char *path, const 
     }
     for (size_t i = 0; i < config->collapse.n; i++) {
         for (size_t k = 0; k < n; k++) {
-            if (strcmp(config->collapse.at[i], names[k]) == 0 && status == SEMCAL_OK) {
-                unsigned splits = 0;
-                status = sc_store_collapse_splits(&splits, cell, names[k], error);
-                found += splits == (unsigned)all->analyze.splits;
+            if (strcmp(config->collapse.at[i].kind, names[k]) == 0 && status == SEMCAL_OK) {
+                bool has = false;
+                status = has_collapse(&has, cell, all, &config->collapse.at[i], error);
+                found += has;
             }
         }
     }

@@ -4,6 +4,7 @@
 #define SC_EXPERIMENT_RUN_CELL_H
 
 #include "experiment/dataset.h"
+#include "experiment/judge.h"
 #include "experiment/plan.h"
 #include "experiment/questions.h"
 #include "experiment/run.h"
@@ -47,17 +48,27 @@ typedef struct sc_run_share {
 } sc_run_share;
 sc_run_share sc_run_cell_idle(const sc_run_cell *run, double busy_before_s, double wall_s);
 
-/* Applies the dataset's collapse kinds (the first becomes the active one) to a finished cell file. */
-semcal_status sc_run_cell_collapse(const char *path, const sc_config *config, const sc_config_dataset *dataset_config,
-                                   const sc_dataset *dataset, const char *only_kind, sc_log *log, semcal_error *error);
+/* sc_judge_cell, told to the log. */
+semcal_status sc_run_judge(sc_judged **judged, const char *path, const sc_judge_options *options, sc_log *log,
+                           semcal_error *error);
 
-/* Applies the dataset's collapse kinds, which the cell file has, to its mechanism where that has not been done. */
+/* Applies the dataset's collapse kinds (the first becomes the active one) to a finished cell file. `judged` knows the
+ * responses of the cell where one of the kinds needs a judge. */
+semcal_status sc_run_cell_collapse(const char *path, const sc_config *config, const sc_config_dataset *dataset_config,
+                                   const sc_dataset *dataset, const char *only_kind, const sc_judged *judged,
+                                   sc_log *log, semcal_error *error);
+
+/* Applies the dataset's collapse kinds, which the cell file has, to its mechanism where that has not been done;
+ * `judged` as above, of the mechanism's responses, too. */
 semcal_status sc_run_cell_collapse_mechanism(const char *path, const char *mechanism_sha256, const sc_config *config,
                                              const sc_config_dataset *dataset_config, const sc_dataset *dataset,
-                                             semcal_error *error);
+                                             const sc_judged *judged, semcal_error *error);
+/* Whether there is something for that to do. */
+semcal_status sc_run_cell_mechanism_is_collapsed(bool *collapsed, const char *path, const char *mechanism_sha256,
+                                                 const sc_config_dataset *dataset_config, semcal_error *error);
 
-/* Whether the finished cell file holds every collapse its dataset names, with as many splits as the configuration
- * wants, one of them active. */
+/* Whether the finished cell file holds every collapse its dataset names, with as many splits and the judge that the
+ * configuration wants, one of them active. */
 semcal_status sc_run_cell_is_collapsed(bool *collapsed, const char *path, const sc_config *all,
                                        const sc_config_dataset *config, semcal_error *error);
 

@@ -7,6 +7,7 @@
 #include "source/toy.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 _Static_assert((int)SC_CONFIG_GEMM_AUTO == (int)SC_GEMM_AUTO && (int)SC_CONFIG_GEMM_OWN == (int)SC_GEMM_OWN &&
                    (int)SC_CONFIG_GEMM_CLBLAST == (int)SC_GEMM_CLBLAST && (int)SC_CONFIG_GEMM_BF16 == (int)SC_GEMM_BF16,
@@ -55,9 +56,21 @@ static semcal_status open_source(sc_sources *sources, const sc_config_model *mod
     return sc_source_model_open(&sources->source, model->path, sources->device, &options, error);
 }
 
+static bool same_text(const char *a, const char *b)
+{
+    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+/* The same laws from the same memory, whatever they are called. */
+static bool is_same(const sc_config_model *a, const sc_config_model *b)
+{
+    return a->source == b->source && a->gemm == b->gemm && a->kv_memory == b->kv_memory &&
+           same_text(a->path, b->path) && same_text(a->logits, b->logits);
+}
+
 semcal_status sc_sources_get(sc_source **source, sc_sources *sources, const sc_config_model *model, semcal_error *error)
 {
-    if (sources->model != model || sources->source == NULL) {
+    if (sources->source == NULL || !is_same(&sources->model, model)) {
         if (sources->source != NULL) {
             sources->source->functions->close(sources->source);
             sources->source = NULL;
@@ -69,7 +82,7 @@ semcal_status sc_sources_get(sc_source **source, sc_sources *sources, const sc_c
             sc_error_where(error, "model '%s'", model->name);
             return status;
         }
-        sources->model = model;
+        sources->model = *model;
         sources->source->phases = sources->phases;
     }
     *source = sources->source;

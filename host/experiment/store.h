@@ -209,18 +209,21 @@ typedef struct sc_store_column {
 /* Everything a collapse adds to a cell. Q = n_questions, M = n_draws, K = n_classes of all questions. Pointers are
  * malloc'ed and its own when it was read; for writing they may be anyone's. */
 typedef struct sc_store_products {
-    char *collapse; /* name: letters, digits, _ and - */
-    size_t n_questions, n_draws;
-    int32_t *draw_class;  /* [Q, M] class within the question */
+    char *collapse;                           /* name: letters, digits, _ and - */
+    size_t n_questions, n_draws, n_responses; /* n_responses is set by reading */
+    int32_t *draw_class;                      /* [Q, M] class within the question */
     size_t *first_class;  /* [Q+1] classes of question q are first_class[q] .. first_class[q+1]-1; K = the last */
     char **class_label;   /* [K] */
     int32_t *class_count; /* [K] draws */
     double *class_mass;   /* [K] estimate of pi(k): mass found, normalised over the classes found */
     double *class_mass_lower, *class_mass_upper; /* [K] certain bounds; NULL: not known */
     uint8_t *class_correct;                      /* [K] 1: holds a reference answer */
-    int32_t *response_class;  /* [all enumerated responses] class within the question; NULL when there are none */
-    int32_t *mode_class;      /* [Q] class within the question, -1: none; stored as the column mode_class */
-    sc_store_column *columns; /* [n_columns] confidence_frequency, correct, semantic_entropy, ... */
+    int32_t *response_class; /* [all enumerated responses] class within the question; NULL when there are none */
+    /* kinds with a judge: its reply to the response, "" where it was not asked; NULL for other kinds */
+    char **draw_short_answer;     /* [Q, M] */
+    char **response_short_answer; /* [all enumerated responses]; NULL when there are none */
+    int32_t *mode_class;          /* [Q] class within the question, -1: none; stored as the column mode_class */
+    sc_store_column *columns;     /* [n_columns] confidence_frequency, correct, semantic_entropy, ... */
     size_t n_columns;
     sc_store_attribute *attributes; /* [n_attributes] options of the collapse */
     size_t n_attributes;
@@ -243,6 +246,9 @@ semcal_status sc_store_read_products(sc_store_products *products, sc_store_cell 
 #define SC_STORE_SPLITS "splits"
 semcal_status sc_store_collapse_splits(unsigned *splits, sc_store_cell *cell, const char *collapse,
                                        semcal_error *error);
+/* Any attribute of a collapse, malloc'ed; NULL when it has none of that name. */
+semcal_status sc_store_collapse_attribute(char **text, sc_store_cell *cell, const char *collapse, const char *name,
+                                          semcal_error *error);
 
 /* Names of the collapses in the file; free with sc_file_list_free. */
 semcal_status sc_store_collapses(char ***names, size_t *n_names, sc_store_cell *cell, semcal_error *error);

@@ -31,6 +31,10 @@ const sc_products_variable sc_products_variables[] = {
      offsetof(sc_store_products, class_correct)},
     {"response_class", "row of class that the enumerated response belongs to", "", SC_H5_I32, ON_RESPONSE, true, true,
      offsetof(sc_store_products, response_class)},
+    {"draw_short_answer", "what the judge named as the short answer of the response, empty where it was not asked", "",
+     SC_H5_TEXT, ON_DRAW, false, true, offsetof(sc_store_products, draw_short_answer)},
+    {"response_short_answer", "what the judge named as the short answer of the enumerated response", "", SC_H5_TEXT,
+     ON_RESPONSE, false, true, offsetof(sc_store_products, response_short_answer)},
 };
 const size_t sc_products_n_variables = sizeof sc_products_variables / sizeof *sc_products_variables;
 
@@ -138,6 +142,12 @@ void sc_store_products_free(sc_store_products *p)
     size_t k = p->first_class != NULL ? p->first_class[p->n_questions] : 0;
     if (p->class_label != NULL) {
         sc_file_list_free(p->class_label, k);
+    }
+    if (p->draw_short_answer != NULL) {
+        sc_file_list_free(p->draw_short_answer, p->n_questions * p->n_draws);
+    }
+    if (p->response_short_answer != NULL) {
+        sc_file_list_free(p->response_short_answer, p->n_responses);
     }
     for (size_t i = 0; i < sc_products_n_variables; i++) {
         if (sc_products_variables[i].type != SC_H5_TEXT) {
@@ -293,7 +303,9 @@ semcal_status sc_store_read_products_at(sc_store_products *p, sc_store_cell *cel
                                         const char *collapse, semcal_error *error)
 {
     char group[512], hex[65], *stored = NULL;
-    *p = (sc_store_products){.n_questions = cell->facts.n_questions, .n_draws = cell->sizes.n_draws};
+    *p = (sc_store_products){.n_questions = cell->facts.n_questions,
+                             .n_draws = cell->sizes.n_draws,
+                             .n_responses = cell->sizes.total[SC_ROWS_RESPONSE]};
     (void)snprintf(group, sizeof group, "%s", folder);
     group[strlen(group) > 0 ? strlen(group) - 1 : 0] = '\0';
     p->collapse = sc_memory_strdup(collapse, error);
@@ -374,19 +386,27 @@ semcal_status sc_store_products_sha256(char **sha256, sc_store_cell *cell, const
     return status;
 }
 
-semcal_status sc_store_collapse_splits(unsigned *splits, sc_store_cell *cell, const char *collapse, semcal_error *error)
+semcal_status sc_store_collapse_attribute(char **text, sc_store_cell *cell, const char *collapse, const char *name,
+                                          semcal_error *error)
 {
     sc_text group = {0};
+    *text = NULL;
+    semcal_status status = sc_text_printf(&group, error, "collapse/%s", collapse);
+    if (status == SEMCAL_OK && sc_h5_has(cell->file, group.data, name)) {
+        status = sc_h5_get_text(text, cell->file, group.data, name, error);
+    }
+    sc_text_free(&group);
+    return status;
+}
+
+semcal_status sc_store_collapse_splits(unsigned *splits, sc_store_cell *cell, const char *collapse, semcal_error *error)
+{
     char *text = NULL;
     *splits = SC_ESTIMATORS_SPLITS;
-    semcal_status status = sc_text_printf(&group, error, "collapse/%s", collapse);
-    if (status == SEMCAL_OK && sc_h5_has(cell->file, group.data, SC_STORE_SPLITS)) {
-        status = sc_h5_get_text(&text, cell->file, group.data, SC_STORE_SPLITS, error);
-    }
+    semcal_status status = sc_store_collapse_attribute(&text, cell, collapse, SC_STORE_SPLITS, error);
     if (text != NULL) {
         *splits = (unsigned)strtoul(text, NULL, 10);
     }
     free(text);
-    sc_text_free(&group);
     return status;
 }

@@ -175,8 +175,9 @@ static semcal_status choice_prepare(void **data, const sc_collapse_context *cont
                          "options (A) and (B)");
     }
     if (status == SEMCAL_OK) {
-        const sc_collapse_context with = {context->question, context->answers, context->n_answers, found.items,
-                                          found.n};
+        sc_collapse_context with = *context;
+        with.choices = found.items;
+        with.n_choices = found.n;
         status = prepare_list(data, &with, error);
     }
     sc_choices_free(&found);

@@ -16,11 +16,8 @@ struct sc_collapse_question {
 };
 
 const sc_collapse_kind *const sc_collapse_kinds[] = {
-    &sc_collapse_exact,
-    &sc_collapse_numeric,
-    &sc_collapse_math,
-    &sc_collapse_alias,
-    &sc_collapse_choice,
+    &sc_collapse_exact, &sc_collapse_numeric, &sc_collapse_math,
+    &sc_collapse_alias, &sc_collapse_choice,  &sc_collapse_model,
 };
 const size_t sc_collapse_n_kinds = sizeof sc_collapse_kinds / sizeof *sc_collapse_kinds;
 
@@ -35,15 +32,12 @@ semcal_status sc_collapse_find(const sc_collapse_kind **kind, const char *name, 
             return SEMCAL_OK;
         }
     }
-    if (strcmp(name, "model") == 0) {
-        return sc_error_set(error, SEMCAL_E_CONFIG, "collapse kind 'model' is not available in this version");
-    }
     const char *near = sc_nearest_name(name, names, sc_collapse_n_kinds);
     if (near != NULL) {
         return sc_error_set(error, SEMCAL_E_CONFIG, "unknown collapse kind '%s', did you mean '%s'?", name, near);
     }
     return sc_error_set(error, SEMCAL_E_CONFIG,
-                        "unknown collapse kind '%s'; there are exact, numeric, math, alias and choice", name);
+                        "unknown collapse kind '%s'; there are exact, numeric, math, alias, choice and model", name);
 }
 
 static bool find_reference(const sc_collapse_question *question, const char *label)
@@ -65,7 +59,9 @@ static semcal_status add_references(sc_collapse_question *question, const sc_col
     }
     for (size_t i = 0; i < context->n_answers; i++) {
         char *label = NULL;
-        semcal_status status = question->kind->label(&label, question->data, context->answers[i], error);
+        const sc_collapse_kind *kind = question->kind;
+        semcal_status status = (kind->reference != NULL ? kind->reference : kind->label)(&label, question->data,
+                                                                                         context->answers[i], error);
         if (status != SEMCAL_OK) {
             return status;
         }

@@ -31,6 +31,27 @@ typedef struct sc_choice {
     size_t n_aliases;
 } sc_choice;
 
+typedef struct sc_collapse_kind sc_collapse_kind;
+typedef struct sc_collapse_question sc_collapse_question;
+
+/* What a language model said when it was shown a response. */
+typedef struct sc_collapse_reply {
+    const char *text; /* blanks around it dropped; NULL: it was not asked, as the response is blank */
+    bool cut;         /* it did not come to an end */
+} sc_collapse_reply;
+
+/* Where the kind `model` finds those replies, and what it makes of them. Must outlive the questions. */
+typedef struct sc_collapse_judge {
+    /* The reply to `response` to `question`, borrowed while the judge lives. Same texts, same reply, on any thread. */
+    semcal_status (*reply)(sc_collapse_reply *reply, const char *question, const char *response, void *payload,
+                           semcal_error *error);
+    void *payload;
+    const sc_collapse_kind *then; /* makes classes of short answers; NULL: alias where a question has several accepted
+                                     answers or choices, else exact */
+    const char *const *unknown;   /* [n_unknown] replies that name no answer */
+    size_t n_unknown;
+} sc_collapse_judge;
+
 /* What a question knows; the texts need not outlive sc_collapse_question_make. Initialise with {0}. */
 typedef struct sc_collapse_context {
     const char *question;       /* may be NULL */
@@ -38,10 +59,8 @@ typedef struct sc_collapse_context {
     size_t n_answers;           /* may be 0: then nothing is correct */
     const sc_choice *choices;   /* for choice, and for alias the other answers a response can name */
     size_t n_choices;
+    const sc_collapse_judge *judge; /* for model */
 } sc_collapse_context;
-
-typedef struct sc_collapse_kind sc_collapse_kind;
-typedef struct sc_collapse_question sc_collapse_question;
 
 /* One row of the table of kinds. `prepare` and `label` see prepared data that only the kind understands. */
 struct sc_collapse_kind {
@@ -50,10 +69,13 @@ struct sc_collapse_kind {
     bool open_text;          /* a wrong answer may be any text: in sentence style, classes are strings, not meanings,
                                 which splits one meaning into many classes and looks like underconfidence */
     bool needs_choices;      /* fails without choices, unless the question lists them with letters */
+    bool needs_judge;        /* fails without a judge, which has seen all responses before */
     semcal_status (*prepare)(void **data, const sc_collapse_context *context, semcal_error *error); /* may be NULL */
     void (*release)(void *data);                                                                    /* may be NULL */
     /* `*label` is malloc'ed, or NULL when nothing is found. */
     semcal_status (*label)(char **label, const void *data, const char *response, semcal_error *error);
+    /* The same for an accepted answer; NULL: as a response. */
+    semcal_status (*reference)(char **label, const void *data, const char *answer, semcal_error *error);
 };
 
 /* The table, in the order of the manual. */

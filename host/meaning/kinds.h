@@ -10,5 +10,6 @@ extern const sc_collapse_kind sc_collapse_numeric;
 extern const sc_collapse_kind sc_collapse_math;
 extern const sc_collapse_kind sc_collapse_alias;
 extern const sc_collapse_kind sc_collapse_choice;
+extern const sc_collapse_kind sc_collapse_model;
 
 #endif

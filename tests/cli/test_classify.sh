@@ -46,7 +46,12 @@ gives '{"class":"yes","parsed":true,"correct":null}' '{"response":"yeah"}' --kin
 gives '' '' --kind exact
 
 fails 2 "did you mean 'numeric'" '' --kind numerc
-fails 2 "'model' is not available in this version" '' --kind model
+fails 2 "--judge MODEL_DIR is needed: with kind model a language model names the short answers" '' --kind model
+fails 2 "--judge and --set are for the kind model" '' --kind exact --judge "$work"
+fails 2 "is no model folder (there is no config.json in it)" '' --kind model --judge "$work/nowhere"
+fails 2 "--set datasets[0].collapse.model.prompt: must contain {response}" '' --kind model --judge "$work" --set 'prompt="{question}"'
+fails 2 "'{respones}' stands for nothing, did you mean '{response}'?" '' --kind model --judge "$work" --set 'prompt="{question} {respones}"'
+fails 2 "unknown key, did you mean 'max_tokens'?" '' --kind model --judge "$work" --set max_token=3
 fails 2 "--kind KIND is needed" ''
 fails 2 "no file, and no list of choices" '{"response":"x"}' --kind choice --choices "$work/nowhere.txt"
 fails 2 "did you mean '--kind'" '' --kid numeric

@@ -273,7 +273,7 @@ static void do_question(bench *b)
     semcal_error error = SEMCAL_ERROR_INIT;
     const sc_collapse_kind *kind;
     sc_collapse_context context = sc_dataset_context(&b->dataset, b->at);
-    check_ok(sc_collapse_find(&kind, b->cell->dataset->collapse.at[0], &error), error);
+    check_ok(sc_collapse_find(&kind, b->cell->dataset->collapse.at[0].kind, &error), error);
     check_ok(sc_collapse_question_make(&b->collapse, kind, &context, &error), error);
     find_truth(b);
     draw(b);

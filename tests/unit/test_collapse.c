@@ -346,11 +346,95 @@ static void kinds_table(void **state)
     }
     check_error(sc_collapse_find(&kind, "numerc", &error), error, SEMCAL_E_CONFIG, "did you mean 'numeric'");
     check_error(sc_collapse_find(&kind, "zzzzzz", &error), error, SEMCAL_E_CONFIG, "exact, numeric");
-    check_error(sc_collapse_find(&kind, "model", &error), error, SEMCAL_E_CONFIG, "not available");
     check_ok(sc_collapse_find(&kind, "alias", &error), error);
     assert_true(kind->open_text);
     check_ok(sc_collapse_find(&kind, "choice", &error), error);
     assert_true(kind->needs_choices && !kind->open_text);
+    check_ok(sc_collapse_find(&kind, "model", &error), error);
+    assert_true(kind->needs_judge && !kind->open_text);
+    sc_collapse_question *question;
+    const sc_collapse_context nobody = {.question = "Who?"};
+    check_error(sc_collapse_question_make(&question, kind, &nobody, &error), error, SEMCAL_E_CONFIG, "needs a judge");
+}
+
+/* What a judge that has an answer for every response says; a response of its own for those without one. */
+typedef struct spoken {
+    const char *response, *reply;
+    bool cut;
+} spoken;
+
+static semcal_status say(sc_collapse_reply *reply, const char *question, const char *response, void *payload,
+                         semcal_error *error)
+{
+    const spoken *all = payload;
+    *reply = (sc_collapse_reply){response, false};
+    for (; all != NULL && all->response != NULL; all++) {
+        if (strcmp(all->response, response) == 0) {
+            *reply = (sc_collapse_reply){all->reply, all->cut};
+        }
+    }
+    return question == NULL ? sc_error_set(error, SEMCAL_E_DATA, "no question") : SEMCAL_OK;
+}
+
+static const sc_collapse_judge echo = {.reply = say};
+
+/* What the judge named becomes a class, not the response; a reference answer is no response. */
+static void model_replies(void **state)
+{
+    (void)state;
+    static const spoken all[] = {{"It was in Paris, I think.", "Paris.", false},
+                                 {"Paris or London, who knows?", "unknown", false},
+                                 {"I'd say: no idea", "I do not know.", false},
+                                 {"The city of light", "PARIS", false},
+                                 {"London, where the king lives", "London", false},
+                                 {"It goes on and on", "Paris, the city that", true},
+                                 {"nothing", "", false},
+                                 {"dots", "...", false},
+                                 {"the big apple", "New York City", false},
+                                 {"blank", NULL, false},
+                                 {"The Answer", "no answer", false},
+                                 {NULL, NULL, false}};
+    static const char *const unknown[] = {"Unknown", "I do not know"};
+    const sc_collapse_judge judge = {
+        .reply = say, .payload = (void *)(uintptr_t)all, .unknown = unknown, .n_unknown = 2};
+    static const char *const one[] = {"Paris"}, *const several[] = {"New York", "NYC"};
+    static const item alone[] = {
+        {"It was in Paris, I think.", "paris", true},
+        {"The city of light", "paris", true},
+        {"London, where the king lives", "london", false},
+        {"Paris or London, who knows?", NULL, false},
+        {"I'd say: no idea", NULL, false},
+        {"It goes on and on", NULL, false},
+        {"nothing", NULL, false},
+        {"dots", NULL, false},
+        {"blank", NULL, false},
+        {"The Answer", "no answer", false},
+        {"the big apple", "new york city", false},
+    };
+    sc_collapse_context context = {.question = "Where?", .answers = one, .n_answers = 1, .judge = &judge};
+    CHECK("model", &context, alone);
+    static const item aliases[] = {{"the big apple", "new york", true}, {"The city of light", "paris", false}};
+    context.answers = several;
+    context.n_answers = 2;
+    CHECK("model", &context, aliases);
+    /* another kind in between, which reads the reference too */
+    static const spoken numbers[] = {{"first 3, then 4", "$1,000.00", false}, {NULL, NULL, false}};
+    static const char *const worked[] = {"5 * 200 = 1000\n#### 1000"};
+    static const item exactly[] = {{"first 3, then 4", "1000", true}};
+    semcal_error error = SEMCAL_ERROR_INIT;
+    sc_collapse_judge then = {.reply = say, .payload = (void *)(uintptr_t)numbers};
+    check_ok(sc_collapse_find(&then.then, "numeric", &error), error);
+    context = (sc_collapse_context){.question = "How much?", .answers = worked, .n_answers = 1, .judge = &then};
+    CHECK("model", &context, exactly);
+    /* an accepted answer that says there is none is no class */
+    const char *const none[] = {"..."};
+    context = (sc_collapse_context){.answers = none, .n_answers = 1, .judge = &judge};
+    sc_collapse_question *question;
+    const sc_collapse_kind *kind;
+    check_ok(sc_collapse_find(&kind, "model", &error), error);
+    check_ok(sc_collapse_question_make(&question, kind, &context, &error), error);
+    assert_int_equal(sc_collapse_n_unparsed_references(question), 1);
+    sc_collapse_question_free(question);
 }
 
 static uint64_t next_random(uint64_t *seed)
@@ -424,7 +508,8 @@ static void random_texts(void **state)
     };
     static const char *const answers[] = {"Paris", "18"};
     static const sc_choice choices[] = {{"A. Paris", NULL, 0}, {"B. 18", NULL, 0}};
-    const sc_collapse_context context = {.answers = answers, .n_answers = 2, .choices = choices, .n_choices = 2};
+    const sc_collapse_context context = {
+        .answers = answers, .n_answers = 2, .choices = choices, .n_choices = 2, .judge = &echo};
     semcal_error error = SEMCAL_ERROR_INIT;
     uint64_t seed = 20240607;
     for (size_t k = 0; k < sc_collapse_n_kinds; k++) {
@@ -478,7 +563,8 @@ static void stuck_texts(void **state)
                                         "-",        "one ",           "\\text{", "and "};
     static const char *const answers[] = {"Paris"};
     static const sc_choice choices[] = {{"A. Paris", NULL, 0}, {"B. 18", NULL, 0}};
-    const sc_collapse_context context = {.answers = answers, .n_answers = 1, .choices = choices, .n_choices = 2};
+    const sc_collapse_context context = {
+        .answers = answers, .n_answers = 1, .choices = choices, .n_choices = 2, .judge = &echo};
     semcal_error error = SEMCAL_ERROR_INIT;
     const size_t length = 200000;
     char *text = malloc(length + 16);
@@ -509,7 +595,7 @@ int main(void)
         cmocka_unit_test(choice_bare_letters),  cmocka_unit_test(choice_letters_in_question),
         cmocka_unit_test(choice_from_question), cmocka_unit_test(bad_lists),
         cmocka_unit_test(kinds_table),          cmocka_unit_test(random_texts),
-        cmocka_unit_test(stuck_texts),
+        cmocka_unit_test(stuck_texts),          cmocka_unit_test(model_replies),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -151,6 +151,34 @@ static void references_between_keys(void **state)
         "csv");
     refused("name: x\nmodels: [{name: a, path: b}]\ndatasets:\n- {name: d, path: d.csv, collapse: choice}\n",
             "c.yaml:4:26: datasets[0].collapse: choice needs the closed list of answers: set choices or choices_file");
+#define JUDGED(keys) "name: x\nmodels: [{name: a, path: b}]\ndatasets:\n- {name: d, path: d.csv, collapse: " keys "}\n"
+    refused(JUDGED("[exact, exact]"), "c.yaml:4:44: datasets[0].collapse[1]: exact is listed twice");
+    refused(JUDGED("[]"), "c.yaml:4:26: datasets[0].collapse: must not be an empty list");
+    refused(JUDGED("modell"), "c.yaml:4:26: datasets[0].collapse: must be one of exact, numeric, math, alias, choice, "
+                              "model; got modell, did you mean 'model'?");
+    refused(JUDGED("{path: x}"), "c.yaml:4:26: datasets[0].collapse: key 'kind' is missing: name of the kind; the "
+                                 "keys below are of the kind model, the only one that has keys");
+    refused(JUDGED("{kind: exact, path: x}"),
+            "c.yaml:4:50: datasets[0].collapse.path: 'exact' has no further keys, 'model' has");
+    refused(JUDGED("[{kind: model, promt: x}]"),
+            "c.yaml:4:51: datasets[0].collapse[0].promt: unknown key, did you mean 'prompt'?");
+    refused(JUDGED("{kind: model, prompt: no}"), "c.yaml:4:50: datasets[0].collapse.prompt: must contain {question}");
+    refused(JUDGED("[exact, {kind: model, prompt: '{question}'}]"),
+            "c.yaml:4:58: datasets[0].collapse[1].prompt: must contain {response}");
+    refused(JUDGED("{kind: model, stop: ['']}"),
+            "c.yaml:4:50: datasets[0].collapse.stop: an empty text stops everything");
+    refused(JUDGED("{kind: model, max_tokens: 0}"),
+            "c.yaml:4:50: datasets[0].collapse.max_tokens: must be >= 1, got 0");
+    refused(JUDGED("{kind: model, gemm: own}"),
+            "c.yaml:4:50: datasets[0].collapse.gemm: is of a judge with a path; without one "
+            "it is as in models");
+    refused(JUDGED("{kind: model, then: choice}"), "c.yaml:4:26: datasets[0].collapse: choice needs the closed list of "
+                                                   "answers: set choices or choices_file");
+    refused(
+        "name: x\nmodels: [{name: a, source: recorded, logits: b}]\ndatasets:\n- {name: d, path: d.csv, collapse: "
+        "model}\n",
+        "c.yaml:4:26: datasets[0].collapse.path: model 'a' is a file of logits and cannot judge: name a judge by its "
+        "path");
     refused(
         "name: x\nmodels: [{name: a, path: b}]\ndatasets:\n- {name: d, path: d.csv, choices: [a], choices_file: f}\n",
         "c.yaml:4:40: datasets[0].choices_file: give either choices or choices_file");
@@ -266,7 +294,7 @@ static void defaults(void **state)
     assert_null(dataset->shots.path);
     assert_null(dataset->id);
     assert_int_equal(dataset->limit, SC_CONFIG_UNSET);
-    assert_string_equal(dataset->collapse.at[0], "exact");
+    assert_string_equal(dataset->collapse.at[0].kind, "exact");
     const sc_config_style *cot = sc_config_find_style(config, "cot");
     assert_int_equal(cot->max_tokens.at[0], 320);
     assert_int_equal(cot->shots.n, 0);
@@ -289,7 +317,10 @@ static const char everything[] =
     "     shots: {path: s.jsonl, n: 2, format: jsonl, question: q, answers: a, responses: {cot: why, mine: 'null'}},\n"
     "     styles: [cot, mine], models: [r, 'null']}\n"
     "  - {name: e, path: e.jsonl, choices: options}\n"
-    "  - {name: f, path: f.jsonl, choices_file: classes.txt}\n"
+    "  - {name: f, path: f.jsonl, choices_file: classes.txt, collapse: [alias, {kind: model, path: ./j 1, chat: auto,\n"
+    "     gemm: bf16, kv_memory: 1G, prompt: \"{{}} {response}\\n{question}: # 'x'\", max_tokens: 3, stop: [], "
+    "unknown: [],\n"
+    "     then: numeric}]}\n"
     "styles: [cot, mine]\n"
     "sampling: {draws: [1, 100000], temperature: [0.1, 1e-3, 0.30000000000000004], estimator: [hybrid, exact],\n"
     "           epsilon: 0, max_forward_tokens: 7, batch: 2}\n"
