@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 #include "cli/notes.h"
 #include "cli/terminal.h"
+#include "experiment/judge.h"
 #include "experiment/sources.h"
 #include "experiment/store.h"
 #include "experiment/tilt_question.h"
@@ -92,9 +93,15 @@ static semcal_status find_cell(place *p, const request *r, const char *path, sem
         return sc_error_set(error, SEMCAL_E_CONFIG, "%s: there is no cell %s; 'semcal plan %s' lists them", path,
                             r->cell != NULL ? r->cell : "with questions", path);
     }
-    return p->cell->text
-               ? sc_error_set(error, SEMCAL_E_CONFIG, "cell %s is plain text: nothing is asked in it", p->cell->name)
-               : SEMCAL_OK;
+    if (p->cell->text) {
+        return sc_error_set(error, SEMCAL_E_CONFIG, "cell %s is plain text: nothing is asked in it", p->cell->name);
+    }
+    if (strcmp(p->cell->dataset->collapse.at[0].kind, SC_JUDGE_KIND) == 0) {
+        return sc_error_set(error, SEMCAL_E_CONFIG,
+                            "tilt asks no judge: choose another collapse, e.g. --set datasets.%s.collapse=alias",
+                            p->cell->dataset->name);
+    }
+    return SEMCAL_OK;
 }
 
 static semcal_status open_place(place *p, const request *r, const char *path, semcal_error *error)

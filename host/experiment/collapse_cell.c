@@ -298,7 +298,7 @@ static semcal_status known_probability(work *w, double *probability, const sc_st
     double sum = 0, with_class = 0;
     for (size_t i = 0; i < record->n_law; i++) {
         sc_collapse_class class = {0};
-        semcal_status status = sc_collapse_classify(&class, question, record->law_label[i], error);
+        semcal_status status = sc_collapse_classify_answer(&class, question, record->law_label[i], error);
         if (status != SEMCAL_OK) {
             return status;
         }

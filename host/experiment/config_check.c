@@ -236,7 +236,9 @@ static check_path at_collapse(const sc_config_reader *reader, size_t i, size_t j
     const sc_config_dataset *dataset = &reader->config->datasets.at[i];
     const char *kind = dataset->collapse.at[j].kind;
     check_path path;
-    for (int form = 0; form < 6; form++) {
+    static const int forms[] = {5, 2, 4, 1, 3, 0}; /* overrides first */
+    for (size_t f = 0; f < sizeof forms / sizeof *forms; f++) {
+        const int form = forms[f];
         char list[SC_CONFIG_NAME + 32], entry[SC_CONFIG_NAME + 32] = "";
         if (form < 3) {
             (void)snprintf(list, sizeof list, "datasets[%zu]", i);

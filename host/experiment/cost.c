@@ -3,6 +3,7 @@
 
 #include "base/parallel.h"
 #include "experiment/cost_measure.h"
+#include "experiment/judge.h"
 #include "experiment/text_data.h"
 
 #include <math.h>
@@ -110,7 +111,7 @@ semcal_status sc_cost_estimate(sc_cost *cost, const sc_config *config, const sc_
     cost->models = sc_memory_alloc(config->models.n, sizeof *cost->models, error);
     cost->cells = sc_memory_alloc(plan->n_cells, sizeof *cost->cells, error);
     cost->prompt_tokens = sc_memory_alloc(plan->n_cells, sizeof *cost->prompt_tokens, error);
-    semcal_status status = SEMCAL_OK;
+    semcal_status status = sc_judge_check(config, error);
     if (cost->datasets == NULL || cost->models == NULL || cost->cells == NULL || cost->prompt_tokens == NULL) {
         status = SEMCAL_E_MEMORY;
     }

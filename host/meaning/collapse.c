@@ -50,6 +50,13 @@ static bool find_reference(const sc_collapse_question *question, const char *lab
     return false;
 }
 
+typedef semcal_status (*label_function)(char **label, const void *data, const char *text, semcal_error *error);
+
+static label_function answer_label(const sc_collapse_kind *kind)
+{
+    return kind->reference != NULL ? kind->reference : kind->label;
+}
+
 static semcal_status add_references(sc_collapse_question *question, const sc_collapse_context *context,
                                     semcal_error *error)
 {
@@ -59,9 +66,7 @@ static semcal_status add_references(sc_collapse_question *question, const sc_col
     }
     for (size_t i = 0; i < context->n_answers; i++) {
         char *label = NULL;
-        const sc_collapse_kind *kind = question->kind;
-        semcal_status status = (kind->reference != NULL ? kind->reference : kind->label)(&label, question->data,
-                                                                                         context->answers[i], error);
+        semcal_status status = answer_label(question->kind)(&label, question->data, context->answers[i], error);
         if (status != SEMCAL_OK) {
             return status;
         }
@@ -112,11 +117,11 @@ void sc_collapse_question_free(sc_collapse_question *question)
     free(question);
 }
 
-semcal_status sc_collapse_classify(sc_collapse_class *class, const sc_collapse_question *question, const char *response,
-                                   semcal_error *error)
+static semcal_status classify(sc_collapse_class *class, const sc_collapse_question *question, label_function label,
+                              const char *text, semcal_error *error)
 {
     *class = (sc_collapse_class){NULL, false, false};
-    semcal_status status = question->kind->label(&class->label, question->data, response, error);
+    semcal_status status = label(&class->label, question->data, text, error);
     if (status != SEMCAL_OK) {
         return status;
     }
@@ -127,6 +132,18 @@ semcal_status sc_collapse_classify(sc_collapse_class *class, const sc_collapse_q
     }
     class->correct = find_reference(question, class->label);
     return SEMCAL_OK;
+}
+
+semcal_status sc_collapse_classify(sc_collapse_class *class, const sc_collapse_question *question, const char *response,
+                                   semcal_error *error)
+{
+    return classify(class, question, question->kind->label, response, error);
+}
+
+semcal_status sc_collapse_classify_answer(sc_collapse_class *class, const sc_collapse_question *question,
+                                          const char *answer, semcal_error *error)
+{
+    return classify(class, question, answer_label(question->kind), answer, error);
 }
 
 bool sc_collapse_is_correct(const sc_collapse_question *question, const char *label)

@@ -102,6 +102,10 @@ typedef struct sc_collapse_class {
 semcal_status sc_collapse_classify(sc_collapse_class *class, const sc_collapse_question *question, const char *response,
                                    semcal_error *error);
 
+/* The same for an answer that is no response: one of a known law, which no judge has to be asked about. */
+semcal_status sc_collapse_classify_answer(sc_collapse_class *class, const sc_collapse_question *question,
+                                          const char *answer, semcal_error *error);
+
 /* True when `label` is the class of an accepted answer; false for SC_COLLAPSE_UNPARSED. */
 bool sc_collapse_is_correct(const sc_collapse_question *question, const char *label);
 
