@@ -5,7 +5,7 @@
 . "$(dirname "$0")/run_common.sh"
 
 # dataset FILE PATH: its values, one per line
-dataset() { h5dump -A 0 -y -w 1 -d "$2" "$1" | sed -n '/DATA {/,/}/p' | sed '1d;$d;s/^ *//;s/,$//'; }
+dataset() { h5dump -A 0 -y -w 1 -d "$2" "$1" | sed -n '/DATA {/,/}/p' | sed '1d;$d;s/^ *//;s/,$//;/^$/d'; }
 attribute() { h5dump -a "$2" "$1" | sed -n 's/.*(0): "\(.*\)"/\1/p'; }
 # asked RUN: "wanted asked" of every cell judged, one per line
 asked() { "$python" -c 'import json, sys
