@@ -77,7 +77,7 @@ static void look_ahead(run *r, const sc_cell *next, sc_source *source)
 {
     const sc_dataset *dataset = NULL;
     semcal_error ignored = SEMCAL_ERROR_INIT;
-    if (next == NULL || next->model != r->sources.model ||
+    if (next == NULL || !sc_sources_is_open(&r->sources, next->model) ||
         (!next->text && dataset_of(r, &dataset, next->dataset, &ignored) != SEMCAL_OK)) {
         return;
     }

@@ -68,9 +68,14 @@ static bool is_same(const sc_config_model *a, const sc_config_model *b)
            same_text(a->path, b->path) && same_text(a->logits, b->logits);
 }
 
+bool sc_sources_is_open(const sc_sources *sources, const sc_config_model *model)
+{
+    return sources->source != NULL && is_same(&sources->model, model);
+}
+
 semcal_status sc_sources_get(sc_source **source, sc_sources *sources, const sc_config_model *model, semcal_error *error)
 {
-    if (sources->source == NULL || !is_same(&sources->model, model)) {
+    if (!sc_sources_is_open(sources, model)) {
         if (sources->source != NULL) {
             sources->source->functions->close(sources->source);
             sources->source = NULL;

@@ -22,6 +22,8 @@ semcal_status sc_sources_init(sc_sources *sources, const char *device, bool prof
 /* The source of `model`, whose texts must outlive it; the previous one is closed when it is another. Borrowed. */
 semcal_status sc_sources_get(sc_source **source, sc_sources *sources, const sc_config_model *model,
                              semcal_error *error);
+/* Whether that would give the source that is open. */
+bool sc_sources_is_open(const sc_sources *sources, const sc_config_model *model);
 void sc_sources_free(sc_sources *sources);
 
 #endif
