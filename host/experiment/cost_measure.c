@@ -5,6 +5,7 @@
 #include "experiment/dataset.h"
 #include "experiment/prompt.h"
 #include "formats/safetensors.h"
+#include "formats/table.h"
 #include "language/tokenizer.h"
 #include "model/config.h"
 #include "source/toy.h"
@@ -75,11 +76,27 @@ static semcal_status open_dataset(sc_cost_dataset *size, sc_dataset *dataset, sc
     return SEMCAL_OK;
 }
 
+/* How wide the rows of a recorded source are. */
+static semcal_status measure_recorded(sc_cost_model *size, const sc_config_model *model, semcal_error *error)
+{
+    static const char *const names[] = {"logits"};
+    sc_table *table = NULL;
+    semcal_status status = model->logits == NULL ? SEMCAL_OK : sc_table_open(&table, model->logits, names, 1, error);
+    if (status == SEMCAL_OK && table != NULL) {
+        size->n_logits = sc_table_get_shape(table)->row_elements;
+    }
+    sc_table_close(table);
+    return status == SEMCAL_OK ? status : sc_error_where(error, "model '%s'", model->name);
+}
+
 static semcal_status open_model(sc_cost_model *size, sc_tokenizer **tokenizer, const sc_config_model *model,
-                                semcal_error *error)
+                                bool full_logits, semcal_error *error)
 {
     if (model->source == SC_CONFIG_TOY) {
         size->n_logits = SC_TOY_VOCABULARY;
+    }
+    if (model->source == SC_CONFIG_RECORDED && full_logits) {
+        return measure_recorded(size, model, error);
     }
     if (model->source != SC_CONFIG_MODEL) {
         return SEMCAL_OK;
@@ -186,7 +203,8 @@ static semcal_status measure_all(cost_files *files, sc_cost *cost, const sc_conf
                      : open_dataset(&cost->datasets[i], &files->datasets[i], &files->shots[i], dataset, error);
     }
     for (size_t i = 0; i < config->models.n && status == SEMCAL_OK; i++) {
-        status = open_model(&cost->models[i], &files->tokenizers[i], &config->models.at[i], error);
+        status = open_model(&cost->models[i], &files->tokenizers[i], &config->models.at[i], config->store.full_logits,
+                            error);
     }
     for (size_t i = 0; i < plan->n_cells && status == SEMCAL_OK; i++) {
         const sc_cell *cell = &plan->cells[i];

@@ -167,6 +167,8 @@ expect 0 "" "$semcal" run toy.yaml -o small $full
 # ---- what it will cost ----
 expect 0 "store.full_logits keeps about" "$semcal" plan toy.yaml $full
 grep -q "^warning: " err.txt && complain "a small run is warned about"
+expect 0 "store.full_logits keeps about" "$semcal" plan replay.yaml $full
+expect 3 "model 'r'" "$semcal" plan replay.yaml $full --set models.r.logits=nothing.npy
 expect 0 "warning: store.full_logits keeps about" "$semcal" plan model.yaml $full --set sampling.draws=1000000
 "$semcal" plan model.yaml $full --json | "$python" -c '
 import json, sys
