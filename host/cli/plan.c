@@ -100,10 +100,10 @@ static semcal_status print_table(const sc_plan *plan, const sc_cost *cost, semca
 
 static json_t *cost_json(const sc_cost_cell *cost)
 {
-    return json_pack("{s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "questions", (json_int_t)cost->n_questions,
+    return json_pack("{s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "questions", (json_int_t)cost->n_questions,
                      "draws_total", cost->draws, "forward_tokens", cost->forward_tokens, "forward_tokens_most",
-                     cost->forward_tokens_most, "device_bytes", cost->device_bytes, "disk_bytes", cost->disk_bytes,
-                     "logits_bytes", cost->logits_bytes, "time_s", cost->time_s);
+                     cost->forward_tokens_most, "judge_tokens", cost->judge_tokens, "device_bytes", cost->device_bytes,
+                     "disk_bytes", cost->disk_bytes, "logits_bytes", cost->logits_bytes, "time_s", cost->time_s);
 }
 
 static json_t *cell_json(const sc_cell *cell, const sc_cost_cell *cost)

@@ -81,6 +81,26 @@ static sc_cost_cell cost_cell(const sc_cell *cell, const sc_cost_dataset *data, 
     return cost;
 }
 
+/* Adds what a judge of the distinct responses costs; the beginning of its prompts is read once. */
+static void add_judge(sc_cost_cell *cost, const sc_cell *cell, const sc_cost_dataset *data, const sc_cost_model *judge,
+                      unsigned n_threads)
+{
+    const sc_config_collapse *collapse = sc_config_find_collapse(cell->dataset, SC_JUDGE_KIND);
+    const double reply = (double)collapse->max_tokens, length = (double)cell->max_tokens;
+    const double common = guess_tokens((double)strlen(collapse->prompt), judge);
+    const double question = guess_tokens(data->question_bytes, judge);
+    cost->judge_tokens = common + cost->draws * DISTINCT_SHARE * (question + RESPONSE_SHARE * (length + reply));
+    cost->forward_tokens += cost->judge_tokens;
+    cost->forward_tokens_most += cost->draws * (common + question + length + reply);
+    cost->device_bytes =
+        fmax(cost->device_bytes,
+             (double)judge->weight_bytes + (double)judge->kv_bytes_per_token * (common + question + length + reply));
+    cost->time_s += cost->judge_tokens *
+                    (2 * (double)judge->n_parameters / (FLOPS_PER_CORE * (double)n_threads) + SECONDS_PER_TOKEN);
+    cost->too_long =
+        cost->too_long || (judge->n_context > 0 && common + question + length + reply > (double)judge->n_context);
+}
+
 void sc_cost_cells(sc_cost *cost, const sc_config *config, const sc_plan *plan)
 {
     cost->total = (sc_cost_cell){0};
@@ -91,11 +111,18 @@ void sc_cost_cells(sc_cost *cost, const sc_config *config, const sc_plan *plan)
         const double tokens = cost->prompt_tokens != NULL ? cost->prompt_tokens[i] : 0;
         sc_cost_cell one = cell->text ? cost_text(cell, data, model, tokens, cost->n_threads)
                                       : cost_cell(cell, data, model, &config->store, tokens, cost->n_threads);
+        const sc_config_collapse *judge = sc_config_find_collapse(cell->dataset, SC_JUDGE_KIND);
+        if (judge != NULL && !cell->text) {
+            const bool own = judge->path == NULL || cost->judges == NULL;
+            add_judge(&one, cell, data, own ? model : &cost->judges[cell->dataset - config->datasets.at],
+                      cost->n_threads);
+        }
         cost->cells[i] = one;
         cost->total.n_questions += one.n_questions;
         cost->total.draws += one.draws;
         cost->total.forward_tokens += one.forward_tokens;
         cost->total.forward_tokens_most += one.forward_tokens_most;
+        cost->total.judge_tokens += one.judge_tokens;
         cost->total.device_bytes = fmax(cost->total.device_bytes, one.device_bytes);
         cost->total.disk_bytes += one.disk_bytes;
         cost->total.logits_bytes += one.logits_bytes;
@@ -109,10 +136,12 @@ semcal_status sc_cost_estimate(sc_cost *cost, const sc_config *config, const sc_
     *cost = (sc_cost){.n_threads = sc_parallel_default_threads()};
     cost->datasets = sc_memory_alloc(config->datasets.n, sizeof *cost->datasets, error);
     cost->models = sc_memory_alloc(config->models.n, sizeof *cost->models, error);
+    cost->judges = sc_memory_alloc(config->datasets.n, sizeof *cost->judges, error);
     cost->cells = sc_memory_alloc(plan->n_cells, sizeof *cost->cells, error);
     cost->prompt_tokens = sc_memory_alloc(plan->n_cells, sizeof *cost->prompt_tokens, error);
     semcal_status status = sc_judge_check(config, error);
-    if (cost->datasets == NULL || cost->models == NULL || cost->cells == NULL || cost->prompt_tokens == NULL) {
+    if (cost->datasets == NULL || cost->models == NULL || cost->judges == NULL || cost->cells == NULL ||
+        cost->prompt_tokens == NULL) {
         status = SEMCAL_E_MEMORY;
     }
     if (status == SEMCAL_OK) {
@@ -130,6 +159,7 @@ void sc_cost_free(sc_cost *cost)
 {
     free(cost->datasets);
     free(cost->models);
+    free(cost->judges);
     free(cost->cells);
     free(cost->prompt_tokens);
     *cost = (sc_cost){0};
@@ -154,6 +184,12 @@ semcal_status sc_cost_assumptions(sc_text *text, const sc_cost *cost, semcal_err
                                 "whole laws (store.full_logits): four bytes per distinct prefix and token of the "
                                 "vocabulary, %.0f %% of it when compressed\n",
                                 100 * LOGITS_COMPRESSED);
+    }
+    if (status == SEMCAL_OK && cost->total.judge_tokens > 0) {
+        status = sc_text_printf(text, error,
+                                "judge: %.0f %% of the draws are distinct responses, each shown once with its question "
+                                "and answered in %.0f %% of max_tokens; what all its prompts begin with is read once\n",
+                                100 * DISTINCT_SHARE, 100 * RESPONSE_SHARE);
     }
     return status;
 }

@@ -34,6 +34,7 @@ typedef struct sc_cost_cell {
     double prompt_tokens;       /* per question */
     double forward_tokens;      /* of the cell, with the guessed sharing */
     double forward_tokens_most; /* without any sharing, every response as long as allowed */
+    double judge_tokens;        /* those of forward_tokens that a judge reads and says (collapse kind model) */
     double device_bytes;        /* weights, and keys and values of one question at its worst */
     double disk_bytes;
     double logits_bytes; /* of them, laws kept as a whole (store.full_logits) */
@@ -44,6 +45,7 @@ typedef struct sc_cost_cell {
 typedef struct sc_cost {
     sc_cost_dataset *datasets; /* by index in the configuration */
     sc_cost_model *models;
+    sc_cost_model *judges; /* by dataset; of one that judges itself, or has no judge, zeros; may be NULL */
     sc_cost_cell *cells;   /* [plan.n_cells] */
     double *prompt_tokens; /* [plan.n_cells] measured (of a text: all its tokens), 0: not known; may be NULL */
     sc_cost_cell total;    /* sums; device_bytes is the largest */

@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "experiment/dataset.h"
+#include "experiment/judge.h"
 #include "experiment/prompt.h"
 #include "formats/safetensors.h"
 #include "formats/table.h"
@@ -205,6 +206,16 @@ static semcal_status measure_all(cost_files *files, sc_cost *cost, const sc_conf
     for (size_t i = 0; i < config->models.n && status == SEMCAL_OK; i++) {
         status = open_model(&cost->models[i], &files->tokenizers[i], &config->models.at[i], config->store.full_logits,
                             error);
+    }
+    for (size_t i = 0; i < config->datasets.n && status == SEMCAL_OK; i++) {
+        const sc_config_collapse *collapse = sc_config_find_collapse(&config->datasets.at[i], SC_JUDGE_KIND);
+        if (collapse != NULL && collapse->path != NULL) {
+            sc_config_model judge;
+            sc_tokenizer *unused = NULL;
+            sc_judge_model(&judge, collapse, &config->models.at[0]);
+            status = open_model(&cost->judges[i], &unused, &judge, error);
+            sc_tokenizer_free(unused);
+        }
     }
     for (size_t i = 0; i < plan->n_cells && status == SEMCAL_OK; i++) {
         const sc_cell *cell = &plan->cells[i];

@@ -149,9 +149,9 @@ typedef struct semcal_class {
     bool correct; /* the class of an accepted answer */
 } semcal_class;
 
-/* The class of `response` under the collapse `kind` ("exact", "numeric", "math", "alias", "choice"). `context` may be
- * NULL. SEMCAL_E_CONFIG: no such kind (the message names the nearest); SEMCAL_E_DATA: choices missing, blank or
- * ambiguous. */
+/* The class of `response` under the collapse `kind` ("exact", "numeric", "math", "alias", "choice"; "model" needs a
+ * judge: semcal_run_collapse). `context` may be NULL. SEMCAL_E_CONFIG: no such kind (the message names the nearest);
+ * SEMCAL_E_DATA: choices missing, blank or ambiguous. */
 semcal_status semcal_collapse_classify(semcal_class *out, const char *kind, const semcal_collapse_context *context,
                                        const char *response, semcal_error *error);
 
@@ -228,7 +228,8 @@ semcal_status semcal_run_execute(semcal_run_summary *summary, const char *config
  * `collapse` names one of the collapses applied, NULL the active one. SEMCAL_E_DATA when there is no finished cell. */
 semcal_status semcal_run_analyze(char **json, const char *folder, const char *collapse, semcal_error *error);
 
-/* Applies another collapse kind to every finished cell; it becomes the active one. */
+/* Applies another collapse kind to every finished cell; it becomes the active one. Under "model" the judge is the one
+ * that the configuration of the run names, else the model that gave the responses. */
 semcal_status semcal_run_collapse(const char *folder, const char *kind, semcal_error *error);
 
 #ifdef __cplusplus

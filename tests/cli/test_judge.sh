@@ -110,6 +110,13 @@ dataset exact/mechanism/t.d.plain.T1.choice.h5 point_confidence >b.txt
 [ -s a.txt ] && cmp -s a.txt b.txt || complain "intermediate confidences under a judge are not those of choice"
 expect 0 "" "$semcal" verify exact
 
+# what it will cost
+"$semcal" plan toy.yaml --json 2>/dev/null | "$python" -c 'import json, sys
+plan = json.load(sys.stdin)
+assert all(0 < c["judge_tokens"] < c["forward_tokens"] for c in plan["cells"]), plan
+assert "judge:" in plan["assumptions"]' || complain "plan forgets the judge"
+"$semcal" plan toy.yaml --json --set datasets.d.collapse=choice 2>/dev/null | grep -q '"judge_tokens": 0.0' || complain "plan sees a judge where none is"
+
 # ---- bad input ----
 expect 2 "dataset 'd': collapse.path: $work/nowhere is no model folder (there is no config.json in it)" \
   "$semcal" run toy.yaml -o bad --set datasets.d.collapse.model.path=nowhere
