@@ -213,7 +213,7 @@ static semcal_status measure_all(cost_files *files, sc_cost *cost, const sc_conf
             sc_config_model judge;
             sc_tokenizer *unused = NULL;
             sc_judge_model(&judge, collapse, &config->models.at[0]);
-            status = open_model(&cost->judges[i], &unused, &judge, error);
+            status = open_model(&cost->judges[i], &unused, &judge, false, error);
             sc_tokenizer_free(unused);
         }
     }

@@ -365,6 +365,32 @@ static void order_cells(run *r)
 /* Under way at once, the one being drawn not counted. */
 enum { MOST_BEHIND = 3 };
 
+/* Cells that wait for a judge are not settled before the end: they are joined in time all the same, and what they asked
+ * is let go. */
+static void keep_few(run *r)
+{
+    sc_run_drawn *old = r->n_begun > MOST_BEHIND ? &r->drawn[r->n_begun - 1 - MOST_BEHIND] : NULL;
+    if (old != NULL && old->judge_due && !old->mechanism_due) {
+        sc_run_behind_wait(&r->behind, old->ticket);
+        (void)sc_run_cell_drop(&old->rest, NULL);
+    }
+}
+
+/* Judges that differ between the models compared are a difference that is none of the models'. */
+static void warn_of_judges(const run *r)
+{
+    for (size_t i = 0; i < r->config->datasets.n && r->config->models.n > 1; i++) {
+        const sc_config_collapse *collapse = sc_config_find_collapse(&r->config->datasets.at[i], SC_JUDGE_KIND);
+        if (collapse != NULL && collapse->path == NULL) {
+            sc_log_write(r->log, SC_LOG_WARNING, "many_judges",
+                         "collapse model: each model judges its own responses, so rows differ by their judges, too; "
+                         "name one judge for all with collapse.path",
+                         NULL, 0);
+            return;
+        }
+    }
+}
+
 static semcal_status do_cells(run *r, semcal_error *error)
 {
     semcal_status status = SEMCAL_OK;
@@ -397,6 +423,7 @@ static semcal_status do_cells(run *r, semcal_error *error)
         }
         if (status == SEMCAL_OK) {
             status = settle(r, MOST_BEHIND, error);
+            keep_few(r);
         }
     }
     if (status == SEMCAL_OK) {
@@ -489,6 +516,7 @@ semcal_status sc_run(sc_run_summary *summary, const sc_config *config, const sc_
                      sc_log_int("shards", options->n_shards));
         summary->n_cells = r.plan.n_cells;
         r.counters.n_cells = r.plan.n_cells;
+        warn_of_judges(&r);
         count_questions(&r);
         order_cells(&r);
         status = sc_run_behind_open(&r.behind, r.plan.n_cells, &summary->behind, error);

@@ -149,7 +149,7 @@ PY
 model_data 6 10 '\n'
 sed -i "s|models: .*|models: [{name: base, path: $base}, {name: instruct, path: $instruct, kind: instruct}]|
         s|collapse: exact|collapse: [{kind: model, max_tokens: 8, prompt: \"Q: {question} {response}\\\\nShort answer:\"}, exact]|" model.yaml
-expect 0 "" "$semcal" run model.yaml -o own
+expect 0 "name one judge for all with collapse.path" "$semcal" run model.yaml -o own
 [ "$(ls own/judge | wc -l)" = 2 ] || complain "two models that judge themselves are $(ls own/judge | wc -l) judges"
 own=$(attribute own/cells/base.world.concise.T1.h5 collapse/model/judge_model_sha256)
 [ "$own" = "$(attribute own/cells/base.world.concise.T1.h5 model_sha256)" ] || complain "base does not judge itself"
@@ -171,5 +171,8 @@ for cell in base instruct; do
   b=$(attribute late/cells/$cell.world.concise.T1.h5 collapse/model/collapse_sha256)
   [ -n "$a" ] && [ "$a" = "$b" ] || complain "$cell judged later has another digest"
 done
+# through a chat template the prompt is another one
+expect 0 "" "$semcal" collapse late --with model --judge "$base" --set chat=chatml --set max_tokens=8
+[ "$(attribute late/cells/base.world.concise.T1.h5 collapse/model/judge_chat)" = chatml ] || complain "no chat template around the judge's prompt"
 expect 3 "more than its context of 512" "$semcal" collapse late --with model --set max_tokens=500
 finish
