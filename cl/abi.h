@@ -98,7 +98,6 @@ typedef struct sc_perturb_shape {
 /* ---- paged keys and values (transformer.cl) ---- */
 
 #define SC_PAGE 16           /* positions of a page */
-#define SC_ATTENTION_PAGES 8 /* pages of one softmax chunk, by absolute position */
 #define SC_ATTENTION_ROWS 16 /* most rows that go through the pages together */
 
 #endif

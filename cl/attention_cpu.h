@@ -10,7 +10,8 @@
 #pragma clang diagnostic ignored                                                                                       \
     "-Wpass-failed" /* heads so large that UNROLL_4 is not followed need no word about it */
 #endif
-#define CHUNK (SC_ATTENTION_PAGES * SC_PAGE)
+#define CHUNK_PAGES 16 /* pages whose weights are made together, by absolute position */
+#define CHUNK (CHUNK_PAGES * SC_PAGE)
 #define PLACES (HEAD / PER_WORD)   /* words of a head */
 #define SLOTS (SC_PAGE / PER_WORD) /* and of a page's positions */
 
@@ -19,9 +20,11 @@ typedef uint16 kv_word16;
 #if KV_BF16 == 2
 #include "bf16_unit.h"
 #define WITH_BF16 SC_WITH_BF16
+#define ROUND(x) SC_ROUND_BF16(x)
 #define ADD_PRODUCT(sum, word, words) SC_DOT_BF16(sum, words, (uint16)(word))
 #else
 #define WITH_BF16
+#define ROUND(x) convert_ushort16(sc_bf1616(x))
 /* As gemm_bf16.cl defines it: the odd numbers, then the even ones, what falls below the normal numbers to 0. */
 static float16 flushed16(const float16 x)
 {
@@ -55,7 +58,7 @@ typedef float16 kv_word16;
      : VECTORS % 2 == 0                      ? 2                                                                       \
                                              : 1)
 
-/* Heads of a group by eights: their maxima, sums and factors lie side by side in one vector. */
+/* Heads of a group by eights: their maxima and sums are folded together. */
 #define EIGHTS ((GROUP + 7) / 8)
 
 static float16 larger(const float16 a, const float16 b)
@@ -113,57 +116,88 @@ DEFINE_FOLD(fold_total, sum_of)
         d++;                                                                                                           \
     }
 
-/* weight [GROUP][SC_ATTENTION_PAGES] = scores of the positions of pages p .. p + n - 1 of the chunk; those after `left`
- * are -inf. On the way a quarter of a page of keys and one of values are asked for, from the addresses `ahead` on. */
+/* Four places, and on the way a line of keys and one of values to come. */
+#define SCORE_PLACES(n)                                                                                                \
+    {                                                                                                                  \
+        SC_FETCH(some_keys + (uint)d * 16);                                                                            \
+        SC_FETCH(some_values + (uint)d * 16);                                                                          \
+        SCORE_PLACE(n)                                                                                                 \
+        SCORE_PLACE(n)                                                                                                 \
+        SCORE_PLACE(n)                                                                                                 \
+        SCORE_PLACE(n)                                                                                                 \
+    }
+#if PER_WORD == 2 && PLACES % 16 == 0
+#define PLACES_AT_ONCE 16
+#define SCORE_MORE(n) SCORE_PLACES(n) SCORE_PLACES(n) SCORE_PLACES(n) SCORE_PLACES(n)
+#else
+#define PLACES_AT_ONCE 4
+#define SCORE_MORE(n) SCORE_PLACES(n)
+#endif
+
+/* weight [GROUP][CHUNK_PAGES] = scores of the positions of pages begin .. end - 1 of the chunk, n pages at a time, and
+ * top [GROUP] = their maxima, with those of the pages before; scores of positions after `left` are -inf. On the way each
+ * page asks for part `part` of 4 of keys and values of one page (`next`, or one of the n - 1 after it) of the next
+ * chunk; `last` is the row's last page, counted from this chunk's first. */
 #define SCORE(n)                                                                                                       \
-    WITH_BF16 static void score_##n(float16 *weight, const kv_word *q, __global const kv_word *keys,                   \
-                                    __global const int *list, const int p, const int left, const ulong2 ahead)         \
+    WITH_BF16 static void score_##n(float16 *weight, float16 *top, const kv_word *q, __global const kv_word *keys,     \
+                                    __global const kv_word *values, __global const int *list, const int begin,         \
+                                    const int end, const int left, const int last, const int part)                     \
     {                                                                                                                  \
         const int16 lane = (int16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);                              \
-        __global const kv_word16 *page[n];                                                                             \
-        UNROLL                                                                                                         \
-        for (int j = 0; j < n; j++) {                                                                                  \
-            page[j] = (__global const kv_word16 *)(keys + (size_t)list[p + j] * KEY_PAGE);                             \
-        }                                                                                                              \
         for (int first = 0; first < GROUP; first += HEADS_AT_ONCE) {                                                   \
             const kv_word *x = q + first * PLACES, *x_again = x;                                                       \
             SC_APART(x_again);                                                                                         \
-            float16 *to = weight + first * SC_ATTENTION_PAGES + p;                                                     \
-            float16 chain[HEADS_AT_ONCE][n];                                                                           \
+            float16 best[HEADS_AT_ONCE];                                                                               \
             UNROLL                                                                                                     \
             for (int g = 0; g < HEADS_AT_ONCE; g++) {                                                                  \
+                best[g] = begin == 0 ? (float16)(-INFINITY) : top[first + g];                                          \
+            }                                                                                                          \
+            for (int p = begin; p + n <= end; p += n) {                                                                \
+                const ulong next = (ulong)list[min(p + CHUNK_PAGES + part / 4, last)];                                 \
+                const uintptr_t some_keys = (uintptr_t)keys + (next * (KV_HEADS * 4) + part % 4) * (PLACES * SC_PAGE); \
+                const uintptr_t some_values =                                                                          \
+                    (uintptr_t)values + (next * (KV_HEADS * 4) + part % 4) * (HEAD_PAD * SLOTS);                       \
+                __global const kv_word16 *page[n];                                                                     \
+                float16 chain[HEADS_AT_ONCE][n];                                                                       \
                 UNROLL                                                                                                 \
                 for (int j = 0; j < n; j++) {                                                                          \
-                    chain[g][j] = 0.0f;                                                                                \
+                    page[j] = (__global const kv_word16 *)(keys + (size_t)list[p + j] * KEY_PAGE);                     \
                 }                                                                                                      \
-            }                                                                                                          \
-            int d = 0;                                                                                                 \
-            while (d + 4 <= PLACES) {                                                                                  \
-                SC_FETCH(ahead.x + (uint)d * 16);                                                                      \
-                SC_FETCH(ahead.y + (uint)d * 16);                                                                      \
-                SCORE_PLACE(n)                                                                                         \
-                SCORE_PLACE(n)                                                                                         \
-                SCORE_PLACE(n)                                                                                         \
-                SCORE_PLACE(n)                                                                                         \
-            }                                                                                                          \
-            while (d < PLACES) {                                                                                       \
-                SCORE_PLACE(n)                                                                                         \
-            }                                                                                                          \
-            if (left < (p + n) * SC_PAGE - 1) {                                                                        \
                 UNROLL                                                                                                 \
                 for (int g = 0; g < HEADS_AT_ONCE; g++) {                                                              \
                     UNROLL                                                                                             \
                     for (int j = 0; j < n; j++) {                                                                      \
-                        chain[g][j] = lane + (p + j) * SC_PAGE > left ? (float16)(-INFINITY) : chain[g][j];            \
+                        chain[g][j] = 0.0f;                                                                            \
+                    }                                                                                                  \
+                }                                                                                                      \
+                int d = 0;                                                                                             \
+                while (d + PLACES_AT_ONCE <= PLACES) {                                                                 \
+                    SCORE_MORE(n)                                                                                      \
+                }                                                                                                      \
+                while (d < PLACES) {                                                                                   \
+                    SCORE_PLACE(n)                                                                                     \
+                }                                                                                                      \
+                if (left < (p + n) * SC_PAGE - 1) {                                                                    \
+                    UNROLL                                                                                             \
+                    for (int g = 0; g < HEADS_AT_ONCE; g++) {                                                          \
+                        UNROLL                                                                                         \
+                        for (int j = 0; j < n; j++) {                                                                  \
+                            chain[g][j] = lane + (p + j) * SC_PAGE > left ? (float16)(-INFINITY) : chain[g][j];        \
+                        }                                                                                              \
+                    }                                                                                                  \
+                }                                                                                                      \
+                UNROLL                                                                                                 \
+                for (int g = 0; g < HEADS_AT_ONCE; g++) {                                                              \
+                    UNROLL                                                                                             \
+                    for (int j = 0; j < n; j++) {                                                                      \
+                        best[g] = larger(chain[g][j], best[g]);                                                        \
+                        weight[(first + g) * CHUNK_PAGES + p + j] = chain[g][j];                                       \
                     }                                                                                                  \
                 }                                                                                                      \
             }                                                                                                          \
             UNROLL                                                                                                     \
             for (int g = 0; g < HEADS_AT_ONCE; g++) {                                                                  \
-                UNROLL                                                                                                 \
-                for (int j = 0; j < n; j++) {                                                                          \
-                    to[g * SC_ATTENTION_PAGES + j] = chain[g][j];                                                      \
-                }                                                                                                      \
+                top[first + g] = best[g];                                                                              \
             }                                                                                                          \
         }                                                                                                              \
     }
@@ -173,13 +207,16 @@ SCORE(4)
 SCORE(2)
 SCORE(1)
 
-/* The same for pages p .. end - 1, at most PAGES_AT_ONCE. */
-WITH_BF16 static void score(float16 *weight, const kv_word *q, __global const kv_word *keys, __global const int *list,
-                            int p, const int end, const int left, const ulong2 ahead)
+/* The same for pages 0 .. end - 1. */
+WITH_BF16 static void score(float16 *weight, float16 *top, const kv_word *q, __global const kv_word *keys,
+                            __global const kv_word *values, __global const int *list, const int end, const int left,
+                            const int last, const int part)
 {
+    int p = 0;
 #define SCORE_BY(n)                                                                                                    \
-    for (; PAGES_AT_ONCE >= n && p + n <= end; p += n) {                                                               \
-        score_##n(weight, q, keys, list, p, left, ahead);                                                              \
+    if (PAGES_AT_ONCE >= n && p + n <= end) {                                                                          \
+        score_##n(weight, top, q, keys, values, list, p, end, left, last, part);                                       \
+        p = end - (end - p) % n;                                                                                       \
     }
     SCORE_BY(8)
     SCORE_BY(4)
@@ -187,73 +224,91 @@ WITH_BF16 static void score(float16 *weight, const kv_word *q, __global const kv
     SCORE_BY(1)
 }
 
-/* Asks for part `part` of `parts` of the pages p .. p + PAGES_AT_ONCE - 1, as far as there are any. */
-static void fetch(__global const kv_word *pages, const uint bytes, __global const int *list, const int p,
-                  const int n_pages, const int part, const int parts)
+/* Rows that come together ask for the next chunk, a part each. With fewer than RUN of them score() leaves some of it
+ * out: here row r of n_here asks for its share of the whole. */
+#define RUN (4 * PAGES_AT_ONCE)
+static void ask(__global const kv_word *keys, __global const kv_word *values, __global const int *list, const int last,
+                const int r, const int n_here)
 {
-    const uint n_lines = bytes / 64, from = n_lines * part / parts, to = n_lines * (part + 1) / parts;
-    for (int j = p; j < min(p + PAGES_AT_ONCE, n_pages); j++) {
-        const uintptr_t page = (uintptr_t)pages + (uintptr_t)list[j] * (KV_HEADS * bytes);
-        for (uint i = from; i < to; i++) {
-            SC_FETCH(page + i * 64);
+    const uint key_lines = PLACES * SC_PAGE * 4 / 64, value_lines = HEAD_PAD * SLOTS * 4 / 64;
+    for (int p = CHUNK_PAGES; p < min(2 * CHUNK_PAGES, last + 1); p++) {
+        const uintptr_t key_page = (uintptr_t)keys + (uintptr_t)list[p] * (KV_HEADS * 64) * key_lines;
+        const uintptr_t value_page = (uintptr_t)values + (uintptr_t)list[p] * (KV_HEADS * 64) * value_lines;
+        for (uint i = key_lines * r / n_here; i < key_lines * (r + 1) / n_here; i++) {
+            SC_FETCH(key_page + i * 64);
+        }
+        for (uint i = value_lines * r / n_here; i < value_lines * (r + 1) / n_here; i++) {
+            SC_FETCH(value_page + i * 64);
         }
     }
 }
 
-/* What row r of n_here, at page p of a chunk, asks for: score() one quarter of a page of keys and of one of values,
- * further rows the next quarters; what few rows would leave out is asked for here. */
-static ulong2 ask(__global const kv_word *keys, __global const kv_word *values, __global const int *list, const int p,
-                  const int n_pages, const int r, const int n_here)
-{
-    const int page = r / 4 % PAGES_AT_ONCE, quarter = r % 4;
-    const ulong key_page = (ulong)list[min(p + PAGES_AT_ONCE + page, n_pages - 1)];
-    const ulong value_page = (ulong)list[min(p + page, n_pages - 1)];
-    if (n_here < 4 * PAGES_AT_ONCE) {
-        fetch(keys, PLACES * SC_PAGE * 4, list, p + PAGES_AT_ONCE, n_pages, r, n_here);
-        fetch(values, HEAD_PAD * SLOTS * 4, list, p, n_pages, r, n_here);
-    }
-    return (ulong2)((ulong)(uintptr_t)keys + (key_page * (KV_HEADS * 4) + quarter) * (PLACES * SC_PAGE),
-                    (ulong)(uintptr_t)values + (value_page * (KV_HEADS * 4) + quarter) * (HEAD_PAD * SLOTS));
-}
+/* Weights are 2^(score - peak). A head's peak is the highest score of its first chunk, and moves when a later chunk has
+ * one more than RISE above: sums then stay far from the ends of fp32, whose precision does not depend on the peak. */
+#define RISE 64.0f
 
-/* The highest of the scores of `here` pages, of every head of eight `e`. */
-static float8 peaks_of(const float16 *weight, const int e, const int here)
+/* Whether some head's peak has to move, given the chunk's highest scores by lanes. */
+static bool rises(const float16 *top, const float *peak)
 {
-    float16 top[8];
+    int16 far = 0;
     UNROLL
-    for (int g = 0; g < 8; g++) {
-        const float16 *from = weight + (e * 8 + g) * SC_ATTENTION_PAGES;
-        top[g] = e * 8 + g < GROUP ? from[0] : top[0];
-        if (here == SC_ATTENTION_PAGES && e * 8 + g < GROUP) {
-            UNROLL
-            for (int p = 1; p < SC_ATTENTION_PAGES; p++) {
-                top[g] = larger(from[p], top[g]);
-            }
-        } else {
-            for (int p = 1; p < here && e * 8 + g < GROUP; p++) {
-                top[g] = larger(from[p], top[g]);
+    for (int g = 0; g < GROUP; g++) {
+        far |= top[g] - peak[g] > RISE;
+    }
+    return any(far);
+}
+
+/* out [8 * EIGHTS] = each of v [GROUP] folded by `fold`. */
+#define FOLD_HEADS(out, v, fold)                                                                                       \
+    float out[8 * EIGHTS];                                                                                             \
+    for (int e = 0; e < EIGHTS; e++) {                                                                                 \
+        float16 eight[8];                                                                                              \
+        for (int g = 0; g < 8; g++) {                                                                                  \
+            eight[g] = v[min(e * 8 + g, GROUP - 1)];                                                                   \
+        }                                                                                                              \
+        vstore8(fold(eight), e, out);                                                                                  \
+    }
+
+/* Moves peaks that have to, and with them sum [GROUP][VECTORS] and mass [GROUP] of the chunks before. */
+static void rise(float16 *sum, float16 *mass, float *peak, const float16 *top)
+{
+    FOLD_HEADS(found, top, fold_highest)
+    for (int g = 0; g < GROUP; g++) {
+        if (found[g] - peak[g] > RISE) {
+            const float shrink = sc_exp2_falling(peak[g] - found[g]);
+            peak[g] = found[g];
+            mass[g] *= shrink;
+            for (int v = 0; v < VECTORS; v++) {
+                sum[g * VECTORS + v] *= shrink;
             }
         }
     }
-    return fold_highest(top);
 }
 
-/* Scores of page p and head g of this turn to 2^(score - peak), gathered on the way. As bf16 they are rounded first,
- * and go to a place of their own. */
-#ifdef KV_BF16
-#define SOFTEN(p, g)                                                                                                   \
+/* Scores of page p and head g of this turn to weights, in three steps: what one begins has time until the next, while
+ * multiply-adds go on. In fp32 they are gathered on the way; as bf16 they go to a place of their own. */
+#define SOFTEN_1(p, g)                                                                                                 \
     {                                                                                                                  \
-        const uint16 soft =                                                                                            \
-            as_uint16(sc_exp2_weight16(weight[(first + (g)) * SC_ATTENTION_PAGES + (p)] - peak[first + (g)]));         \
-        ((ushort16 *)share)[(first + (g)) * SC_ATTENTION_PAGES + (p)] = convert_ushort16(soft >> 16);                  \
-        gathered[g] += as_float16(soft & (uint16)(0xffff0000u));                                                       \
+        const float16 y = weight[(first + (g)) * CHUNK_PAGES + (p)] - peak[first + (g)];                               \
+        far = y < -125.0f ? (float16)(-125.0f) : y;                                                                    \
+        step = far + SC_EXP2_MAGIC;                                                                                    \
+    }
+#define SOFTEN_2                                                                                                       \
+    {                                                                                                                  \
+        rest = far - (step - SC_EXP2_MAGIC);                                                                           \
+        power = sc_exp2_power16(step);                                                                                 \
+    }
+#ifdef KV_BF16
+#define SOFTEN_3(p, g)                                                                                                 \
+    {                                                                                                                  \
+        ((ushort16 *)share)[(first + (g)) * CHUNK_PAGES + (p)] = ROUND(sc_exp2_rough16(rest) * power);                 \
     }
 #else
-#define SOFTEN(p, g)                                                                                                   \
+#define SOFTEN_3(p, g)                                                                                                 \
     {                                                                                                                  \
-        float16 *const soft = weight + (first + (g)) * SC_ATTENTION_PAGES + (p);                                       \
-        *soft = sc_exp2_falling16(*soft - peak[first + (g)]);                                                          \
-        gathered[g] += *soft;                                                                                          \
+        const float16 soft = sc_exp2_fine16(rest) * power;                                                             \
+        weight[(first + (g)) * CHUNK_PAGES + (p)] = soft;                                                              \
+        gathered[g] += soft;                                                                                           \
     }
 #endif
 
@@ -282,14 +337,31 @@ static float8 peaks_of(const float16 *weight, const int e, const int here)
 #define EVEN_HALF(x) ((x) & (kv_word16)(0x0000ffffu))
 
 #define VALUES_OF(begin) (values + (size_t)list[(begin) / SC_PAGE] * VALUE_PAGE + vector * (16 * SLOTS))
+#define TURN (SLOTS / 8) /* words of positions from one step to the next: eight in a page, the steps of a head in three */
 
-/* sum [GROUP][VECTORS] = sum * shrink + the weighted values of n positions, for VECTORS_AT_ONCE vectors of the head
- * from `vector` on; slots past them hold anything. Together with the first vectors the weights (`share` [GROUP][CHUNK /
- * PER_WORD]; in fp32 the scores' own place) are made from the scores, a page ahead, and `added` [GROUP] from them: most
- * of that work goes to units of the processor that multiply-adds leave idle. */
-WITH_BF16 static void add_values(float16 *sum, float16 *added, const float *shrink, const float *peak, float16 *weight,
-                                 kv_word *share, __global const kv_word *values, __global const int *list,
-                                 const int vector, const int n_positions)
+#ifdef KV_BF16
+/* mass [HEADS_AT_ONCE] += the weights of n pages. */
+WITH_BF16 static void gather(float16 *mass, kv_word *share, const int n)
+{
+    for (int g = 0; g < HEADS_AT_ONCE; g++) {
+        ushort16 *halves = (ushort16 *)share + g * CHUNK_PAGES;
+        if (n % 2 != 0) {
+            halves[n] = 0; /* the other half of a vector */
+        }
+        for (int p = 0; p < n; p += 2) {
+            mass[g] = ADD_PRODUCT(mass[g], 0x3f803f80u, *(const uint16 *)(halves + p));
+        }
+    }
+}
+#endif
+
+/* sum [GROUP][VECTORS] += the weighted values of n positions, for VECTORS_AT_ONCE vectors of the head from `vector` on;
+ * slots past them hold anything. Together with the first vectors the weights (`share` [GROUP][CHUNK / PER_WORD]; in fp32
+ * the scores' own place) are made from the scores, a page ahead, and mass [GROUP] grows by them: most of that work goes
+ * to units of the processor that multiply-adds leave idle. */
+WITH_BF16 static void add_values(float16 *sum, float16 *mass, const float *peak, float16 *weight, kv_word *share,
+                                 __global const kv_word *values, __global const int *list, const int vector,
+                                 const int n_positions)
 {
     for (int first = 0; first < GROUP; first += HEADS_AT_ONCE) {
         const kv_word *w = share + first * (CHUNK / PER_WORD), *w_again = w;
@@ -304,26 +376,47 @@ WITH_BF16 static void add_values(float16 *sum, float16 *added, const float *shri
             }
         }
         if (vector == 0) {
+            float16 far, step, rest, power;
             UNROLL
             for (int g = 0; g < HEADS_AT_ONCE; g++) {
                 gathered[g] = 0.0f;
-                SOFTEN(0, g)
+                SOFTEN_1(0, g)
+                SOFTEN_2
+                SOFTEN_3(0, g)
             }
             for (; begin + SC_PAGE < n_positions; begin += SC_PAGE) {
                 __global const kv_word *from = VALUES_OF(begin);
                 const int next = begin / SC_PAGE + 1;
                 UNROLL
                 for (int s = 0; s < SLOTS; s++) {
-                    if (s % (2 / PER_WORD) == 0 && s / (2 / PER_WORD) < HEADS_AT_ONCE) {
-                        SOFTEN(next, s / (2 / PER_WORD))
+                    const int turn = s % TURN == 0 ? s / TURN : HEADS_AT_ONCE + 2;
+                    if (turn >= 2 && turn < HEADS_AT_ONCE + 2) {
+                        SOFTEN_3(next, turn - 2)
+                    }
+                    if (turn >= 1 && turn < HEADS_AT_ONCE + 1) {
+                        SOFTEN_2
+                    }
+                    if (turn < HEADS_AT_ONCE) {
+                        SOFTEN_1(next, turn)
                     }
                     ADD_POSITIONS(WHOLE_WORD)
                 }
+#if HEADS_AT_ONCE >= 7
+                SOFTEN_3(next, 6)
+#endif
+#if HEADS_AT_ONCE == 8
+                SOFTEN_2
+                SOFTEN_3(next, 7)
+#endif
             }
+#ifdef KV_BF16
+            gather(mass + first, share + first * (CHUNK / PER_WORD), (n_positions + SC_PAGE - 1) / SC_PAGE);
+#else
             UNROLL
             for (int g = 0; g < HEADS_AT_ONCE; g++) {
-                added[first + g] = gathered[g];
+                mass[first + g] += gathered[g];
             }
+#endif
         }
         for (; begin < n_positions; begin += SC_PAGE) {
             __global const kv_word *from = VALUES_OF(begin);
@@ -342,16 +435,55 @@ WITH_BF16 static void add_values(float16 *sum, float16 *added, const float *shri
         for (int g = 0; g < HEADS_AT_ONCE; g++) {
             UNROLL
             for (int v = 0; v < VECTORS_AT_ONCE; v++) {
-                float16 *to = sum + (first + g) * VECTORS + vector + v;
-                *to = *to * shrink[first + g] + part[g][v];
+                sum[(first + g) * VECTORS + vector + v] += part[g][v];
             }
+        }
+    }
+}
+
+/* q [GROUP * HEAD] times scale, as products take it. On the way the row after the next is asked for. */
+WITH_BF16 static void take_queries(kv_word *q, __global const float *from, const float scale)
+{
+#if GROUP * HEAD % 32 == 0
+    for (int i = 0; i < GROUP * HEAD; i += 16) {
+        const float16 x = SC_CONST_VECTOR16(from + i) * scale;
+        SC_FETCH(from + 2 * QKV + i);
+#ifdef KV_BF16
+        ((ushort16 *)q)[i / 16] = ROUND(x);
+#else
+        *(float16 *)(q + i) = x;
+#endif
+    }
+#elif defined(KV_BF16)
+    for (int i = 0; i < GROUP * HEAD; i += 2) {
+        q[i / 2] = sc_bf16_pair(from[i] * scale, from[i + 1] * scale);
+    }
+#else
+    for (int i = 0; i < GROUP * HEAD; i++) {
+        q[i] = from[i] * scale;
+    }
+#endif
+}
+
+/* to [GROUP * HEAD] = sum [GROUP][VECTORS] over mass [GROUP]. */
+static void put_row(__global float *to, const float16 *sum, const float16 *mass)
+{
+    FOLD_HEADS(total, mass, fold_total)
+    for (int g = 0; g < GROUP; g++) {
+        const float *from = (const float *)(sum + g * VECTORS), one = 1.0f / total[g];
+        int d = 0;
+        for (; d + 16 <= HEAD; d += 16) {
+            SC_VECTOR16(to + g * HEAD + d) = *(const float16 *)(from + d) * one;
+        }
+        for (; d < HEAD; d++) {
+            to[g * HEAD + d] = from[d] * one;
         }
     }
 }
 
 /* out [N, HEADS * HEAD]: softmax of q k / sqrt(HEAD) over positions 0 .. position[row], times the values. `scale` holds
  * log2(e), as weights are powers of 2. Work-item: one KV head and one of n_tiles runs of neighbouring rows, all of
- * which go through a few pages before the next ones: where they share pages (draws of one prompt, tokens of one
+ * which go through a chunk of pages before the next one: where they share pages (draws of one prompt, tokens of one
  * prompt), keys and values come from memory once for all of them. Nothing of a row depends on its tile. Floor, per KV
  * head: 2 * HEAD * GROUP fma per row and position (16 to an instruction, 32 of bf16), and the distinct pages once. */
 __kernel void attention(__global float *out, __global const float *qkv, __global const kv_word *keys,
@@ -361,83 +493,50 @@ __kernel void attention(__global float *out, __global const float *qkv, __global
     const uint tile = get_global_id(0) % n_tiles, head = get_global_id(0) / n_tiles;
     const uint row_first = (uint)((ulong)n_rows * tile / n_tiles);
     const int n_here = (int)((uint)((ulong)n_rows * (tile + 1) / n_tiles) - row_first);
-    kv_word q[SC_ATTENTION_ROWS][GROUP * PLACES];
-    float16 sum[SC_ATTENTION_ROWS][GROUP * VECTORS], weight[SC_ATTENTION_ROWS][GROUP * SC_ATTENTION_PAGES];
+    kv_word q[SC_ATTENTION_ROWS][GROUP * PLACES] __attribute__((aligned(64)));
+    float16 sum[SC_ATTENTION_ROWS][GROUP * VECTORS], mass[SC_ATTENTION_ROWS][GROUP];
+    float peak[SC_ATTENTION_ROWS][GROUP];
+    float16 top[GROUP], weight[GROUP * CHUNK_PAGES];
 #ifdef KV_BF16
-    uint share[SC_ATTENTION_ROWS][GROUP * (CHUNK / 2)] __attribute__((aligned(64)));
-#define SHARES_OF(r) share[r]
+    uint share[GROUP * (CHUNK / 2)] __attribute__((aligned(64)));
 #else
-#define SHARES_OF(r) ((float *)weight[r])
+    float *share = (float *)weight;
 #endif
-    float8 peak[SC_ATTENTION_ROWS][EIGHTS], mass[SC_ATTENTION_ROWS][EIGHTS], shrink[SC_ATTENTION_ROWS][EIGHTS];
-    float16 added[8 * EIGHTS]; /* of heads; what only fills the last eight stays 0 */
-    int n_positions[SC_ATTENTION_ROWS], longest = 0;
+    int longest = 0;
     keys += head * (PLACES * SC_PAGE);
     values += head * (HEAD_PAD * SLOTS);
     for (int r = 0; r < n_here; r++) {
-        __global const float *from = qkv + (size_t)(row_first + r) * QKV + head * GROUP * HEAD;
-        for (int i = 0; i < GROUP * PLACES; i++) {
-#ifdef KV_BF16
-            q[r][i] = sc_bf16_pair(from[2 * i] * scale, from[2 * i + 1] * scale);
-#else
-            q[r][i] = from[i] * scale;
-#endif
-        }
-        for (int i = 0; i < GROUP * VECTORS; i++) {
-            sum[r][i] = 0.0f;
-        }
-        for (int e = 0; e < EIGHTS; e++) {
-            peak[r][e] = -INFINITY;
-            mass[r][e] = 0.0f;
+        take_queries(q[r], qkv + (size_t)(row_first + r) * QKV + head * GROUP * HEAD, scale);
+        for (int g = 0; g < GROUP; g++) {
+            peak[r][g] = -INFINITY;
+            mass[r][g] = 0.0f;
+            for (int v = 0; v < VECTORS; v++) {
+                sum[r][g * VECTORS + v] = 0.0f;
+            }
         }
         longest = max(longest, position[row_first + r] + 1);
     }
-    for (int g = 0; g < 8 * EIGHTS; g++) {
-        added[g] = 0.0f;
-    }
     for (int first = 0; first < longest; first += CHUNK) {
         for (int r = 0; r < n_here; r++) {
-            n_positions[r] = clamp(position[row_first + r] + 1 - first, 0, CHUNK);
-        }
-        for (int p = 0; p < SC_ATTENTION_PAGES; p += PAGES_AT_ONCE) {
-            for (int r = 0; r < n_here; r++) {
-                __global const int *list = pages + table[row_first + r] + first / SC_PAGE;
-                const int n_pages = n_positions[r] > 0 ? (position[row_first + r] - first) / SC_PAGE + 1 : 0;
-                if (n_pages > 0) {
-                    const ulong2 ahead = ask(keys, values, list, p, n_pages, r, n_here);
-                    score(weight[r], q[r], keys, list, p, min(p + PAGES_AT_ONCE, min(n_pages, SC_ATTENTION_PAGES)),
-                          n_positions[r] - 1, ahead);
-                }
+            const int at = position[row_first + r] - first, n = min(at + 1, CHUNK);
+            if (n <= 0) {
+                continue;
             }
-        }
-        for (int r = 0; r < n_here; r++) {
-            const int here = (n_positions[r] + SC_PAGE - 1) / SC_PAGE;
-            for (int e = 0; e < EIGHTS && here > 0; e++) {
-                const float8 found = peaks_of(weight[r], e, here), best = found > peak[r][e] ? found : peak[r][e];
-                shrink[r][e] = first == 0 ? (float8)(0.0f) : sc_exp2_falling8(peak[r][e] - best);
-                peak[r][e] = best;
+            __global const int *list = pages + table[row_first + r] + first / SC_PAGE;
+            if (n_here < RUN) {
+                ask(keys, values, list, at / SC_PAGE, r, n_here);
             }
-        }
-        for (int vector = 0; vector < VECTORS; vector += VECTORS_AT_ONCE) {
-            for (int r = 0; r < n_here; r++) {
-                if (n_positions[r] > 0) {
-                    add_values(sum[r], added, (const float *)shrink[r], (const float *)peak[r], weight[r], SHARES_OF(r),
-                               values, pages + table[row_first + r] + first / SC_PAGE, vector, n_positions[r]);
-                    for (int e = 0; e < EIGHTS && vector == 0; e++) {
-                        mass[r][e] = mass[r][e] * shrink[r][e] + fold_total(added + e * 8);
-                    }
-                }
+            score(weight, top, q[r], keys, values, list, (n + SC_PAGE - 1) / SC_PAGE, n - 1, at / SC_PAGE, r % RUN);
+            if (rises(top, peak[r])) {
+                rise(sum[r], mass[r], peak[r], top);
+            }
+            for (int vector = 0; vector < VECTORS; vector += VECTORS_AT_ONCE) {
+                add_values(sum[r], mass[r], peak[r], weight, share, values, list, vector, n);
             }
         }
     }
     for (int r = 0; r < n_here; r++) {
-        for (int g = 0; g < GROUP; g++) {
-            __global float *to = out + (size_t)(row_first + r) * (HEADS * HEAD) + (head * GROUP + g) * HEAD;
-            const float *from = (const float *)(sum[r] + g * VECTORS);
-            for (int d = 0; d < HEAD; d++) {
-                to[d] = from[d] / ((const float *)mass[r])[g];
-            }
-        }
+        put_row(out + (size_t)(row_first + r) * (HEADS * HEAD) + head * GROUP * HEAD, sum[r], mass[r]);
     }
 }
 

@@ -31,7 +31,7 @@ __kernel void attention(__global float *out, __global const float *qkv, __global
                         __global const kv_word *values, __global const int *position, __global const int *table,
                         __global const int *pages, const float scale, const uint n_rows, const uint n_tiles)
 {
-    enum { CHUNK = SC_ATTENTION_PAGES * SC_PAGE, PLACES = (GROUP * HEAD + LSZ - 1) / LSZ };
+    enum { CHUNK = 8 * SC_PAGE, PLACES = (GROUP * HEAD + LSZ - 1) / LSZ };
     __local float q[GROUP * HEAD], weight[GROUP][CHUNK], peak[GROUP], mass[GROUP], shrink[GROUP];
     const uint lid = get_local_id(0), row = get_group_id(0) / KV_HEADS, head = get_group_id(0) % KV_HEADS;
     const uint last = (uint)position[row];

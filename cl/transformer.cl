@@ -14,11 +14,11 @@
  * Work-group: LSZ items; one row (embed, norm, rope_store), or one row and KV head (attention; on CPUs: several rows).
  *
  * Precision: fp32. No result depends on any other row: sums run over constant places, attention over pages in order, in
- * chunks of SC_ATTENTION_PAGES pages counted from position 0. C reference: sc_reference_logits (float64).
+ * chunks of pages counted from position 0. C reference: sc_reference_logits (float64).
  */
 #include "abi.h"
 #include "bf16.h"
-#include "exp.h"
+#include "softmax.h"
 #include "vector.h"
 
 #pragma OPENCL FP_CONTRACT OFF

@@ -8,7 +8,7 @@
 static sc_device *device;
 static semcal_error error = SEMCAL_ERROR_INIT;
 
-enum { V = 96, NODES = 37, SHARED = 7, OWN = 4, CONTEXT = (SHARED + OWN) * SC_PAGE, PER_NODE = SHARED + OWN };
+enum { V = 96, NODES = 37, SHARED = 14, OWN = 4, CONTEXT = (SHARED + OWN) * SC_PAGE, PER_NODE = SHARED + OWN };
 
 static sc_model *open_shape(size_t n_heads, size_t n_kv_heads, size_t head_size, size_t group_size, sc_gemm_choice gemm)
 {
