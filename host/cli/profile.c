@@ -50,7 +50,7 @@ static void print_host(const sc_cli_host_profile *host)
         printf("  %s\n", phases[k].what);
     }
     printf("text, collapse and store: %.2f %% of %.3f s; beside: seconds of the threads that write, join and collapse "
-           "what is drawn\n",
+           "what is drawn and tokenize what comes next\n",
            100 * off / sum, sum);
 }
 
@@ -64,6 +64,7 @@ static json_t *host_json(const sc_cli_host_profile *host)
         (void)json_object_set_new(object, "beside_store",
                                   json_real(host->writer_s + host->behind->seconds[SC_PHASE_STORE]));
         (void)json_object_set_new(object, "beside_collapse", json_real(host->behind->seconds[SC_PHASE_COLLAPSE]));
+        (void)json_object_set_new(object, "beside_text", json_real(host->behind->seconds[SC_PHASE_TEXT]));
     }
     return object;
 }

@@ -220,7 +220,7 @@ static const sc_config_key store_keys[] = {
              "semcal plan); semcal perturb reads them"},
     {"commit_seconds", SC_KEY_REAL, AT(sc_config_store, commit_seconds), .standard = "20.0", .low = 0, .high = 30,
      .open_low = true, .unit = "s", .help = "a killed run loses at most this much work"},
-    {"compression", SC_KEY_INT, AT(sc_config_store, compression), .standard = "4", RANGE(0, 9),
+    {"compression", SC_KEY_INT, AT(sc_config_store, compression), .standard = "1", RANGE(0, 9),
      .help = "deflate level of the cell files; 0: none"},
 };
 static const sc_config_section store_section = {sizeof(sc_config_store), store_keys, COUNT(store_keys)};

@@ -29,7 +29,7 @@ typedef struct sc_cell {
 } sc_cell;
 
 typedef struct sc_plan {
-    sc_cell *cells; /* in the order they run: by model, dataset, style, then the swept values; extra last */
+    sc_cell *cells; /* by model, dataset, style, the swept values; extra last. Run model by model, its texts last */
     size_t n_cells;
 } sc_plan;
 

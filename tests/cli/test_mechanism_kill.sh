@@ -9,6 +9,8 @@ cat >>toy.yaml <<'YAML'
 mechanism: {questions: 24, draws: 2, positions: 4, forks: 32, max_forward_tokens: 0}
 YAML
 sed -i 's/max_tokens: 12/max_tokens: 50/' toy.yaml
+# every question is committed by itself, but where it says otherwise
+sed -i 's/commit_seconds: 0.2/commit_seconds: 0.000001/' toy.yaml
 cell=t.d.plain.T1
 # what stands for everything that was generated
 everything() { "$semcal" verify "$1" 2>/dev/null | sed -n 's/.*everything generated, //p'; }
@@ -24,7 +26,7 @@ want=$(everything whole)
 [ -n "$want" ] || complain "verify tells no digest of the run"
 [ ! -e whole/mechanism/$cell.parts ] || complain "the parts were left behind"
 
-# kill -9: at most the question in flight is lost
+# kill -9: at most the question in flight is lost, as each is committed by itself
 RANDOM=5
 kills=0 parts=0
 for round in 1; do
@@ -60,6 +62,55 @@ for round in 1; do
   [ "$(everything broken)" = "$want" ] || complain "round $round: another digest after kills"
 done
 [ $parts -ge 1 ] || complain "no kill of $kills came while the mechanism was made: the test tested nothing"
+
+# commits take what was made since the one before: parts of several questions, with kills between them
+parts=0 several=0
+for round in 1 2 3; do
+  rm -rf broken
+  for attempt in 1 2 3 4; do
+    had=$(ls broken/mechanism/$cell.parts 2>/dev/null | grep -c 'h5$')
+    "$semcal" run toy.yaml -o broken --set store.commit_seconds=0.06 >/dev/null 2>err.txt &
+    pid=$!
+    for _ in $(seq 1 3000); do
+      [ "$(ls broken/mechanism/$cell.parts 2>/dev/null | grep -c 'h5$')" -gt $had ] && break
+      kill -0 $pid 2>/dev/null || break
+      sleep 0.01
+    done
+    kill -9 $pid 2>/dev/null
+    wait $pid 2>/dev/null
+    [ $? -eq 0 ] && break
+    for part in broken/mechanism/$cell.parts/*.h5; do
+      [ -e "$part" ] || continue
+      parts=$((parts + 1))
+      n=$(h5dump -a n_questions "$part" 2>/dev/null | sed -n 's/.*(0): //p')
+      [ "${n:-1}" -gt 1 ] && several=$((several + 1))
+    done
+  done
+  "$semcal" run toy.yaml -o broken --set store.commit_seconds=0.06 >/dev/null 2>err.txt ||
+    complain "parts of several questions, round $round, does not finish: $(tail -n 1 err.txt)"
+  [ "$(everything broken)" = "$want" ] || complain "another digest from parts of several questions"
+done
+[ $several -ge 1 ] || complain "none of $parts parts had several questions: the test tested nothing"
+
+# a part whose questions another part has is put aside, a damaged one as well; what they had is made again
+rm -rf twice
+"$semcal" run toy.yaml -o twice >/dev/null 2>&1 &
+pid=$!
+for _ in $(seq 1 3000); do
+  [ "$(ls twice/mechanism/$cell.parts 2>/dev/null | grep -c 'h5$')" -ge 3 ] && break
+  kill -0 $pid 2>/dev/null || break
+  sleep 0.01
+done
+kill -9 $pid 2>/dev/null
+wait $pid 2>/dev/null
+if [ -e twice/mechanism/$cell.parts/000002.h5 ]; then
+  cp twice/mechanism/$cell.parts/000001.h5 twice/mechanism/$cell.parts/000017.h5
+  printf 'X' | dd of=twice/mechanism/$cell.parts/000002.h5 bs=1 seek=3000 conv=notrunc 2>/dev/null
+else
+  complain "no kill while parts were there: the test tested nothing"
+fi
+"$semcal" run toy.yaml -o twice >/dev/null 2>err.txt || complain "parts that are there twice: $(tail -n 1 err.txt)"
+[ "$(everything twice)" = "$want" ] || complain "another digest from parts that were there twice or damaged"
 
 # a kill between joining the parts and removing them leaves some behind: the next run removes them
 cp -r whole joined

@@ -37,10 +37,29 @@ bytes_s, flops_s = product["bytes"] / p["read_bytes_per_s"], product["flops"] / 
 floor_s = product["of_floor"] * product["seconds"]
 assert max(bytes_s, flops_s) * (1 - 1e-4) <= floor_s <= (bytes_s + flops_s) * (1 + 1e-4), (bytes_s, flops_s, floor_s)
 host = p["host"]
-assert all(seconds > 0 for phase, seconds in host.items() if phase not in ("rest", "collapse")) and len(host) == 10, host
+assert all(seconds > 0 for phase, seconds in host.items() if phase not in ("rest", "collapse", "beside_text")) and len(host) == 11, host
 assert abs(sum(s for phase, s in host.items() if not phase.startswith("beside_")) - p["wall_s"]) < 1e-3 + 1e-4 * p["wall_s"], p
 assert {"rows_merge", "rows_draw"} < set(kernels)
 PY
+
+# texts come last, and what the next cell asks is made beside the one being drawn; neither changes anything
+head -n 6 "$SEMCAL_SOURCE/configs/quickstart/data/documents.jsonl" >documents.jsonl
+sed -e 's/^datasets: .\(.*\)\]$/datasets: [{name: a, path: documents.jsonl, format: text-jsonl, question: response, window: 64}, \1]/' \
+  -e 's/draws: 20/draws: 20, temperature: [1, 0.5]/' model.yaml >several.yaml
+expect 0 "4 of 4 cells done" "$semcal" run several.yaml -o several --profile --json
+"$python" - <<'PY' || complain "cells of texts are not last, or nothing is made ahead"
+import json
+done = [e["cell"] for e in map(json.loads, open("several/log.jsonl")) if e["event"] == "cell_done"]
+assert done == ["base.world.concise.T1", "base.world.concise.T0.5", "base.a.tokens.T1", "base.a.tokens.T0.5"], done
+assert json.load(open("out.txt"))["host"]["beside_text"] > 0
+PY
+[ "$(digest several $cell)" = "$(digest plain $cell)" ] || complain "other cells change the draws"
+expect 0 "" "$semcal" verify several
+for one in base.a.tokens.T1 base.a.tokens.T0.5; do
+  t=${one##*.T}
+  "$semcal" run several.yaml -o alone$t --set sampling.temperature=[$t] >/dev/null 2>err.txt || complain "alone: $(tail -n 1 err.txt)"
+  [ -n "$(digest alone$t $one)" ] && [ "$(digest alone$t $one)" = "$(digest several $one)" ] || complain "$one differs when it runs alone"
+done
 
 # laws on the host: no device, nothing to tell
 expect 0 "1 of 1 cells done" "$semcal" run toy.yaml -o toy --profile

@@ -62,13 +62,24 @@ a, b = (json.load(open(f))["cells"][0] for f in ("a.json", "b.json"))
 assert a == b, "the first collapse has changed"' || complain "collapse choice is not kept"
 [ "$(digest whole $cell)" = "$first" ] || complain "a collapse touched the draws"
 
+# model by model, whatever the list of extra cells says: each is opened once
+sed 's/^models:.*/models: [{name: a, source: toy}, {name: b, source: toy}]/' toy.yaml >order.yaml
+echo 'extra: [{model: a, dataset: d, style: plain, temperature: [0.5]}]' >>order.yaml
+expect 0 "3 of 3 cells done" "$semcal" run order.yaml -o order
+"$python" - <<'PY' || complain "cells run in another order"
+import json
+done = [e["cell"] for e in map(json.loads, open("order/log.jsonl")) if e["event"] == "cell_done"]
+assert done == ["a.d.plain.T1", "a.d.plain.T0.5", "b.d.plain.T1"], done
+PY
+expect 0 "" "$semcal" verify order
+
 # slips
 expect 2 "another configuration" "$semcal" run toy.yaml -o whole --set seed=4
 expect 0 "" "$semcal" run toy.yaml -o whole --set analyze.bootstrap=7
 # a run of a version that knew fewer keys: those it lacks have their defaults
 sed -i '/^  flag_share:/d; /^  compression:/d; /^extra:/d' whole/resolved.yaml
 expect 0 "1 of 1 cells done (1 of them before)" "$semcal" run toy.yaml -o whole
-expect 2 "another configuration" "$semcal" run toy.yaml -o whole --set store.compression=1
+expect 2 "another configuration" "$semcal" run toy.yaml -o whole --set store.compression=2
 grep -q '^  flag_share:' whole/resolved.yaml || complain "resolved.yaml is not written out again"
 echo garbage >seed.yaml && mkdir -p torn && cp seed.yaml torn/resolved.yaml
 expect 2 "torn/resolved.yaml:1:1" "$semcal" run toy.yaml -o torn
