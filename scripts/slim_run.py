@@ -24,12 +24,12 @@ def main():
     run, out = semcal.open_run(arguments.run), Path(arguments.out)
     (out / "cells").mkdir(parents=True, exist_ok=True)
     for name in run.cells:
-        with run[name].load() as cell:
-            gone = {"node", "top", "law", "answer"} | (set() if name in arguments.draws else {"draw", "class"})
+        with run[name] as cell:
+            gone = {"node", "top", "law", "answer", "logits_row"} | (set() if name in arguments.draws else {"draw", "class"})
             drop = [v for v in cell.data_vars if gone & set(cell[v].dims)]
             texts = () if name in arguments.draws else ("question_text", "reference_text", "question_sha256")
             drop += [v for v in ("prompt_text", "draw_logprob_raw", *texts) if v in cell and v not in drop]
-            slim = cell.drop_vars(drop)
+            slim = cell.drop_vars(drop).load()   # whole laws may be larger than memory
             for place in ("resolved_config", "model_path", "host"):   # they name the machine it ran on
                 slim.attrs.pop(place, None)
             slim.attrs["slim"] = "prefix tree, draws and laws left out by scripts/slim_run.py"
