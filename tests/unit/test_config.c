@@ -235,7 +235,7 @@ static void overrides(void **state)
     assert_int_equal(config->models.at[0].kv_memory, INT64_C(2) << 30);
     assert_int_equal(config->datasets.at[0].limit, 12);
     assert_int_equal(config->store.top_k, 3);
-    assert_int_equal(config->store.compression, 4);
+    assert_int_equal(config->store.compression, 1);
     assert_string_equal(config->datasets.at[0].shots.path, "/abs/s.csv");
     assert_int_equal(sc_config_find_style(config, "mine")->max_tokens.at[0], 7);
     sc_config_free(config);
