@@ -465,12 +465,19 @@ WITH_BF16 static void take_queries(kv_word *q, __global const float *from, const
 #endif
 }
 
-/* to [GROUP * HEAD] = sum [GROUP][VECTORS] over mass [GROUP]. */
-static void put_row(__global float *to, const float16 *sum, const float16 *mass)
+/* to [GROUP * HEAD] = sum [GROUP][VECTORS] over mass [GROUP]; rounded: in bf16. */
+static void put_row(__global float *to, const float16 *sum, const float16 *mass, const uint rounded)
 {
     FOLD_HEADS(total, mass, fold_total)
     for (int g = 0; g < GROUP; g++) {
         const float *from = (const float *)(sum + g * VECTORS), one = 1.0f / total[g];
+        if (rounded) {
+            __global ushort *in_bf16 = (__global ushort *)to + g * HEAD;
+            for (int d = 0; d < HEAD; d++) {
+                in_bf16[d] = (ushort)sc_bf16(from[d] * one);
+            }
+            continue;
+        }
         int d = 0;
         for (; d + 16 <= HEAD; d += 16) {
             SC_VECTOR16(to + g * HEAD + d) = *(const float16 *)(from + d) * one;
@@ -481,14 +488,15 @@ static void put_row(__global float *to, const float16 *sum, const float16 *mass)
     }
 }
 
-/* out [N, HEADS * HEAD]: softmax of q k / sqrt(HEAD) over positions 0 .. position[row], times the values. `scale` holds
- * log2(e), as weights are powers of 2. Work-item: one KV head and one of n_tiles runs of neighbouring rows, all of
+/* out [N, HEADS * HEAD]: softmax of q k / sqrt(HEAD) over positions 0 .. position[row], times the values; rounded: in
+ * bf16, two values in a word, as products with bf16 rows take them. `scale` holds log2(e), as weights are powers of 2. Work-item: one KV head and one of n_tiles runs of neighbouring rows, all of
  * which go through a chunk of pages before the next one: where they share pages (draws of one prompt, tokens of one
  * prompt), keys and values come from memory once for all of them. Nothing of a row depends on its tile. Floor, per KV
  * head: 2 * HEAD * GROUP fma per row and position (16 to an instruction, 32 of bf16), and the distinct pages once. */
 __kernel void attention(__global float *out, __global const float *qkv, __global const kv_word *keys,
                         __global const kv_word *values, __global const int *position, __global const int *table,
-                        __global const int *pages, const float scale, const uint n_rows, const uint n_tiles)
+                        __global const int *pages, const float scale, const uint n_rows, const uint n_tiles,
+                        const uint rounded)
 {
     const uint tile = get_global_id(0) % n_tiles, head = get_global_id(0) / n_tiles;
     const uint row_first = (uint)((ulong)n_rows * tile / n_tiles);
@@ -536,7 +544,8 @@ __kernel void attention(__global float *out, __global const float *qkv, __global
         }
     }
     for (int r = 0; r < n_here; r++) {
-        put_row(out + (size_t)(row_first + r) * (HEADS * HEAD) + head * GROUP * HEAD, sum[r], mass[r]);
+        const size_t at = (size_t)(row_first + r) * (HEADS * HEAD) + head * GROUP * HEAD;
+        put_row(rounded ? (__global float *)((__global ushort *)out + at) : out + at, sum[r], mass[r], rounded);
     }
 }
 

@@ -29,7 +29,8 @@ static float add_pair(float sum, __local const float *x, const uint word)
 /* The same for work-groups: items share the positions of a chunk, then the places of the output. */
 __kernel void attention(__global float *out, __global const float *qkv, __global const kv_word *keys,
                         __global const kv_word *values, __global const int *position, __global const int *table,
-                        __global const int *pages, const float scale, const uint n_rows, const uint n_tiles)
+                        __global const int *pages, const float scale, const uint n_rows, const uint n_tiles,
+                        const uint rounded)
 {
     enum { CHUNK = 8 * SC_PAGE, PLACES = (GROUP * HEAD + LSZ - 1) / LSZ };
     __local float q[GROUP * HEAD], weight[GROUP][CHUNK], peak[GROUP], mass[GROUP], shrink[GROUP];
@@ -103,7 +104,13 @@ __kernel void attention(__global float *out, __global const float *qkv, __global
     for (uint i = 0; i < PLACES; i++) {
         const uint place = i * LSZ + lid;
         if (place < GROUP * HEAD) {
-            out[(size_t)row * (HEADS * HEAD) + head * GROUP * HEAD + place] = sum[i] / mass[place / HEAD];
+            const size_t at = (size_t)row * (HEADS * HEAD) + head * GROUP * HEAD + place;
+            const float v = sum[i] / mass[place / HEAD];
+            if (rounded) {
+                ((__global ushort *)out)[at] = (ushort)sc_bf16(v);
+            } else {
+                out[at] = v;
+            }
         }
     }
 }

@@ -64,7 +64,7 @@ static inline sc_buffer *filled_buffer(sc_device *device, const void *data, uint
 /* out [n, heads, head size] of n positions of one sequence, none of them turned, in pages full of NaN. `scale` goes
  * with the queries; local is 1 or the size of work-groups. */
 static inline void attend(float *out, sc_device *device, const float *qkv, const attention_shape *s, size_t n,
-                          float scale, int form, uint32_t local)
+                          float scale, int form, uint32_t local, bool rounded)
 {
     semcal_error error = SEMCAL_ERROR_INIT;
     enum { MOST_PAGES = (MOST_POSITIONS + SC_PAGE - 1) / SC_PAGE };
@@ -111,7 +111,7 @@ static inline void attend(float *out, sc_device *device, const float *qkv, const
     check_ok(sc_launch(kernel, &items,
                        SC_ARGS(SC_BUFFER_ARG(result), SC_BUFFER_ARG(all), SC_BUFFER_ARG(keys), SC_BUFFER_ARG(values),
                                SC_BUFFER_ARG(at), SC_BUFFER_ARG(lists), SC_BUFFER_ARG(list), SC_F32(scale),
-                               SC_U32((uint32_t)n), SC_U32((uint32_t)n_tiles)),
+                               SC_U32((uint32_t)n), SC_U32((uint32_t)n_tiles), SC_U32(rounded)),
                        &error),
              error);
     check_ok(sc_buffer_read(result, 0, out, out_bytes, &error), error);

@@ -218,7 +218,8 @@ static semcal_status begin_layer(sc_model *model, const struct sc_model_layer *l
                      error);
 }
 
-static semcal_status attend(sc_model *model, const struct sc_model_layer *layer, const row_set *rows,
+/* rounded: its rows are for products that take them so. */
+static semcal_status attend(sc_model *model, const struct sc_model_layer *layer, const row_set *rows, bool rounded,
                             semcal_error *error)
 {
     static const double log2_e = 1.44269504088896340736;
@@ -232,7 +233,7 @@ static semcal_status attend(sc_model *model, const struct sc_model_layer *layer,
                      SC_ARGS(SC_BUFFER_ARG(model->mixed), SC_BUFFER_ARG(rows->qkv), SC_BUFFER_ARG(layer->keys),
                              SC_BUFFER_ARG(layer->values), SC_BUFFER_ARG(rows->position), SC_BUFFER_ARG(rows->table),
                              SC_BUFFER_ARG(model->pages), SC_F32((float)(log2_e / sqrt((double)c->head_size))),
-                             SC_U32(u32(rows->n)), SC_U32(u32(n_tiles))),
+                             SC_U32(u32(rows->n)), SC_U32(u32(n_tiles)), SC_U32(rounded)),
                      error);
 }
 
@@ -243,10 +244,12 @@ static semcal_status end_layer(sc_model *model, const struct sc_model_layer *lay
     const sc_model_config *c = &model->config;
     const bool rounded =
         sc_gemm_takes_rounded(model->gemm, layer->gate_up) && sc_gemm_takes_rounded(model->gemm, layer->down);
+    /* rows of an odd length would end in half a word */
+    const bool mixed_rounded = sc_gemm_takes_rounded(model->gemm, layer->o) && c->n_heads * c->head_size % 2 == 0;
     semcal_status status;
-    if ((status = attend(model, layer, rows, error)) != SEMCAL_OK ||
-        (status = sc_gemm_run(model->gemm, rows->x, c->width, SC_MODE_ADD, model->mixed, layer->o, rows->n, error)) !=
-            SEMCAL_OK ||
+    if ((status = attend(model, layer, rows, mixed_rounded, error)) != SEMCAL_OK ||
+        (status = (mixed_rounded ? sc_gemm_run_rounded : sc_gemm_run)(
+             model->gemm, rows->x, c->width, SC_MODE_ADD, model->mixed, layer->o, rows->n, error)) != SEMCAL_OK ||
         (status = norm(model, rows, layer->mlp_norm, layer->gate_up, error)) != SEMCAL_OK ||
         (status = multiply(model, model->activation, rounded ? (c->mlp_width + 1) / 2 : c->mlp_width,
                            rounded ? SC_MODE_SWIGLU_ROUNDED : SC_MODE_SWIGLU, model->normed, layer->gate_up, rows->n,

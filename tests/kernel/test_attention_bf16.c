@@ -31,7 +31,7 @@ static void check_random(int form, uint32_t local)
         const attention_shape *s = &attention_shapes[k];
         const float scale = (float)(1.4426950408889634 / sqrt((double)s->head_size));
         random_rows(qkv, T * attention_width(s));
-        attend(got, device, qkv, s, T, scale, form, local);
+        attend(got, device, qkv, s, T, scale, form, local, false);
         for (size_t t = 0; t < T; t += t < 40 || t > 240 ? 1 : 7) {
             for (size_t h = 0; h < s->n_heads; h++) {
                 exact_row(mean, distance, size, qkv, s, t, h, scale, true);
@@ -60,7 +60,7 @@ static void check_powers(int form, uint32_t local)
             }
         }
     }
-    attend(got, device, qkv, s, T, 1, form, local);
+    attend(got, device, qkv, s, T, 1, form, local, false);
     for (size_t t = 0; t < T; t++) {
         for (size_t h = 0; h < s->n_heads; h++) {
             const size_t key_head = s->n_heads + h / group, value = (key_head + s->n_kv_heads) * d;
@@ -105,11 +105,32 @@ static void same_bits_without_the_unit(void **state)
             for (size_t i = 0; huge && i < T * attention_width(s); i++) {
                 qkv[i] *= i % 7 == 0 ? 300.0f : i % 5 == 0 ? 1e-38f : 1;
             }
-            attend(got, device, qkv, s, T, 0.5f, FORM_BF16_UNIT, 1);
-            attend(other, device, qkv, s, T, 0.5f, FORM_BF16, 1);
+            attend(got, device, qkv, s, T, 0.5f, FORM_BF16_UNIT, 1, false);
+            attend(other, device, qkv, s, T, 0.5f, FORM_BF16, 1, false);
             assert_memory_equal(got, other, T * s->n_heads * s->head_size * sizeof *got);
         }
     }
+}
+
+/* Rows for products that take them rounded: the same rows, to the nearest. */
+static void check_rounded(int form, uint32_t local)
+{
+    for (size_t k = 0; k < ATTENTION_SHAPES; k++) {
+        const attention_shape *s = &attention_shapes[k];
+        const uint16_t *halves = (const uint16_t *)other;
+        random_rows(qkv, T * attention_width(s));
+        attend(got, device, qkv, s, T, 0.5f, form, local, false);
+        attend(other, device, qkv, s, T, 0.5f, form, local, true);
+        for (size_t i = 0; i < T * s->n_heads * s->head_size; i++) {
+            assert_true((double)float_of_bits((uint32_t)halves[i] << 16) == nearest_bf16(got[i]));
+        }
+    }
+}
+
+static void rounded_rows(void **state)
+{
+    (void)state;
+    for_all_forms(check_rounded);
 }
 
 /* Half the bytes of a page: twice the pages in the same memory. */
@@ -154,6 +175,7 @@ int main(void)
         cmocka_unit_test(against_float64),
         cmocka_unit_test(powers_of_two),
         cmocka_unit_test(same_bits_without_the_unit),
+        cmocka_unit_test(rounded_rows),
         cmocka_unit_test(half_the_memory),
     };
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);

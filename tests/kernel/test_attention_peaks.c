@@ -63,7 +63,7 @@ static void random_scores_in_fp32(void **state)
         const float scale = (float)(1.4426950408889634 / sqrt((double)s->head_size));
         for (size_t f = 0; f < 2; f++) {
             random_rows(qkv, T * attention_width(s));
-            attend(got, device, qkv, s, T, scale, forms[f].kind, forms[f].local);
+            attend(got, device, qkv, s, T, scale, forms[f].kind, forms[f].local, false);
             check_rows(s, scale, &forms[f], 2e-6);
         }
     }
@@ -94,7 +94,7 @@ static void peaks_move(void **state)
                 continue;
             }
             set_scores(s, climbing);
-            attend(got, device, qkv, s, T, 1, forms[f].kind, forms[f].local);
+            attend(got, device, qkv, s, T, 1, forms[f].kind, forms[f].local, false);
             check_rows(s, 1, &forms[f], 4e-6);
         }
     }
@@ -113,7 +113,7 @@ static void no_number_stays_hidden(void **state)
                 qkv[t * width] = 1; /* the first head's; its KV head is shared by seven */
             }
             qkv[where[k % 2] * width + s->n_heads * d] = k < 2 ? NAN : INFINITY;
-            attend(got, device, qkv, s, T, 1, forms[f].kind, forms[f].local);
+            attend(got, device, qkv, s, T, 1, forms[f].kind, forms[f].local, false);
             for (size_t t = 0; t < T; t++) {
                 assert_true(isnan(got[t * s->n_heads * d]) == (t >= where[k % 2]));
                 assert_true(isfinite(got[(t * s->n_heads + 7) * d])); /* of the other KV head */
