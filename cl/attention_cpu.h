@@ -135,8 +135,8 @@ DEFINE_FOLD(fold_total, sum_of)
 #endif
 
 /* weight [GROUP][CHUNK_PAGES] = scores of the positions of pages begin .. end - 1 of the chunk, n pages at a time, and
- * top [GROUP] = their maxima, with those of the pages before; scores of positions after `left` are -inf. On the way each
- * page asks for part `part` of 4 of keys and values of one page (`next`, or one of the n - 1 after it) of the next
+ * top [GROUP] = their maxima, with those of the pages before; scores of positions after `left` are -inf. On the way
+ * each page asks for part `part` of 4 of keys and values of one page (`next`, or one of the n - 1 after it) of the next
  * chunk; `last` is the row's last page, counted from this chunk's first. */
 #define SCORE(n)                                                                                                       \
     WITH_BF16 static void score_##n(float16 *weight, float16 *top, const kv_word *q, __global const kv_word *keys,     \
@@ -337,7 +337,8 @@ static void rise(float16 *sum, float16 *mass, float *peak, const float16 *top)
 #define EVEN_HALF(x) ((x) & (kv_word16)(0x0000ffffu))
 
 #define VALUES_OF(begin) (values + (size_t)list[(begin) / SC_PAGE] * VALUE_PAGE + vector * (16 * SLOTS))
-#define TURN (SLOTS / 8) /* words of positions from one step to the next: eight in a page, the steps of a head in three */
+#define TURN                                                                                                           \
+    (SLOTS / 8) /* words of positions from one step to the next: eight in a page, the steps of a head in three */
 
 #ifdef KV_BF16
 /* mass [HEADS_AT_ONCE] += the weights of n pages. */
@@ -356,9 +357,9 @@ WITH_BF16 static void gather(float16 *mass, kv_word *share, const int n)
 #endif
 
 /* sum [GROUP][VECTORS] += the weighted values of n positions, for VECTORS_AT_ONCE vectors of the head from `vector` on;
- * slots past them hold anything. Together with the first vectors the weights (`share` [GROUP][CHUNK / PER_WORD]; in fp32
- * the scores' own place) are made from the scores, a page ahead, and mass [GROUP] grows by them: most of that work goes
- * to units of the processor that multiply-adds leave idle. */
+ * slots past them hold anything. Together with the first vectors the weights (`share` [GROUP][CHUNK / PER_WORD]; in
+ * fp32 the scores' own place) are made from the scores, a page ahead, and mass [GROUP] grows by them: most of that work
+ * goes to units of the processor that multiply-adds leave idle. */
 WITH_BF16 static void add_values(float16 *sum, float16 *mass, const float *peak, float16 *weight, kv_word *share,
                                  __global const kv_word *values, __global const int *list, const int vector,
                                  const int n_positions)
@@ -489,10 +490,11 @@ static void put_row(__global float *to, const float16 *sum, const float16 *mass,
 }
 
 /* out [N, HEADS * HEAD]: softmax of q k / sqrt(HEAD) over positions 0 .. position[row], times the values; rounded: in
- * bf16, two values in a word, as products with bf16 rows take them. `scale` holds log2(e), as weights are powers of 2. Work-item: one KV head and one of n_tiles runs of neighbouring rows, all of
- * which go through a chunk of pages before the next one: where they share pages (draws of one prompt, tokens of one
- * prompt), keys and values come from memory once for all of them. Nothing of a row depends on its tile. Floor, per KV
- * head: 2 * HEAD * GROUP fma per row and position (16 to an instruction, 32 of bf16), and the distinct pages once. */
+ * bf16, two values in a word, as products with bf16 rows take them. `scale` holds log2(e), as weights are powers of 2.
+ * Work-item: one KV head and one of n_tiles runs of neighbouring rows, all of which go through a chunk of pages before
+ * the next one: where they share pages (draws of one prompt, tokens of one prompt), keys and values come from memory
+ * once for all of them. Nothing of a row depends on its tile. Floor, per KV head: 2 * HEAD * GROUP fma per row and
+ * position (16 to an instruction, 32 of bf16), and the distinct pages once. */
 __kernel void attention(__global float *out, __global const float *qkv, __global const kv_word *keys,
                         __global const kv_word *values, __global const int *position, __global const int *table,
                         __global const int *pages, const float scale, const uint n_rows, const uint n_tiles,

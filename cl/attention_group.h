@@ -26,6 +26,15 @@ static float add_pair(float sum, __local const float *x, const uint word)
 #define LAST_WORD(word, left) (word)
 #endif
 
+static void put(__global float *out, const size_t at, const float v, const uint rounded)
+{
+    if (rounded) {
+        ((__global ushort *)out)[at] = (ushort)sc_bf16(v);
+    } else {
+        out[at] = v;
+    }
+}
+
 /* The same for work-groups: items share the positions of a chunk, then the places of the output. */
 __kernel void attention(__global float *out, __global const float *qkv, __global const kv_word *keys,
                         __global const kv_word *values, __global const int *position, __global const int *table,
@@ -104,13 +113,7 @@ __kernel void attention(__global float *out, __global const float *qkv, __global
     for (uint i = 0; i < PLACES; i++) {
         const uint place = i * LSZ + lid;
         if (place < GROUP * HEAD) {
-            const size_t at = (size_t)row * (HEADS * HEAD) + head * GROUP * HEAD + place;
-            const float v = sum[i] / mass[place / HEAD];
-            if (rounded) {
-                ((__global ushort *)out)[at] = (ushort)sc_bf16(v);
-            } else {
-                out[at] = v;
-            }
+            put(out, (size_t)row * (HEADS * HEAD) + head * GROUP * HEAD + place, sum[i] / mass[place / HEAD], rounded);
         }
     }
 }

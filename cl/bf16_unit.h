@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* vcvtneps2bf16: 16 floats rounded, as sc_bf1616 rounds them. vdpbf16ps: sum + odd * odd' + even * even' for 16 words of two bf16, each step rounded (gemm_bf16.cl has the definition). */
+/* vcvtneps2bf16: 16 floats rounded, as sc_bf1616 rounds them. vdpbf16ps: sum + odd * odd' + even * even' for 16 words
+ * of two bf16, each step rounded (gemm_bf16.cl has the definition). */
 #ifndef SEMCAL_BF16_UNIT_H
 #define SEMCAL_BF16_UNIT_H
 
@@ -15,8 +16,7 @@ typedef __bf16 sc_bf16_16 __attribute__((ext_vector_type(16)));
 #define SC_AS_BF16(v) as_int16(v)
 #define SC_NO_BF16 ((short16)(0))
 #endif
-#define SC_ROUND_BF16(x)                                                                                               \
-    __builtin_astype(__builtin_ia32_cvtneps2bf16_512_mask(x, SC_NO_BF16, (ushort)0xffff), ushort16)
+#define SC_ROUND_BF16(x) __builtin_astype(__builtin_ia32_cvtneps2bf16_512_mask(x, SC_NO_BF16, (ushort)0xffff), ushort16)
 #define SC_DOT_BF16(sum, x, w) __builtin_ia32_dpbf16ps_512(sum, SC_AS_BF16(x), SC_AS_BF16(w))
 
 #endif

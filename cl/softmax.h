@@ -2,8 +2,8 @@
 /*
  * Weights of a softmax as powers of 2. NaN stays NaN.
  *
- * One by one, for work-groups: sc_exp2_falling(x), x <= 0, at -125 and below exactly 0, so that -inf needs no care of its
- * own; sc_exp2_weight(x), the same rounded to bf16.
+ * One by one, for work-groups: sc_exp2_falling(x), x <= 0, at -125 and below exactly 0, so that -inf needs no care of
+ * its own; sc_exp2_weight(x), the same rounded to bf16.
  *
  * Sixteen in steps, made beside other work, for x from -125 (who calls limits it: that is far enough) to 64:
  *     step = x + SC_EXP2_MAGIC          x rounded to a multiple of 1/16
@@ -12,7 +12,8 @@
  *     sc_exp2_fine16(x - whole), sc_exp2_rough16(x - whole)   times power, 2^x in a unit of their own, which a softmax
  *                                       divides away
  * fine: relative error below 2e-7, two products; rough, for weights that are rounded to bf16: below 1.2e-4, a twentieth
- * of half a step of bf16, none. Without a table in a register x is rounded to whole numbers, and both take longer.
+ * of half a step of bf16, none. Without a table in a register (SC_EXP2_PLAIN: though there might be one) x is rounded
+ * to whole numbers, and both take longer.
  */
 #ifndef SEMCAL_SOFTMAX_H
 #define SEMCAL_SOFTMAX_H
@@ -55,7 +56,7 @@ static float sc_exp2_weight(const float y)
     return as_float(as_int((whole + 0x1p-100f) - 0x1p-100f) + 0x8000);
 }
 
-#if defined(__AVX512F__) && defined(__has_builtin)
+#if defined(__AVX512F__) && defined(__has_builtin) && !defined(SC_EXP2_PLAIN)
 #if __has_builtin(__builtin_ia32_permvarsf512)
 #define SC_EXP2_TABLE
 #endif
@@ -67,7 +68,8 @@ static float sc_exp2_weight(const float y)
 /* Bits of 2^(j/16) less j << 19: with k << 19 added, k = 16 n + j, they are those of 2^(k/16). */
 #define SC_EXP2_STEPS                                                                                                  \
     as_float16((int16)(0x3f800000, 0x3f7daac3, 0x3f7b95c2, 0x3f79c3d3, 0x3f7837f0, 0x3f76f532, 0x3f75fed7, 0x3f75583f, \
-                       0x3f7504f3, 0x3f7508a4, 0x3f75672a, 0x3f76248c, 0x3f7744fd, 0x3f78ccdf, 0x3f7ac0c7, 0x3f7d257d))
+                       0x3f7504f3, 0x3f7508a4, 0x3f75672a, 0x3f76248c, 0x3f7744fd, 0x3f78ccdf, 0x3f7ac0c7,             \
+                       0x3f7d257d))
 
 static float16 sc_exp2_power16(const float16 step)
 {

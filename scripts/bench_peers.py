@@ -421,7 +421,7 @@ def compare_decode(t):
     own, peer = {n: {m: [] for m in MODES} for n in (1, 8, 50)}, {n: [] for n in (1, 8, 50)}
     for _ in range(a.rounds):
         for mode, gemm in MODES.items():
-            found = t.semcal("decode", "--rounds", 7, "--gemm", gemm)
+            found = t.semcal("decode", "--unshared", "--rounds", 7, "--gemm", gemm)
             for n in own:
                 own[n][mode].append(n / found[f"decode, batch {n}"]["median_s"])
         got = t.worker("llama-decode", *a.llama.split())["seconds"]

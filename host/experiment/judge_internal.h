@@ -8,7 +8,7 @@
 /* A response and what was said about it. */
 typedef struct sc_judged_entry {
     char key[65];                   /* digest of question and response */
-    char *id, *question, *response; /* until the reply is there */
+    char *id, *question, *response; /* of what is asked; kept until the judge is freed */
     char *text;                     /* the reply; NULL: not there yet */
     bool cut;
 } sc_judged_entry;

@@ -244,8 +244,7 @@ static semcal_status end_layer(sc_model *model, const struct sc_model_layer *lay
     const sc_model_config *c = &model->config;
     const bool rounded =
         sc_gemm_takes_rounded(model->gemm, layer->gate_up) && sc_gemm_takes_rounded(model->gemm, layer->down);
-    /* rows of an odd length would end in half a word */
-    const bool mixed_rounded = sc_gemm_takes_rounded(model->gemm, layer->o) && c->n_heads * c->head_size % 2 == 0;
+    const bool mixed_rounded = sc_gemm_takes_rounded(model->gemm, layer->o);
     semcal_status status;
     if ((status = attend(model, layer, rows, mixed_rounded, error)) != SEMCAL_OK ||
         (status = (mixed_rounded ? sc_gemm_run_rounded : sc_gemm_run)(

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Opening: kernels built for the shape, memory laid out, weights brought to the device (layers.c). */
+#include "model/attention_selftest.h"
 #include "model/model_internal.h"
 
 #include "abi.h"
@@ -17,16 +18,39 @@ static bool rounds_keys(const sc_model *model)
     return sc_matrix_form(model->layers[0].qkv) == SC_PANELS_PAIRS;
 }
 
-static semcal_status build_kernels(sc_model *model, semcal_error *error)
+/* Options of transformer.cl: of the forms of attention that this device may have, fastest first, the first that passes
+ * its self-test; the last one has to do, and has other bits than the others: *plain tells. Work-groups have one form.
+ */
+static void choose_attention(bool *plain, char *options, size_t size, const sc_model *model)
 {
     const sc_model_config *c = &model->config;
-    const bool unit = sc_gemm_has_unit(model->gemm) && model->group_size == 1;
-    char options[160];
-    (void)snprintf(options, sizeof options, "-DHEADS=%zu -DKV_HEADS=%zu -DHEAD=%zu -DLSZ=%zu%s", c->n_heads,
-                   c->n_kv_heads, c->head_size, model->group_size,
-                   !rounds_keys(model) ? ""
-                   : unit              ? " -DKV_BF16=2"
-                                       : " -DKV_BF16=1");
+    const bool rounded = rounds_keys(model), unit = rounded && sc_gemm_has_unit(model->gemm);
+    const struct {
+        bool possible;
+        const char *name, *options;
+    } forms[] = {
+        {unit && model->group_size == 1, "attention_bf16", " -DKV_BF16=2"},
+        {model->group_size == 1, "attention", rounded ? " -DKV_BF16=1" : ""},
+        {true, "attention_plain", rounded ? " -DKV_BF16=1 -DSC_EXP2_PLAIN" : " -DSC_EXP2_PLAIN"},
+    };
+    const size_t n = sizeof forms / sizeof *forms;
+    *plain = false;
+    for (size_t i = 0; i < n; i++) {
+        (void)snprintf(options, size, "-DHEADS=%zu -DKV_HEADS=%zu -DHEAD=%zu -DLSZ=%zu%s", c->n_heads, c->n_kv_heads,
+                       c->head_size, model->group_size, forms[i].options);
+        if (forms[i].possible && (i + 1 == n || sc_attention_selftest(model->device, c, options, rounded, forms[i].name,
+                                                                      forms[i + 1].name))) {
+            *plain = i + 1 == n && model->group_size == 1;
+            return;
+        }
+    }
+}
+
+static semcal_status build_kernels(sc_model *model, semcal_error *error)
+{
+    char options[200];
+    bool plain;
+    choose_attention(&plain, options, sizeof options, model);
     sc_program *program;
     semcal_status status = sc_program_get(&program, model->device, "transformer.cl", options, error);
     if (status != SEMCAL_OK || (status = sc_kernel_get(&model->embed, program, "embed", error)) != SEMCAL_OK ||
@@ -39,7 +63,8 @@ static semcal_status build_kernels(sc_model *model, semcal_error *error)
         return status;
     }
     char joined[160];
-    const int length = snprintf(joined, sizeof joined, "%s%s", sc_gemm_sha256(model->gemm), sc_program_sha256(program));
+    const int length = snprintf(joined, sizeof joined, "%s%s%s", sc_gemm_sha256(model->gemm),
+                                sc_program_sha256(program), plain ? "attention_plain" : "");
     sc_sha256_hex(model->kernels_sha256, joined, (size_t)length);
     model->build_options = sc_program_options(program);
     return SEMCAL_OK;

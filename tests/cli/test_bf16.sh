@@ -24,6 +24,10 @@ expect 0 "" env SEMCAL_DEVICE_MEMORY=$((weights + 1000000)) "$semcal" run model.
 [ "$(digest small $cell)" = "$rounded" ] || complain "little memory changes draws"
 expect 0 "gemm_bf16_plain is used" env SEMCAL_SELFTEST_FAIL=gemm_bf16 "$semcal" run model.yaml -o plain --set models.base.gemm=bf16
 [ "$(digest plain $cell)" = "$rounded" ] || complain "the portable path changes draws"
+expect 0 "attention is used" env SEMCAL_SELFTEST_FAIL=attention_bf16 "$semcal" run model.yaml -o imitated --set models.base.gemm=bf16
+[ "$(digest imitated $cell)" = "$rounded" ] || complain "attention without the processor's products changes draws"
+expect 0 "attention_plain is used" env SEMCAL_SELFTEST_FAIL=attention "$semcal" run model.yaml -o polynomial
+[ "$(attribute polynomial kernels_sha256)" != "$(attribute exact kernels_sha256)" ] || complain "attention_plain is the same kernel"
 for shard in 1/2 2/2; do expect 0 "" "$semcal" run model.yaml -o shards --shard $shard --set models.base.gemm=bf16; done
 expect 0 "" "$semcal" merge shards
 [ "$(digest shards $cell)" = "$rounded" ] || complain "shards change draws"
