@@ -28,6 +28,17 @@ expect 0 "attention is used" env SEMCAL_SELFTEST_FAIL=attention_bf16 "$semcal" r
 [ "$(digest imitated $cell)" = "$rounded" ] || complain "attention without the processor's products changes draws"
 expect 0 "attention_plain is used" env SEMCAL_SELFTEST_FAIL=attention "$semcal" run model.yaml -o polynomial
 [ "$(attribute polynomial kernels_sha256)" != "$(attribute exact kernels_sha256)" ] || complain "attention_plain is the same kernel"
+# a wrong number in the table of powers is found, not only what is told to fail
+mkdir damaged
+sed 's/0x3f7daac3/0x3f7eaac3/' "$SEMCAL_SOURCE/cl/softmax.h" >damaged/softmax.h
+cmp -s damaged/softmax.h "$SEMCAL_SOURCE/cl/softmax.h" && complain "the table was not damaged"
+if grep -qw avx512f /proc/cpuinfo; then
+  expect 0 "the self-test of attention failed" env SEMCAL_CL_DIR="$PWD/damaged" "$semcal" run model.yaml -o wrong
+fi
+# ended at any moment and started again: the same draws
+timeout -s KILL 0.6 "$semcal" run model.yaml -o killed --set models.base.gemm=bf16 >/dev/null 2>&1
+expect 0 "" "$semcal" run model.yaml -o killed --set models.base.gemm=bf16
+[ "$(digest killed $cell)" = "$rounded" ] || complain "a kill changes draws"
 for shard in 1/2 2/2; do expect 0 "" "$semcal" run model.yaml -o shards --shard $shard --set models.base.gemm=bf16; done
 expect 0 "" "$semcal" merge shards
 [ "$(digest shards $cell)" = "$rounded" ] || complain "shards change draws"

@@ -32,7 +32,7 @@ static void check_random(int form, uint32_t local)
         const float scale = (float)(1.4426950408889634 / sqrt((double)s->head_size));
         random_rows(qkv, T * attention_width(s));
         attend(got, device, qkv, s, T, scale, form, local, false);
-        for (size_t t = 0; t < T; t += t < 40 || t > 240 ? 1 : 7) {
+        for (size_t t = 0; t < T; t++) {
             for (size_t h = 0; h < s->n_heads; h++) {
                 exact_row(mean, distance, size, qkv, s, t, h, scale, true);
                 for (size_t i = 0; i < s->head_size; i++) {
