@@ -122,5 +122,7 @@ semcal_status sc_gemm_load(sc_gemm *gemm, sc_gemm_method method, semcal_error *e
 void sc_gemm_reference(float *c, const float *a, const float *w, const float *bias, size_t m, size_t n, size_t k);
 /* That of SC_GEMM_BF16; w exact in bf16. */
 void sc_gemm_bf16_reference(float *c, const float *a, const float *w, const float *bias, size_t m, size_t n, size_t k);
+/* To the nearest bf16, ties to even, as rows are rounded; what is below the normal numbers to 0. */
+float sc_gemm_rounded(float x);
 
 #endif

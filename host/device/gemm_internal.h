@@ -68,8 +68,6 @@ bool sc_gemm_has_bf16_unit(const sc_device *device);
 semcal_status sc_gemm_run_bf16(sc_gemm *gemm, const struct sc_gemm_job *job, semcal_error *error);
 /* gemm->rounded with at least this many bytes. */
 semcal_status sc_gemm_room_for_rounded(sc_gemm *gemm, uint64_t bytes, semcal_error *error);
-/* To the nearest bf16, as rows are rounded. */
-float sc_gemm_rounded(float x);
 semcal_status sc_gemm_run_bf16_plain(sc_gemm *gemm, const struct sc_gemm_job *job, semcal_error *error);
 
 /* ---- gemm_mma.c ---- */

@@ -3,6 +3,7 @@
 
 #include "abi.h"
 #include "base/memory.h"
+#include "device/gemm.h"
 #include "device/selftest.h"
 
 #include <math.h>
@@ -27,13 +28,7 @@ static size_t width_of(const sc_model_config *c)
 
 static double taken(const struct trial *t, float x)
 {
-    if (t->rounded) { /* to the nearest bf16, ties to even */
-        uint32_t bits;
-        memcpy(&bits, &x, sizeof bits);
-        bits = (bits + 0x7fffu + (bits >> 16 & 1u)) & 0xffff0000u;
-        memcpy(&x, &bits, sizeof x);
-    }
-    return (double)x;
+    return (double)(t->rounded ? sc_gemm_rounded(x) : x);
 }
 
 static bool is_right(const struct trial *t, size_t row, size_t head)
