@@ -136,9 +136,9 @@ DEFINE_FOLD(fold_total, sum_of)
 
 /* weight [GROUP][CHUNK_PAGES] = scores of the positions of pages begin .. end - 1 of the chunk, n pages at a time, and
  * top [GROUP] = their maxima, with those of the pages before; scores of positions after `left` are -inf. On the way a
- * quarter of one page of the next chunk is asked for with every n pages, as rows that come together want the same pages:
- * quarter part % 4 of page part / 4 of the n that lie a chunk ahead. `last` is the row's last page, counted from this
- * chunk's first. */
+ * quarter of one page of the next chunk is asked for with every n pages, as rows that come together want the same
+ * pages: quarter part % 4 of page part / 4 of the n that lie a chunk ahead. `last` is the row's last page, counted from
+ * this chunk's first. */
 #define SCORE(n)                                                                                                       \
     WITH_BF16 static void score_##n(float16 *weight, float16 *top, const kv_word *q, __global const kv_word *keys,     \
                                     __global const kv_word *values, __global const int *list, const int begin,         \
