@@ -277,7 +277,7 @@ static semcal_status launch_pass(void *payload, const sc_rows_pass *pass, semcal
     p->shape.with_rank = pass->with_rank;
     size_t n_items = (pass->n + p->shape.group_rows - 1) / p->shape.group_rows * p->shape.n_chunks;
     sc_work work = SC_WORK_1D(n_items, p->group);
-    work.bytes = (double)pass->n * pass->shape.n_vocabulary * (p->input->type == SC_ROWS_F32 ? 4 : 2);
+    work.bytes = (double)pass->n * pass->shape.n_vocabulary * (double)sc_rows_element(p->input->type);
     semcal_status status =
         sc_launch(p->blocks, &work,
                   SC_ARGS(SC_BUFFER_ARG(p->input->logits), SC_STRUCT(&pass->shape), SC_STRUCT(&p->shape),

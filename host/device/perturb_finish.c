@@ -188,7 +188,7 @@ static semcal_status rows_again(finish *f, semcal_error *error)
 {
     const sc_rows_input *input = &f->batch->input;
     const sc_perturb_spec *spec = &f->p->spec;
-    size_t n = spec->n_vocabulary, element = input->type == SC_ROWS_F32 ? 4 : 2;
+    size_t n = spec->n_vocabulary, element = sc_rows_element(input->type);
     unsigned n_threads = sc_parallel_default_threads();
     char *row = sc_memory_alloc(n, element, error);
     double *logit = sc_memory_alloc(n * (1 + (size_t)n_threads) + 2 * spec->n_classes, sizeof *logit, error);

@@ -224,7 +224,7 @@ semcal_status sc_perturb_reference(const void *logits, const sc_perturb_spec *sp
                                    sc_perturb_result *result, semcal_error *error)
 {
     const sc_rows_input *input = &batch->input;
-    size_t n = spec->n_vocabulary, element = input->type == SC_ROWS_F32 ? 4 : 2;
+    size_t n = spec->n_vocabulary, element = sc_rows_element(input->type);
     semcal_status status = sc_perturb_check(spec, error);
     if (status == SEMCAL_OK) {
         status = sc_perturb_check_batch(spec, batch, result, error);

@@ -24,6 +24,7 @@
 #define SC_ROWS_MAX_TOP 256           /* SC_ROWS_TOP of abi.h */
 
 typedef enum sc_rows_type { SC_ROWS_F32, SC_ROWS_F16, SC_ROWS_BF16 } sc_rows_type;
+size_t sc_rows_element(sc_rows_type type); /* bytes of a logit */
 
 /* What to read off the rows; arrays belong to the caller and must stay until the results are collected.
  * M = first_draw[N] draws in all. Mirrors sc_law_request. */
@@ -54,7 +55,7 @@ typedef struct sc_rows_result {
     double *logprob_raw;        /* [M] at temperature 1 */
     size_t bad_row;             /* after SEMCAL_E_NUMERIC: which row */
     int32_t bad_token;          /* and which token; -1: the row as a whole */
-    size_t first_row;           /* given by the caller: what messages about logits call row 0; SC_ROWS_UNNAMED: nothing */
+    size_t first_row; /* given by the caller: what messages about logits call row 0; SC_ROWS_UNNAMED: nothing */
 } sc_rows_result;
 
 /* Messages do not say which row: the caller has a better name for it. */

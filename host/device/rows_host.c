@@ -10,7 +10,7 @@
 semcal_status sc_rows_on_host(const sc_rows_input *input, const sc_rows_request *request, sc_rows_result *result,
                               semcal_error *error)
 {
-    const size_t element = input->type == SC_ROWS_F32 ? 4 : 2, V = input->n_vocabulary, n_top = request->n_top;
+    const size_t element = sc_rows_element(input->type), V = input->n_vocabulary, n_top = request->n_top;
     void *row = sc_memory_alloc(V, element, error);
     semcal_status status = row == NULL ? SEMCAL_E_MEMORY : SEMCAL_OK;
     for (size_t i = 0; i < input->n_rows && status == SEMCAL_OK; i++) {
@@ -96,7 +96,7 @@ semcal_status sc_rows_selftest(bool *same, void *payload, semcal_error *error)
     sc_device *device = sc_rows_device(trial->rows);
     static const size_t first_draw[N + 1] = {0, M, M, N * M}; /* also a row without draws */
     const int32_t target[N] = {0, V - 1, 700};
-    const size_t element = trial->type == SC_ROWS_F32 ? 4 : 2;
+    const size_t element = sc_rows_element(trial->type);
     uint64_t uniform[N * M];
     double entropy[2][N];
     struct answers *answers = sc_memory_alloc(2, sizeof *answers, error);

@@ -6,6 +6,11 @@
 
 #define LN2 0.693147180559945309417232121458
 
+size_t sc_rows_element(sc_rows_type type)
+{
+    return type == SC_ROWS_F32 ? 4 : 2;
+}
+
 float sc_rows_load(const void *logits, sc_rows_type type, size_t i)
 {
     float value;

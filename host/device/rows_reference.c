@@ -281,7 +281,7 @@ semcal_status sc_rows_reference_lanes(const void *logits, sc_rows_type type, siz
     if (status != SEMCAL_OK) {
         return status;
     }
-    size_t most_draws = 0, element = type == SC_ROWS_F32 ? 4 : 2;
+    size_t most_draws = 0, element = sc_rows_element(type);
     for (size_t i = 0; request->first_draw != NULL && i < n_rows; i++) {
         size_t n = request->first_draw[i + 1] - request->first_draw[i];
         most_draws = n > most_draws ? n : most_draws;

@@ -204,6 +204,50 @@ static semcal_status put_vulgar(bool *done, sc_text *out, int32_t point, semcal_
     return status == SEMCAL_OK ? sc_text_append(out, text, used, error) : status;
 }
 
+/* What a sign of one meaning becomes; NULL for every other character. */
+static const char *plain_of(int32_t point)
+{
+    switch (point) {
+    case 0x2010:
+    case 0x2011:
+    case 0x2012:
+    case 0x2013:
+    case 0x2212:
+    case 0xFE63:
+    case 0xFF0D:
+        return "-";
+    case 0xD7:
+    case 0xB7:
+    case 0x22C5:
+    case 0x2219:
+    case 0x2217:
+    case 0x2715:
+    case 0x2A2F:
+        return "*";
+    case 0xF7:
+    case 0x2044:
+    case 0x2215:
+        return "/";
+    case 0xAD:
+    case 0x200B:
+    case 0x200C:
+    case 0x200D:
+    case 0x2060:
+    case 0xFEFF:
+        return "";
+    case 0x3C0:
+        return "\\pi";
+    case 0x221A:
+        return "\\sqrt";
+    case 0x2248:
+    case 0x223C:
+    case 0x2245:
+        return " ";
+    default:
+        return NULL;
+    }
+}
+
 /* A character beyond ASCII. `after` is the text behind it. */
 static semcal_status put_wide(sc_text *out, int32_t point, const char *bytes, size_t n_bytes, bool *raised,
                               semcal_error *error)
@@ -225,53 +269,15 @@ static semcal_status put_wide(sc_text *out, int32_t point, const char *bytes, si
         digit[1] = (char)('0' + (point - 0x2080));
         return put(out, digit, error);
     }
-    switch (point) {
-    case 0x2010:
-    case 0x2011:
-    case 0x2012:
-    case 0x2013:
-    case 0x2212:
-    case 0xFE63:
-    case 0xFF0D:
-        return put(out, "-", error);
-    case 0xD7:
-    case 0xB7:
-    case 0x22C5:
-    case 0x2219:
-    case 0x2217:
-    case 0x2715:
-    case 0x2A2F:
-        return put(out, "*", error);
-    case 0xF7:
-    case 0x2044:
-    case 0x2215:
-        return put(out, "/", error);
-    case 0x2018:
-    case 0x2019:
+    const char *plain = plain_of(point);
+    if (plain != NULL) {
+        return put(out, plain, error);
+    }
+    if (point == 0x2018 || point == 0x2019) {
         return put(out, parts_thousands(out, after) ? "," : "'", error);
-    case 0xA0:
-    case 0x2007:
-    case 0x2009:
-    case 0x200A:
-    case 0x202F:
+    }
+    if (point == 0xA0 || point == 0x2007 || point == 0x2009 || point == 0x200A || point == 0x202F) {
         return put_thin(out, after, error);
-    case 0xAD:
-    case 0x200B:
-    case 0x200C:
-    case 0x200D:
-    case 0x2060:
-    case 0xFEFF:
-        return SEMCAL_OK;
-    case 0x3C0:
-        return put(out, "\\pi", error);
-    case 0x221A:
-        return put(out, "\\sqrt", error);
-    case 0x2248:
-    case 0x223C:
-    case 0x2245:
-        return put(out, " ", error);
-    default:
-        break;
     }
     if (point >= 0xFF01 && point <= 0xFF5E) {
         digit[0] = (char)(point - 0xFF01 + '!');

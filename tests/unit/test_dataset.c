@@ -288,25 +288,30 @@ static void from_config(void **state)
 }
 
 /* The reference sets: row counts and a few facts from their description. */
-static void reference_sets(void **state)
+static const char *reference_set(const char *path)
+{
+    path = shared_path(path);
+    if (path == NULL) {
+        print_message("skipped: the reference data is not here\n");
+        skip();
+    }
+    return path;
+}
+
+/* Every reference has the number behind "####", separators aside. */
+static void reference_gsm8k(void **state)
 {
     (void)state;
     semcal_error error = SEMCAL_ERROR_INIT;
     sc_dataset data;
     sc_dataset_options options = SC_DATASET_OPTIONS_INIT;
-    const char *path = shared_path("data/gsm8k/test.jsonl");
-    if (path == NULL) {
-        print_message("skipped: the reference data is not here\n");
-        skip();
-    }
-    options.path = path;
+    options.path = reference_set("data/gsm8k/test.jsonl");
     options.answers = "answer";
     check_ok(sc_dataset_open(&data, &options, &error), error);
     assert_int_equal(data.n_rows, 700);
     const sc_collapse_kind *kind;
     check_ok(sc_collapse_find(&kind, "numeric", &error), error);
     for (size_t i = 0; i < data.n_rows; i++) {
-        /* every reference has the number behind "####", separators aside */
         sc_collapse_context context = sc_dataset_context(&data, i);
         sc_collapse_question *question;
         check_ok(sc_collapse_question_make(&question, kind, &context, &error), error);
@@ -323,42 +328,61 @@ static void reference_sets(void **state)
         sc_collapse_question_free(question);
     }
     sc_dataset_free(&data);
+}
 
-    options.path = shared_path("data/simpleqa/test.csv");
+static void reference_simpleqa(void **state)
+{
+    (void)state;
+    semcal_error error = SEMCAL_ERROR_INIT;
+    sc_dataset data;
+    sc_dataset_options options = SC_DATASET_OPTIONS_INIT;
+    options.path = reference_set("data/simpleqa/test.csv");
     options.question = "problem";
-    assert_non_null(options.path);
+    options.answers = "answer";
     check_ok(sc_dataset_open(&data, &options, &error), error);
     assert_int_equal(data.n_rows, 1500);
     assert_string_equal(data.rows[0].answers.at[0], "Michio Sugeno");
     assert_int_equal(data.rows[1499].line, 1502); /* header, and one field of two lines */
     sc_dataset_free(&data);
+}
 
-    options.path = shared_path("data/truthfulqa/TruthfulQA.csv");
+static void reference_truthfulqa(void **state)
+{
+    (void)state;
+    static const char *const extra[] = {"Best Answer"};
+    semcal_error error = SEMCAL_ERROR_INIT;
+    sc_dataset data;
+    sc_dataset_options options = SC_DATASET_OPTIONS_INIT;
+    options.path = reference_set("data/truthfulqa/TruthfulQA.csv");
     options.question = "Question";
     options.answers = "Correct Answers";
     options.answers_separator = "; ";
-    static const char *const extra[] = {"Best Answer"};
     options.extra = extra;
     options.n_extra = 1;
-    assert_non_null(options.path);
     check_ok(sc_dataset_open(&data, &options, &error), error);
     assert_int_equal(data.n_rows, 400);
     assert_int_equal(data.rows[0].answers.n, 6);
     assert_string_equal(data.rows[0].answers.at[0], "Nothing happens");
     assert_string_equal(data.rows[0].extra.at[0], "The watermelon seeds pass through your digestive system");
     sc_dataset_free(&data);
+}
 
-    options = (sc_dataset_options)SC_DATASET_OPTIONS_INIT;
-    options.path = shared_path("data/nq_open/dev.jsonl");
+/* Each accepted answer is correct, alone and in a sentence. */
+static void reference_nq_open(void **state)
+{
+    (void)state;
+    semcal_error error = SEMCAL_ERROR_INIT;
+    sc_dataset data;
+    sc_dataset_options options = SC_DATASET_OPTIONS_INIT;
+    options.path = reference_set("data/nq_open/dev.jsonl");
     options.answers = "answer";
-    assert_non_null(options.path);
     check_ok(sc_dataset_open(&data, &options, &error), error);
     assert_int_equal(data.n_rows, 500);
     assert_int_equal(data.rows[0].answers.n, 2);
     assert_string_equal(data.rows[0].answers.at[1], "December 1972");
+    const sc_collapse_kind *kind;
     check_ok(sc_collapse_find(&kind, "alias", &error), error);
     for (size_t i = 0; i < data.n_rows; i++) {
-        /* each accepted answer is correct, alone and in a sentence */
         sc_collapse_context context = sc_dataset_context(&data, i);
         sc_collapse_question *question;
         check_ok(sc_collapse_question_make(&question, kind, &context, &error), error);
@@ -381,9 +405,11 @@ static void reference_sets(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(json_fields),    cmocka_unit_test(laws_choices_ids), cmocka_unit_test(csv_fields),
-        cmocka_unit_test(wrong_files),    cmocka_unit_test(wrong_laws),       cmocka_unit_test(from_config),
-        cmocka_unit_test(reference_sets),
+        cmocka_unit_test(json_fields),          cmocka_unit_test(laws_choices_ids),
+        cmocka_unit_test(csv_fields),           cmocka_unit_test(wrong_files),
+        cmocka_unit_test(wrong_laws),           cmocka_unit_test(from_config),
+        cmocka_unit_test(reference_gsm8k),      cmocka_unit_test(reference_simpleqa),
+        cmocka_unit_test(reference_truthfulqa), cmocka_unit_test(reference_nq_open),
     };
     return cmocka_run_group_tests(tests, make_folder, drop_folder);
 }
