@@ -218,6 +218,8 @@ typedef struct sc_profile_row {
  * one row. `*rows` is malloc'ed, names live as long as the device. Needs the option `profile`: SEMCAL_E_CONFIG. */
 semcal_status sc_device_profile(sc_profile_row **rows, size_t *n, sc_device *device, semcal_error *error);
 void sc_device_profile_reset(sc_device *device);
+/* Opened with the option `profile`: whoever has to count for a floor does it for somebody. */
+bool sc_device_is_profiled(const sc_device *device);
 /* The ceilings behind the rows, measured when first asked for (some tenths of a second). */
 semcal_status sc_device_ceilings(sc_ceilings *ceilings, sc_device *device, semcal_error *error);
 

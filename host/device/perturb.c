@@ -245,16 +245,49 @@ static sc_work columns_work(const sc_perturb *p, size_t n_rows, size_t n_columns
     return SC_WORK_1D((n_rows * n_columns + group - 1) / group, group);
 }
 
+/* Of a class in one row and chunk. */
+static uint64_t mass_bytes(const sc_perturb *p)
+{
+    return p->group == 1 ? 8 : 16;
+}
+
+/* Of `n_rows` rows at once: bytes for each of them and for all together, multiply-adds of a row in double (half as fast
+ * as fp32 where it is fastest). Padding and exponentials are left out. */
+static void tell(sc_work *work, size_t n_rows, double row_bytes, double bytes, double row_fmas)
+{
+    work->bytes = (double)n_rows * row_bytes + bytes;
+    work->flops = 2 * (double)n_rows * row_fmas;
+    work->pace = 0.5;
+}
+
+/* Logits, biases and class maps in, sums and masses out; products with biases. */
+static void tell_blocks(sc_work *work, const sc_perturb *p, const sc_rows_pass *pass)
+{
+    const double V = pass->shape.n_vocabulary, n_dense = (double)p->spec.n_dense,
+                 map = p->spec.n_classes > 0 ? 2 * V : 0;
+    const double sums = 4.0 * pass->shape.n_blocks * ((double)p->n_tempered + n_dense);
+    const double masses =
+        p->spec.n_classes > 0 ? p->shape.n_chunks * ((double)p->spec.n_classes * (double)mass_bytes(p) + 8) : 0;
+    const bool own_map = p->spec.class_of == NULL;
+    tell(work, pass->n, (double)sc_rows_element(p->input->type) * V + sums + masses + (own_map ? map : 0),
+         4 * V * n_dense + (own_map ? 0 : map), V * n_dense);
+    work->pace = 1;
+}
+
 static semcal_status launch_classes(sc_perturb *p, const sc_rows_pass *pass, semcal_error *error)
 {
     sc_buffer **r = p->rooms;
     sc_work work = columns_work(p, pass->n, p->shape.n_classes / SC_PERTURB_PAD);
+    const double n_blocks = pass->shape.n_blocks, n_chunks = p->shape.n_chunks, K = (double)p->spec.n_classes,
+                 T = (double)p->spec.n_tilts + 1;
+    tell(&work, pass->n, n_chunks * (K * (double)mass_bytes(p) + 8) + 4 * n_blocks + 8 * K, 0, n_chunks * K);
     semcal_status status = sc_launch(p->masses, &work,
                                      SC_ARGS(SC_STRUCT(&pass->shape), SC_STRUCT(&p->shape), SC_BUFFER_ARG(pass->max),
                                              SC_BUFFER_ARG(r[ROOM_TABLES]), SC_BUFFER_ARG(r[ROOM_ANCHOR]),
                                              SC_BUFFER_ARG(r[ROOM_OCTAVES]), SC_BUFFER_ARG(r[ROOM_MASS])),
                                      error);
     work = columns_work(p, pass->n, p->shape.n_tilts / SC_PERTURB_PAD);
+    tell(&work, pass->n, 8 * (K + T), 8 * K * T, K * T);
     if (status == SEMCAL_OK) {
         status = sc_launch(p->tilt, &work,
                            SC_ARGS(SC_STRUCT(&pass->shape), SC_STRUCT(&p->shape), SC_BUFFER_ARG(r[ROOM_MASS]),
@@ -277,7 +310,7 @@ static semcal_status launch_pass(void *payload, const sc_rows_pass *pass, semcal
     p->shape.with_rank = pass->with_rank;
     size_t n_items = (pass->n + p->shape.group_rows - 1) / p->shape.group_rows * p->shape.n_chunks;
     sc_work work = SC_WORK_1D(n_items, p->group);
-    work.bytes = (double)pass->n * pass->shape.n_vocabulary * (double)sc_rows_element(p->input->type);
+    tell_blocks(&work, p, pass);
     semcal_status status =
         sc_launch(p->blocks, &work,
                   SC_ARGS(SC_BUFFER_ARG(p->input->logits), SC_STRUCT(&pass->shape), SC_STRUCT(&p->shape),
@@ -290,6 +323,8 @@ static semcal_status launch_pass(void *payload, const sc_rows_pass *pass, semcal
     size_t n_columns = p->shape.n_temperatures + p->shape.n_biases;
     if (status == SEMCAL_OK && n_columns > 0) {
         work = columns_work(p, pass->n, n_columns / SC_PERTURB_PAD);
+        const double wanted = (double)(p->n_tempered + p->spec.n_dense), n_blocks = pass->shape.n_blocks;
+        tell(&work, pass->n, 4 * n_blocks * (wanted + 1) + 8 * wanted, 0, n_blocks * wanted);
         status = sc_launch(p->merge, &work,
                            SC_ARGS(SC_STRUCT(&pass->shape), SC_STRUCT(&p->shape), SC_BUFFER_ARG(pass->max),
                                    SC_BUFFER_ARG(r[ROOM_SCALE]), SC_BUFFER_ARG(r[ROOM_TEMPERED]),
@@ -302,6 +337,8 @@ static semcal_status launch_pass(void *payload, const sc_rows_pass *pass, semcal
     }
     if (status == SEMCAL_OK && p->shape.n_entries > 0) {
         work = columns_work(p, pass->n, p->shape.n_entries);
+        tell(&work, pass->n, p->shape.n_entries * ((double)sc_rows_element(p->input->type) + 8),
+             4.0 * p->shape.n_entries, 0);
         status = sc_launch(p->gather, &work,
                            SC_ARGS(SC_BUFFER_ARG(p->input->logits), SC_STRUCT(&pass->shape), SC_STRUCT(&p->shape),
                                    SC_BUFFER_ARG(pass->max), SC_BUFFER_ARG(r[ROOM_TOKEN]),
@@ -337,7 +374,7 @@ static semcal_status get_kernels(sc_perturb *p, sc_rows_type type, semcal_error 
 /* Class masses of one group of rows in one chunk. */
 static uint64_t table_bytes(const sc_perturb *p)
 {
-    return 8 * (uint64_t)p->shape.n_classes * (p->group == 1 ? SC_PERTURB_ROWS : 2);
+    return mass_bytes(p) * p->shape.n_classes * (p->group == 1 ? SC_PERTURB_ROWS : 1);
 }
 
 /* Room for `n` rows, of which `pass` at once. */

@@ -163,6 +163,11 @@ semcal_status sc_device_profile(sc_profile_row **rows, size_t *n, sc_device *dev
     return SEMCAL_OK;
 }
 
+bool sc_device_is_profiled(const sc_device *device)
+{
+    return device->profile;
+}
+
 void sc_device_profile_reset(sc_device *device)
 {
     for (sc_program *program = device->programs; program != NULL; program = program->next) {

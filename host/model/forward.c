@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One forward pass: eight launches per layer (nine with head norms; one more in the last layer where not every row has
  * logits), all enqueued, none waited for. */
+#include "model/attended.h"
 #include "model/model_internal.h"
 
 #include "abi.h"
@@ -8,6 +9,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 static uint32_t u32(size_t value)
 {
@@ -131,15 +133,38 @@ static semcal_status copy_pages(sc_model *model, size_t n_copies, semcal_error *
     return status;
 }
 
-static semcal_status embed(sc_model *model, size_t n_rows, semcal_error *error)
+/* A row of the embedding lies across its panel: for every place (every two of pairs) a line of 64 bytes that it shares
+ * with its neighbours there, 16 of them or, of two bf16 in a word, 32. Lines count once, rows are written. */
+static double embedded_bytes(const sc_model *model, const int32_t *token, size_t n_rows, size_t first_panel,
+                             size_t n_panels)
+{
+    const uint32_t form = sc_matrix_form(model->embedding);
+    const size_t beside = form == SC_PANELS_BF16 ? 32 : 16;
+    const double width = (double)model->config.width;
+    double strips = 0, rows = 0;
+    if (model->seen_strips == NULL) {
+        return 0;
+    }
+    memset(model->seen_strips, 0, sc_model_strips(&model->config));
+    for (size_t i = 0; i < n_rows; i++) {
+        const size_t id = (size_t)token[i], panel = id / SC_PANEL;
+        if (panel >= first_panel && panel < first_panel + n_panels) {
+            strips += model->seen_strips[id / beside] == 0;
+            model->seen_strips[id / beside] = 1;
+            rows++;
+        }
+    }
+    return strips * 64 * (form == SC_PANELS_PAIRS ? ceil(width / 2) : width) + rows * 4 * width;
+}
+
+static semcal_status embed(sc_model *model, const int32_t *token, size_t n_rows, semcal_error *error)
 {
     semcal_status status = SEMCAL_OK;
     sc_work work = SC_WORK_1D(n_rows, model->group_size);
-    work.bytes =
-        (double)n_rows * (double)model->config.width * (sc_matrix_form(model->embedding) == SC_PANELS_FP32 ? 8 : 6);
     for (size_t i = 0; i < sc_matrix_n_parts(model->embedding) && status == SEMCAL_OK; i++) {
         size_t first, n;
         const sc_buffer *panels = sc_matrix_part(model->embedding, i, &first, &n);
+        work.bytes = embedded_bytes(model, token, n_rows, first, n);
         status = sc_launch(model->embed, &work,
                            SC_ARGS(SC_BUFFER_ARG(model->x), SC_BUFFER_ARG(model->token), SC_BUFFER_ARG(panels),
                                    SC_U32(u32(first)), SC_U32(u32(n)), SC_U32(u32(model->config.width)),
@@ -153,7 +178,7 @@ static semcal_status embed(sc_model *model, size_t n_rows, semcal_error *error)
 typedef struct row_set {
     size_t n;
     sc_buffer *x, *qkv, *position, *table;
-    double n_attended; /* positions they attend to, for profiles */
+    sc_attended attended; /* for profiles; 0 when there is none */
 } row_set;
 
 /* Normed rows as the products with `next` take them best. */
@@ -196,14 +221,14 @@ static semcal_status begin_layer(sc_model *model, const struct sc_model_layer *l
                                  semcal_error *error)
 {
     const sc_model_config *c = &model->config;
-    const size_t qkv = (c->n_heads + 2 * c->n_kv_heads) * c->head_size;
+    const size_t kv = c->n_kv_heads * c->head_size, qkv = c->n_heads * c->head_size + 2 * kv;
     sc_work rows = SC_WORK_1D(all->n, model->group_size);
-    rows.bytes = 8.0 * (double)all->n * (double)qkv;
     semcal_status status = norm(model, all, layer->attention_norm, layer->qkv, error);
     if (status == SEMCAL_OK) {
         status = multiply(model, all->qkv, qkv, SC_MODE_STORE, model->normed, layer->qkv, all->n, error);
     }
     if (status == SEMCAL_OK && layer->head_norms != NULL) {
+        rows.bytes = 8.0 * (double)all->n * (double)(qkv - kv);
         status = sc_launch(
             model->head_norm, &rows,
             SC_ARGS(SC_BUFFER_ARG(all->qkv), SC_BUFFER_ARG(layer->head_norms), SC_F32((float)c->norm_epsilon)), error);
@@ -211,11 +236,28 @@ static semcal_status begin_layer(sc_model *model, const struct sc_model_layer *l
     if (status != SEMCAL_OK) {
         return status;
     }
+    /* read whole, queries written back, keys and values into their pages */
+    rows.bytes = (double)all->n * (4.0 * (double)(2 * qkv - 2 * kv) + 2.0 * (double)model->key_page_bytes / SC_PAGE);
     return sc_launch(model->rope_store, &rows,
                      SC_ARGS(SC_BUFFER_ARG(all->qkv), SC_BUFFER_ARG(layer->keys), SC_BUFFER_ARG(layer->values),
                              SC_BUFFER_ARG(all->position), SC_BUFFER_ARG(all->table), SC_BUFFER_ARG(model->pages),
                              SC_BUFFER_ARG(model->angle)),
                      error);
+}
+
+/* Keys and values once per KV head however many rows share them, queries, mixed values; scores and weighted values are
+ * two multiply-adds per head, place and position attended to. Exponentials and page lists are left out. */
+static void tell_floor(sc_work *work, const sc_model *model, const row_set *rows, bool rounded)
+{
+    const sc_model_config *c = &model->config;
+    const double places = (double)(c->n_heads * c->head_size), kv_places = (double)(c->n_kv_heads * c->head_size);
+    const double number = (double)model->key_page_bytes / (kv_places * SC_PAGE);
+    if (model->seen != NULL) {
+        work->bytes = 2 * number * kv_places * rows->attended.positions +
+                      (sizeof(float) + (rounded ? 2.0 : 4.0)) * places * (double)rows->n;
+        work->flops = 4.0 * rows->attended.pairs * places;
+        work->pace = number < 4 && model->group_size == 1 && sc_gemm_has_unit(model->gemm) ? 2 : 1;
+    }
 }
 
 /* rounded: its rows are for products that take them so. */
@@ -226,9 +268,7 @@ static semcal_status attend(sc_model *model, const struct sc_model_layer *layer,
     const sc_model_config *c = &model->config;
     const size_t n_tiles = attention_tiles(model, rows->n);
     sc_work heads = SC_WORK_1D(n_tiles * c->n_kv_heads, model->group_size);
-    /* scores and weighted values: two multiply-adds per head, place and position attended to */
-    heads.flops = 4.0 * rows->n_attended * (double)(c->n_heads * c->head_size);
-    heads.pace = model->group_size == 1 && sc_gemm_has_unit(model->gemm) ? 2 : 1;
+    tell_floor(&heads, model, rows, rounded);
     return sc_launch(model->attention, &heads,
                      SC_ARGS(SC_BUFFER_ARG(model->mixed), SC_BUFFER_ARG(rows->qkv), SC_BUFFER_ARG(layer->keys),
                              SC_BUFFER_ARG(layer->values), SC_BUFFER_ARG(rows->position), SC_BUFFER_ARG(rows->table),
@@ -279,9 +319,9 @@ static semcal_status keep_wanted(row_set *rows, sc_model *model, const sc_forwar
                           SC_BUFFER_ARG(rows->qkv), SC_BUFFER_ARG(rows->position), SC_BUFFER_ARG(rows->table),
                           SC_BUFFER_ARG(model->output), SC_U32(u32(c->width))),
                   error);
-    *rows = (row_set){f->n_outputs, model->kept_x, model->kept_qkv, model->kept_position, model->kept_table, 0};
-    for (size_t i = 0; i < f->n_outputs; i++) {
-        rows->n_attended += (double)f->position[f->output[i]] + 1;
+    *rows = (row_set){f->n_outputs, model->kept_x, model->kept_qkv, model->kept_position, model->kept_table, {0, 0}};
+    if (model->seen != NULL) {
+        sc_attended_count(&rows->attended, model->seen, model->n_pages, f, f->output, f->n_outputs);
     }
     return status;
 }
@@ -296,12 +336,12 @@ semcal_status sc_model_forward(sc_model *model, const sc_forward *forward, semca
     if ((status = reach_angles(model, n_positions, error)) != SEMCAL_OK ||
         (status = upload(model, forward, error)) != SEMCAL_OK ||
         (status = copy_pages(model, forward->n_copies, error)) != SEMCAL_OK ||
-        (status = embed(model, forward->n_rows, error)) != SEMCAL_OK) {
+        (status = embed(model, forward->token, forward->n_rows, error)) != SEMCAL_OK) {
         return status;
     }
-    row_set rows = {forward->n_rows, model->x, model->qkv, model->position, model->table, 0};
-    for (size_t i = 0; i < forward->n_rows; i++) {
-        rows.n_attended += (double)forward->position[i] + 1;
+    row_set rows = {forward->n_rows, model->x, model->qkv, model->position, model->table, {0, 0}};
+    if (model->seen != NULL) {
+        sc_attended_count(&rows.attended, model->seen, model->n_pages, forward, NULL, forward->n_rows);
     }
     const size_t n_layers = model->config.n_layers;
     for (size_t i = 0; i < n_layers; i++) {

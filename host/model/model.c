@@ -264,7 +264,11 @@ static semcal_status open_model(sc_model **model, const sc_model_config *config,
         (status = lay_out_activations(made, error)) != SEMCAL_OK) {
         goto done;
     }
-    status = lay_out_pages(made, options, error);
+    if ((status = lay_out_pages(made, options, error)) == SEMCAL_OK && sc_device_is_profiled(device)) {
+        made->seen = sc_memory_alloc(made->n_pages, sizeof *made->seen, error);
+        made->seen_strips = sc_memory_alloc(sc_model_strips(config), sizeof *made->seen_strips, error);
+        status = made->seen == NULL || made->seen_strips == NULL ? SEMCAL_E_MEMORY : SEMCAL_OK;
+    }
 done:
     if (status != SEMCAL_OK) {
         if (folder != NULL && error != NULL && error->status == SEMCAL_E_DEVICE) {
@@ -323,6 +327,8 @@ void sc_model_close(sc_model *model)
         sc_buffer_free(buffers[i]);
     }
     sc_gemm_close(model->gemm);
+    free(model->seen);
+    free(model->seen_strips);
     free(model);
 }
 

@@ -30,10 +30,18 @@ struct sc_model {
     sc_buffer *x, *normed, *qkv, *mixed, *activation, *logits;
     sc_buffer *token, *position, *table, *output, *pages, *copies;
     size_t pages_capacity, copies_capacity;
+    /* for counting what attention and embedding must read; NULL: nobody asks */
+    unsigned char *seen, *seen_strips;                         /* [n_pages]; [sc_model_strips] */
     sc_buffer *kept_x, *kept_qkv, *kept_position, *kept_table; /* of the rows with logits in the last layer */
     char weights_sha256[65], kernels_sha256[65];
     const char *build_options;
 };
+
+/* Tokens by sixteens. */
+static inline size_t sc_model_strips(const sc_model_config *config)
+{
+    return config->n_vocabulary / 16 + 1;
+}
 
 /* Weights and final norm of a checkpoint folder; of a model whose gemm is open. */
 semcal_status sc_model_load_weights(sc_model *model, const char *folder, semcal_error *error);
