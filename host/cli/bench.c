@@ -179,22 +179,37 @@ semcal_status sc_bench_append(sc_bench *bench, const char *name, double median_s
 
 /* ---- printing ---- */
 
+/* A column that means nothing stays empty; what is less than 1 keeps its digits. */
+static void print_number(double value, int digits)
+{
+    if (isnan(value)) {
+        printf("%10s ", "");
+    } else {
+        const double size = fabs(value);
+        printf("%10.*f ", size >= 0.1 || size == 0 ? digits : size >= 0.001 ? digits + 2 : digits + 4, value);
+    }
+}
+
 static void print_text(const sc_bench *bench)
 {
+    int width = 34;
+    for (size_t i = 0; i < bench->n; i++) {
+        const int length = (int)strlen(bench->entries[i].name);
+        width = length > width ? length : width;
+    }
     const sc_device_info *facts = sc_device_facts(bench->device);
     printf("device %u:%u  %s, driver %s\n", facts->platform, facts->index, facts->name, facts->driver);
     printf("medians of %zu rounds, %s time; ratios within a round, quartiles in brackets\n\n"
-           "%-34s %10s %10s %10s %-8s %7s %-15s  %s\n",
-           bench->n_rounds, bench->cpu_clock ? "processor" : "wall", "what", "ms", "best ms", "rate", "unit", "ratio",
-           "", "relative to");
+           "%-*s %10s %10s %10s %-8s %7s %-15s  %s\n",
+           bench->n_rounds, bench->cpu_clock ? "processor" : "wall", width, "what", "ms", "best ms", "rate", "unit",
+           "ratio", "", "relative to");
     for (size_t i = 0; i < bench->n; i++) {
         const sc_bench_entry *e = &bench->entries[i];
-        printf("%-34s %10.3f %10.3f ", e->name, e->median_s * 1e3, e->best_s * 1e3);
-        if (isnan(e->rate)) {
-            printf("%10s %-8s ", "", "");
-        } else {
-            printf("%10.2f %-8s ", e->rate, e->unit);
-        }
+        printf("%-*s ", width, e->name);
+        print_number(e->median_s * 1e3, 3);
+        print_number(e->best_s * 1e3, 3);
+        print_number(e->rate, 2);
+        printf("%-8s ", isnan(e->rate) ? "" : e->unit);
         if (isnan(e->ratio)) {
             printf("\n");
         } else if (isnan(e->low)) {
@@ -220,11 +235,11 @@ static semcal_status print_json(const sc_bench *bench, double profiled_s, semcal
     json_t *results = json_array();
     for (size_t i = 0; i < bench->n; i++) {
         const sc_bench_entry *e = &bench->entries[i];
-        (void)json_array_append_new(results,
-                                    json_pack("{s:s, s:f, s:f, s:o, s:s, s:o, s:o, s:o, s:s}", "name", e->name,
-                                              "median_s", e->median_s, "best_s", e->best_s, "rate", number(e->rate),
-                                              "unit", e->unit, "ratio", number(e->ratio), "ratio_low", number(e->low),
-                                              "ratio_high", number(e->high), "relative_to", e->ceiling));
+        (void)json_array_append_new(results, json_pack("{s:s, s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:s}", "name", e->name,
+                                                       "median_s", number(e->median_s), "best_s", number(e->best_s),
+                                                       "rate", number(e->rate), "unit", e->unit, "ratio",
+                                                       number(e->ratio), "ratio_low", number(e->low), "ratio_high",
+                                                       number(e->high), "relative_to", e->ceiling));
     }
     json_t *root = json_pack("{s:s, s:s, s:I, s:s, s:s, s:s, s:o}", "device", facts->name, "driver", facts->driver,
                              "rounds", (json_int_t)bench->n_rounds, "clock", bench->cpu_clock ? "cpu" : "wall",

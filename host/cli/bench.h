@@ -28,9 +28,9 @@ typedef struct sc_bench_case {
 typedef struct sc_bench_entry {
     char name[80], ceiling[80]; /* what `ratio` is relative to; "" for none */
     const char *unit;
-    double median_s, best_s;
-    double rate, ratio; /* medians; NaN where they mean nothing */
-    double low, high;   /* quartiles of the ratios within single rounds */
+    double median_s, best_s; /* NaN: the line is no time */
+    double rate, ratio;      /* medians; NaN where they mean nothing */
+    double low, high;        /* quartiles of the ratios within single rounds */
 } sc_bench_entry;
 
 /* Sizes of the job (bench_job.c). */
@@ -59,7 +59,7 @@ typedef struct sc_bench {
 /* Runs every case once to warm up, then n_rounds rounds, and appends the entries. */
 semcal_status sc_bench_measure(sc_bench *bench, const sc_bench_case *cases, size_t n_cases, semcal_error *error);
 
-/* Appends a line of another making: `ratio` of `name` to `ceiling`. */
+/* Appends a line of another making: `ratio` of `name` to `ceiling`; median_s may be NaN. */
 semcal_status sc_bench_append(sc_bench *bench, const char *name, double median_s, double ratio, const char *ceiling,
                               semcal_error *error);
 

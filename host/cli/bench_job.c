@@ -235,14 +235,14 @@ static semcal_status report(sc_bench *bench, const job *j, double *whole, double
         (status = add(bench, "job: paths", paths, extend[0], none, "", paths / total, share, error)) != SEMCAL_OK ||
         (status = add(bench, "job: tree on the host", total - forward - paths, total - forward - paths, none, "",
                       (total - forward - paths) / total, share, error)) != SEMCAL_OK ||
-        (status = add(bench, "job: draws per forward", total, whole[0], sharing, "", none, "", error)) != SEMCAL_OK ||
-        (status = add(bench, "job: top probability, by forward", total, whole[0], j->top_by_node / (double)j->n_laws,
-                      "", none, "", error)) != SEMCAL_OK ||
-        (status = add(bench, "job: top probability, by draw", total, whole[0],
-                      j->top_by_draw / (double)j->n_draw_tokens, "", none, "", error)) != SEMCAL_OK) {
+        (status = add(bench, "job: draws per forward", none, none, sharing, "", none, "", error)) != SEMCAL_OK ||
+        (status = add(bench, "job: top probability, by forward", none, none, j->top_by_node / (double)j->n_laws, "",
+                      none, "", error)) != SEMCAL_OK ||
+        (status = add(bench, "job: top probability, by draw", none, none, j->top_by_draw / (double)j->n_draw_tokens, "",
+                      none, "", error)) != SEMCAL_OK) {
         return status;
     }
-    return add(bench, "job: first prompt, best log-prob", total, whole[0], j->first_top, "nats", none, "", error);
+    return add(bench, "job: first prompt, best log-prob", none, none, j->first_top, "nats", none, "", error);
 }
 
 semcal_status sc_bench_job_run(sc_bench *bench, semcal_error *error)

@@ -93,6 +93,7 @@ static semcal_status device_sum(void *payload, semcal_error *error)
 {
     workplace *w = payload;
     sc_work work = SC_WORK_1D(w->n_elements / CHUNK, w->group);
+    work.bytes = 4.0 * (double)w->n_elements;
     semcal_status status =
         sc_launch(w->sum, &work, SC_ARGS(SC_BUFFER_ARG(w->logits), SC_U64(CHUNK), SC_BUFFER_ARG(w->sums)), error);
     return status == SEMCAL_OK ? sc_device_finish(w->bench->device, error) : status;

@@ -11,13 +11,25 @@ static double idle_share(const sc_device *device, double wall_s)
     return idle > 0 ? idle : 0;
 }
 
-/* A column that a kernel without a told floor leaves empty. */
+/* A column that a kernel without a told floor leaves empty; what is small keeps its digits. */
 static void print_number(double value, int width, int digits)
 {
-    if (value > 0) {
-        printf(" %*.*f", width, digits, value);
+    if (value > 0 && isfinite(value)) {
+        printf(" %*.*f", width, value >= 0.1 ? digits : value >= 0.001 ? digits + 2 : digits + 4, value);
     } else {
         printf(" %*s", width, "-");
+    }
+}
+
+/* The last column. */
+static void print_fraction(double of_floor)
+{
+    if (of_floor > 1) {
+        printf(" %9s\n", "above 1");
+    } else if (of_floor >= 0) {
+        printf(" %9.3f\n", of_floor);
+    } else {
+        printf(" %9s\n", "-");
     }
 }
 
@@ -87,20 +99,29 @@ semcal_status sc_cli_profile_print(sc_device *device, double wall_s, const sc_cl
     printf("device %s: %.3f s in kernels of %.3f s, idle %.1f %%; ceilings %.1f GB/s read, %.1f GFLOP/s fp32\n",
            sc_device_facts(device)->name, busy, wall_s, 100 * idle_share(device, wall_s), most.bytes_per_s / 1e9,
            most.flops_per_s / 1e9);
-    printf("%-18s %10s %10s %7s %10s %10s %9s %9s %9s\n", "kernel", "launches", "ms", "share", "GB", "GFLOP", "GB/s",
-           "GFLOP/s", "of floor");
+    bool cached = false;
+    if (n > 0) {
+        printf("%-18s %10s %10s %7s %10s %10s %9s %9s %9s\n", "kernel", "launches", "ms", "share", "GB", "GFLOP",
+               "GB/s", "GFLOP/s", "of floor");
+    }
     for (size_t i = 0; i < n; i++) {
         const sc_profile_row *r = &rows[i];
         printf("%-18s %10llu %10.2f %6.1f%%", r->kernel, (unsigned long long)r->n_launches, r->seconds * 1e3,
-               100 * r->seconds / busy);
+               busy > 0 ? 100 * r->seconds / busy : 0);
         print_number(r->bytes / 1e9, 10, 3);
         print_number(r->flops / 1e9, 10, 2);
         print_number(r->bytes / 1e9 / r->seconds, 9, 2);
         print_number(r->flops / 1e9 / r->seconds, 9, 2);
-        print_number(r->floor_s / r->seconds, 9, 3);
-        printf("\n");
+        print_fraction(r->floor_s / r->seconds);
+        cached = cached || r->floor_s > r->seconds;
     }
-    printf("of floor: time that the bytes or operations told for a launch need at the ceilings, over its own time\n");
+    if (n > 0) {
+        printf("of floor: time that the bytes or operations a launch cannot do without need at the ceilings, over its "
+               "own time\n");
+    }
+    if (cached) {
+        printf("above 1: faster than the measured ceilings, mostly as what it takes was still in caches\n");
+    }
     free(rows);
     if (host != NULL) {
         print_host(host);
@@ -126,7 +147,7 @@ semcal_status sc_cli_profile_json(json_t **object, sc_device *device, double wal
     json_t *kernels = json_array();
     for (size_t i = 0; i < n; i++) {
         const sc_profile_row *r = &rows[i];
-        json_t *of_floor = isnan(r->floor_s) ? json_null() : json_real(r->floor_s / r->seconds);
+        json_t *of_floor = r->floor_s > 0 && r->seconds > 0 ? json_real(r->floor_s / r->seconds) : json_null();
         (void)json_array_append_new(kernels, json_pack("{s:s, s:I, s:f, s:f, s:f, s:o}", "kernel", r->kernel,
                                                        "launches", (json_int_t)r->n_launches, "seconds", r->seconds,
                                                        "bytes", r->bytes, "flops", r->flops, "of_floor", of_floor));

@@ -15,6 +15,8 @@ h5dump -a device_idle plain/cells/$cell.h5 | grep -qE '"0\.[0-9]+"' || complain 
 expect 0 "device idle " "$semcal" run model.yaml -o profiled --profile
 grep -qE '^gemm_packed +[0-9]+|^gemm_' out.txt || complain "--profile has no matrix products"
 grep -q '^of floor' out.txt || complain "--profile does not explain itself"
+grep -qE '^attention( +[0-9.]+){3}%( +[0-9.]+){4} +([0-9.]+|above 1)$' out.txt || complain "--profile leaves columns of attention empty"
+grep -qiE '\b(nan|inf)\b' out.txt && complain "--profile prints what is no number"
 for phase in opening text trees collapse store launching waiting rest; do
     grep -qE "^$phase +[0-9]+\.[0-9]{3} +[0-9.]+%" out.txt || complain "--profile does not tell the host's '$phase'"
 done
@@ -36,6 +38,10 @@ assert product["launches"] > 0 and product["flops"] > 0 and product["bytes"] > 0
 bytes_s, flops_s = product["bytes"] / p["read_bytes_per_s"], product["flops"] / p["flops_per_s"]
 floor_s = product["of_floor"] * product["seconds"]
 assert max(bytes_s, flops_s) * (1 - 1e-4) <= floor_s <= (bytes_s + flops_s) * (1 + 1e-4), (bytes_s, flops_s, floor_s)
+# every kernel says what it cannot do without
+assert all(k["bytes"] > 0 and k["of_floor"] > 0 for k in p["kernels"]), p["kernels"]
+attention = kernels["attention"]
+assert attention["flops"] > 0 and attention["of_floor"] * attention["seconds"] >= attention["bytes"] / p["read_bytes_per_s"] * (1 - 1e-4)
 host = p["host"]
 assert all(seconds > 0 for phase, seconds in host.items() if phase not in ("rest", "collapse", "beside_text")) and len(host) == 11, host
 assert abs(sum(s for phase, s in host.items() if not phase.startswith("beside_")) - p["wall_s"]) < 1e-3 + 1e-4 * p["wall_s"], p
