@@ -65,6 +65,7 @@ __kernel void gemm_mma_round(__global const float *a, __global uint *rounded, co
 #define FRAGMENT_WORDS(n_a, n_b) (4 * (n_a) + 2 * (n_b))
 #define LANES_DECLARE(group, n_a, n_b) __local uint lanes[(group) * FRAGMENT_WORDS(n_a, n_b)];
 #define LANES , lanes
+#define LANES_PARAMETER , __local uint *lanes
 
 static void multiply(float4 *sum, const uint4 *a, const uint2 *b, const uint n_a, const uint n_b, __local uint *lanes)
 {
@@ -107,6 +108,7 @@ static void copy_quad(__local uint4 *to, __global const uint *from, const bool t
 #define UNROLL _Pragma("unroll")
 #define LANES_DECLARE(group, n_a, n_b)
 #define LANES
+#define LANES_PARAMETER
 
 /* sum [n_a][n_b] += a [n_a] x b [n_b], 16 of k deep. */
 static void multiply(float4 *sum, const uint4 *a, const uint2 *b, const uint n_a, const uint n_b)
@@ -329,6 +331,62 @@ static uint4 round_eight(__global const float *row, const uint at, const uint k)
     return pairs;
 }
 
+/* SKINNY_STEPS steps of a lane from the pair `begin` on: their weights together, then each group of eight rows. Inlined by
+ * order: a call would keep `chain` in memory. */
+static inline __attribute__((always_inline)) void
+skinny_steps(float4 *chain, __global const uint4 *from, __global const float *a, const uint begin, const uint pairs,
+             const uint n_rows, const uint k, const uint g LANES_PARAMETER)
+{
+    uint4 w[SKINNY_STEPS][4];
+    UNROLL
+    for (uint s = 0; s < SKINNY_STEPS; s++) {
+        UNROLL
+        for (uint j = 0; j < 4; j++) {
+            const uint pair = begin + s * STEP_PAIRS + j;
+            w[s][j] = pair < pairs ? from[(size_t)pair * 8 + g] : (uint4)(0);
+        }
+    }
+    UNROLL
+    for (uint r = 0; r < ROW_TILES; r++) {
+        if (r * 8 < n_rows) {
+            const uint row = r * 8 + g;
+            UNROLL
+            for (uint s = 0; s < SKINNY_STEPS; s++) {
+                const uint at = 2 * (begin + s * STEP_PAIRS);
+                const uint4 x = row < n_rows ? round_eight(a + (size_t)row * k, at, k) : (uint4)(0);
+                uint4 fragments[2];
+                uint2 b = x.xy;
+                weight_fragments(fragments, w[s][0], w[s][1]);
+                multiply(chain + 2 * r, fragments, &b, 2, 1 LANES);
+                b = x.zw;
+                weight_fragments(fragments, w[s][2], w[s][3]);
+                multiply(chain + 2 * r, fragments, &b, 2, 1 LANES);
+            }
+        }
+    }
+}
+
+/* Rows `warp`, `warp` + 4, .. of column `lane`; `sums`: the columns beside it where gate and up meet. */
+static void skinny_put(__global float *c, const float *total, __local float (*sums)[SC_PANEL + 4], const uint n,
+                       const uint n_rows, const uint stride, const uint mode, const uint panel)
+{
+    const uint warp = get_local_id(0) / 32, lane = get_local_id(0) % 32;
+    const uint column = mode == SC_GEMM_SWIGLU ? panel * 16 + lane : panel * SC_PANEL + lane;
+    const bool mine = mode == SC_GEMM_SWIGLU ? lane < 16 && column < n / 2 : column < n;
+    UNROLL
+    for (uint i = 0; i < WARP_ROWS / 4; i++) {
+        const uint row = 4 * i + warp;
+        if (row < n_rows && mine) {
+            __global float *to = c + (size_t)row * stride + column;
+            if (mode == SC_GEMM_SWIGLU) {
+                *to = sc_silu(total[i]) * sums[row][(lane + 16) % SC_PANEL];
+            } else {
+                put(to, total[i], mode);
+            }
+        }
+    }
+}
+
 __kernel __attribute__((reqd_work_group_size(SKINNY_GROUP, 1, 1))) void
 gemm_mma_skinny(__global const float *a, __global const uint *weights, __global const float *bias, __global float *c,
                 const uint m, const uint n, const uint k, const uint stride, const uint mode, const uint panel_first)
@@ -353,33 +411,7 @@ gemm_mma_skinny(__global const float *a, __global const uint *weights, __global 
         }
         const uint begin = (round + warp) * (SC_CHUNK / 2) + 4 * t; /* pair */
         for (uint step = 0; step < CHUNK_STEPS; step += SKINNY_STEPS) {
-            uint4 w[SKINNY_STEPS][4];
-            UNROLL
-            for (uint s = 0; s < SKINNY_STEPS; s++) {
-                UNROLL
-                for (uint j = 0; j < 4; j++) {
-                    const uint pair = begin + (step + s) * STEP_PAIRS + j;
-                    w[s][j] = pair < pairs ? from[(size_t)pair * 8 + g] : (uint4)(0);
-                }
-            }
-            UNROLL
-            for (uint r = 0; r < ROW_TILES; r++) {
-                if (r * 8 < n_rows) {
-                    const uint row = r * 8 + g;
-                    UNROLL
-                    for (uint s = 0; s < SKINNY_STEPS; s++) {
-                        const uint at = 2 * (begin + (step + s) * STEP_PAIRS);
-                        const uint4 x = row < n_rows ? round_eight(a + (size_t)row * k, at, k) : (uint4)(0);
-                        uint4 fragments[2];
-                        uint2 b = x.xy;
-                        weight_fragments(fragments, w[s][0], w[s][1]);
-                        multiply(chain + 2 * r, fragments, &b, 2, 1 LANES);
-                        b = x.zw;
-                        weight_fragments(fragments, w[s][2], w[s][3]);
-                        multiply(chain + 2 * r, fragments, &b, 2, 1 LANES);
-                    }
-                }
-            }
+            skinny_steps(chain, from, a, begin + step * STEP_PAIRS, pairs, n_rows, k, g LANES);
         }
         barrier(CLK_LOCAL_MEM_FENCE);
         UNROLL
@@ -412,18 +444,5 @@ gemm_mma_skinny(__global const float *a, __global const uint *weights, __global 
         }
         barrier(CLK_LOCAL_MEM_FENCE);
     }
-    const uint column = mode == SC_GEMM_SWIGLU ? panel * 16 + lane : panel * SC_PANEL + lane;
-    const bool mine = mode == SC_GEMM_SWIGLU ? lane < 16 && column < n / 2 : column < n;
-    UNROLL
-    for (uint i = 0; i < WARP_ROWS / 4; i++) {
-        const uint row = 4 * i + warp;
-        if (row < n_rows && mine) {
-            __global float *to = c + (size_t)(row_first + row) * stride + column;
-            if (mode == SC_GEMM_SWIGLU) {
-                *to = sc_silu(total[i]) * sums[0][row][(lane + 16) % SC_PANEL];
-            } else {
-                put(to, total[i], mode);
-            }
-        }
-    }
+    skinny_put(c + (size_t)row_first * stride, total, sums[0], n, n_rows, stride, mode, panel);
 }

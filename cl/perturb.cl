@@ -318,10 +318,69 @@ static inline void classify_rows(const FLOATV *tiles, uint n, const double *fact
     }
 }
 
+/* A block of all rows, its weights in `tile`, in the classes; `class_of`: of the first row. */
+static inline void classify_tiles(const FLOATV *tile, const float *maxima, uint n_rows, uint n, double scale,
+                                  __global const ushort *class_of, ulong class_stride, uint n_classes,
+                                  __global double *sums, float *reference)
+{
+    double factor[SC_PERTURB_ROWS] = {0.0};
+    for (uint r = 0; r < n_rows; r++) {
+        factor[r] = mass_factor(maxima[r], scale, n_classes, sums + r, &reference[r]);
+    }
+    if (n_rows > 2 && class_stride == 0) {
+        classify_rows(tile, (n + 15) & ~15u, factor, class_of, sums);
+    } else {
+        for (uint r = 0; r < n_rows; r++) {
+            classify_one(tile + r, n, factor[r], class_of + r * class_stride, sums + r);
+        }
+    }
+}
+
+/* The same block with every bias; `biased`: of the first row, rows `row_stride` apart. */
+static inline void bias_tiles(const FLOATV *tile, uint n_rows, __global const float *bias, ulong stride, uint n_biases,
+                              __global float *biased, ulong row_stride)
+{
+    for (uint p = 0; p < n_biases; p += 4) {
+        for (uint r = 0; r < n_rows; r += 4) {
+            float s[16];
+            bias_four(tile + r, bias + p * stride, stride, s);
+            for (uint j = 0; j < 4 && r + j < n_rows; j++) {
+                vstore4(vload4(j, s), 0, biased + (r + j) * row_stride + p);
+            }
+        }
+    }
+}
+
+/* Rows that do not exist weigh nothing. */
+static inline void clear_tiles(FLOATV *tiles, uint n_rows)
+{
+    for (uint r = n_rows; r < SC_PERTURB_ROWS; r++) {
+        for (uint i = 0; i < STRETCH * N_VECTORS; i++) {
+            tiles[i * SC_PERTURB_ROWS + r] = (FLOATV)(0.0f);
+        }
+    }
+}
+
 #define TAKE(with_tile, with_next)                                                                                     \
     (extra.with_moment                                                                                                 \
-         ? take_block(q, n, next, &next_max, relative, shape.c, shape.lowest, 1, with_tile, with_next, sums, tile)     \
-         : take_block(q, n, next, &next_max, relative, shape.c, shape.lowest, 0, with_tile, with_next, sums, tile))
+         ? take_block(q, n, next, next_max, relative, shape.c, shape.lowest, 1, with_tile, with_next, sums, tile)      \
+         : take_block(q, n, next, next_max, relative, shape.c, shape.lowest, 0, with_tile, with_next, sums, tile))
+
+/* Any block of `n` logits at q: its maximum at `m` (of a whole block in *next_max already), its sums; returns its moment. */
+static inline float take_any(__global const logit_t *q, uint n, const int whole, __global const logit_t *next,
+                             float *next_max, const sc_rows_shape shape, const sc_perturb_shape extra,
+                             const int with_tile, float *m, ulong *sums, FLOATV *tile)
+{
+    *m = whole ? *next_max : block_max(q, n);
+    const float relative = *m == -INFINITY ? 0.0f : *m;
+    if (whole) {
+        return with_tile ? TAKE(1, 1) : extra.n_tempered == 0 ? TAKE(0, 1) : TAKE(0, 0);
+    }
+    if (with_tile) {
+        tile_short(q, n, relative, shape.c, shape.lowest, tile);
+    }
+    return short_block(q, n, relative, shape.c, shape.lowest, sums);
+}
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void perturb_blocks(PERTURB_ARGS)
 {
@@ -339,10 +398,8 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void perturb_blocks(PERT
     for (ulong k = 0; k < extra.n_classes * SC_PERTURB_ROWS; k++) {
         sums_of[k] = 0.0;
     }
-    for (uint r = n_rows; with_tile && r < SC_PERTURB_ROWS; r++) { /* rows that do not exist */
-        for (uint i = 0; i < STRETCH * N_VECTORS; i++) {
-            tiles[i * SC_PERTURB_ROWS + r] = (FLOATV)(0.0f);
-        }
+    if (with_tile) {
+        clear_tiles(tiles, n_rows);
     }
     for (uint r = 0; r < n_rows; r++) {
         reference[r] = -INFINITY;
@@ -360,31 +417,14 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void perturb_blocks(PERT
             __global const logit_t *p = rows + r * shape.stride, *q = p + b * SC_ROWS_BLOCK;
             FLOATV *tile = tiles + (b - stretch) * N_VECTORS * SC_PERTURB_ROWS + r;
             ulong sums[SC_ROWS_PARTS];
-            float m, moment, relative;
-            __global const logit_t *next = q;
-            if (b < n_whole) {
-                const uint whole_end = min(stretch_end, n_whole);
-                next = b + 1 < whole_end                ? q + SC_ROWS_BLOCK
-                       : r + 1 < n_rows                 ? p + shape.stride + stretch * SC_ROWS_BLOCK
-                       : stretch_end < min(b1, n_whole) ? rows + stretch_end * SC_ROWS_BLOCK
-                                                        : q;
-                m = next_max;
-                relative = m == -INFINITY ? 0.0f : m;
-                if (with_tile) {
-                    moment = TAKE(1, 1);
-                } else if (extra.n_tempered == 0) {
-                    moment = TAKE(0, 1);
-                } else {
-                    moment = TAKE(0, 0);
-                }
-            } else {
-                m = block_max(q, n);
-                relative = m == -INFINITY ? 0.0f : m;
-                moment = short_block(q, n, relative, shape.c, shape.lowest, sums);
-                if (with_tile) {
-                    tile_short(q, n, relative, shape.c, shape.lowest, tile);
-                }
-            }
+            float m;
+            const int whole = b < n_whole;
+            __global const logit_t *next = !whole                             ? q
+                                           : b + 1 < min(stretch_end, n_whole) ? q + SC_ROWS_BLOCK
+                                           : r + 1 < n_rows                    ? p + shape.stride + stretch * SC_ROWS_BLOCK
+                                           : stretch_end < min(b1, n_whole)    ? rows + stretch_end * SC_ROWS_BLOCK
+                                                                               : q;
+            const float moment = take_any(q, n, whole, next, &next_max, shape, extra, with_tile, &m, sums, tile);
             out_max[base + b] = m;
             out_moment[base + b] = moment;
             for (uint part = 0; part < SC_ROWS_PARTS; part++) {
@@ -395,7 +435,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void perturb_blocks(PERT
                 rank_block(q, n, b * SC_ROWS_BLOCK, t >= 0 ? LOAD(p, t) : 0.0f, t, out_rank + base + b);
             }
             if (extra.n_tempered > 0) {
-                temper_block(q, n, !with_tile && b < n_whole ? next : 0, &next_max, relative, temperature,
+                temper_block(q, n, !with_tile && whole ? next : 0, &next_max, m == -INFINITY ? 0.0f : m, temperature,
                              extra.n_tempered, tempered + ((ulong)row * shape.n_blocks + b) * extra.n_temperatures);
             }
             maxima[(b - stretch) * SC_PERTURB_ROWS + r] = m;
@@ -403,33 +443,14 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void perturb_blocks(PERT
         for (uint b = stretch; b < stretch_end; b++) {
             const FLOATV *tile = tiles + (b - stretch) * N_VECTORS * SC_PERTURB_ROWS;
             if (extra.n_classes > 0) {
-                double factor[SC_PERTURB_ROWS] = {0.0};
-                const uint n = min(shape.n_vocabulary - b * SC_ROWS_BLOCK, (uint)SC_ROWS_BLOCK);
-                __global const ushort *map = class_of + b * SC_ROWS_BLOCK;
-                for (uint r = 0; r < n_rows; r++) {
-                    factor[r] = mass_factor(maxima[(b - stretch) * SC_PERTURB_ROWS + r], shape.scale, extra.n_classes,
-                                            sums_of + r, &reference[r]);
-                }
-                if (n_rows > 2 && extra.class_stride == 0) {
-                    classify_rows(tile, (n + 15) & ~15u, factor, map, sums_of);
-                } else {
-                    for (uint r = 0; r < n_rows; r++) {
-                        classify_one(tile + r, n, factor[r], map + (first_row + first + r) * extra.class_stride,
-                                     sums_of + r);
-                    }
-                }
+                classify_tiles(tile, maxima + (b - stretch) * SC_PERTURB_ROWS, n_rows,
+                               min(shape.n_vocabulary - b * SC_ROWS_BLOCK, (uint)SC_ROWS_BLOCK), shape.scale,
+                               class_of + b * SC_ROWS_BLOCK + (first_row + first) * extra.class_stride,
+                               extra.class_stride, extra.n_classes, sums_of, reference);
             }
-            for (uint p = 0; p < extra.n_biases; p += 4) {
-                for (uint r = 0; r < n_rows; r += 4) {
-                    float s[16];
-                    bias_four(tile + r, bias + p * stride + b * SC_ROWS_BLOCK, stride, s);
-                    for (uint j = 0; j < 4 && r + j < n_rows; j++) {
-                        __global float *out =
-                            biased + ((ulong)(first + r + j) * shape.n_blocks + b) * extra.n_biases + p;
-                        vstore4(vload4(j, s), 0, out);
-                    }
-                }
-            }
+            bias_tiles(tile, n_rows, bias + b * SC_ROWS_BLOCK, stride, extra.n_biases,
+                       biased + ((ulong)first * shape.n_blocks + b) * extra.n_biases,
+                       (ulong)shape.n_blocks * extra.n_biases);
         }
     }
     for (uint r = 0; r < n_rows; r++) {

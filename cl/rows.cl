@@ -190,6 +190,34 @@ static inline ulong_l merge_blocks(float_l m, ulong_l sum, float_l block_moment,
     return scaled;
 }
 
+/* A row from its maximum, its moment and the scaled weights of its blocks, which become inclusive sums. `t`: its target
+ * or -1; `ranks`: of its blocks or NULL. */
+static inline sc_rows_row finish_row(__global const logit_t *p, const int t, __global const int *ranks,
+                                     __global ulong *cumulative, const uint n_blocks, const float row_max,
+                                     const double row_moment, const int bad)
+{
+    ulong total = 0;
+    int rank = 0;
+    for (uint b = 0; b < n_blocks; b++) {
+        total += cumulative[b];
+        cumulative[b] = total;
+    }
+    if (ranks && t >= 0) {
+        for (uint b = 0; b < n_blocks; b++) {
+            rank += ranks[b];
+        }
+    }
+    const float logit = t >= 0 ? LOAD(p, t) : 0.0f;
+    sc_rows_row result;
+    result.weight = total;
+    result.moment = row_moment;
+    result.max = row_max;
+    result.target = logit;
+    result.rank = rank;
+    result.bad = bad || row_max == -INFINITY || row_max == INFINITY || logit == -INFINITY;
+    return result;
+}
+
 /* Work: one item (LSZ 1) or one group of eight (else) per row. `cumulative` gets inclusive sums of scaled weights. */
 __kernel void rows_merge(__global const logit_t *restrict logits, const sc_rows_shape shape,
                          __global const int *restrict target, __global const float *restrict block_max,
@@ -257,26 +285,9 @@ __kernel void rows_merge(__global const logit_t *restrict logits, const sc_rows_
     }
 #endif
     if (leader) {
-        ulong total = 0;
-        int rank = 0;
-        for (uint b = 0; b < shape.n_blocks; b++) {
-            total += cumulative[base + b];
-            cumulative[base + b] = total;
-        }
         const int t = flags & 1 ? target[first_row + row] : -1;
-        if ((flags & 2) && t >= 0) {
-            for (uint b = 0; b < shape.n_blocks; b++) {
-                rank += block_rank[base + b];
-            }
-        }
-        const float logit = t >= 0 ? LOAD(logits + shape.offset + row * shape.stride, t) : 0.0f;
-        sc_rows_row result;
-        result.weight = total;
-        result.moment = row_moment;
-        result.max = row_max;
-        result.target = logit;
-        result.rank = rank;
-        result.bad = bad || row_max == -INFINITY || row_max == INFINITY || logit == -INFINITY;
-        out[first_row + row] = result;
+        out[first_row + row] =
+            finish_row(logits + shape.offset + row * shape.stride, t, flags & 2 ? block_rank + base : 0,
+                       cumulative + base, shape.n_blocks, row_max, row_moment, bad);
     }
 }
