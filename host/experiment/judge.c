@@ -229,9 +229,7 @@ semcal_status sc_judged_want(sc_judged *j, const char *id, const char *question,
         entry.question = sc_memory_strdup(question, error);
         entry.response = sc_memory_strdup(response, error);
         if (status != SEMCAL_OK || entry.id == NULL || entry.question == NULL || entry.response == NULL) {
-            free(entry.id);
-            free(entry.question);
-            free(entry.response);
+            sc_judged_settle(&entry);
             return SEMCAL_E_MEMORY;
         }
         *slot_of(j, entry.key) = j->n_entries + 1;
@@ -253,6 +251,14 @@ semcal_status sc_judged_set(sc_judged_entry *entry, const char *text, size_t len
     entry->text = sc_store_text(text, length, error);
     entry->cut = cut;
     return entry->text == NULL ? SEMCAL_E_MEMORY : SEMCAL_OK;
+}
+
+void sc_judged_settle(sc_judged_entry *entry)
+{
+    free(entry->id);
+    free(entry->question);
+    free(entry->response);
+    entry->id = entry->question = entry->response = NULL;
 }
 
 /* sc_collapse_judge.reply */
@@ -309,9 +315,7 @@ void sc_judged_free(sc_judged *j)
         return;
     }
     for (size_t i = 0; i < j->n_entries; i++) {
-        free(j->entries[i].id);
-        free(j->entries[i].question);
-        free(j->entries[i].response);
+        sc_judged_settle(&j->entries[i]);
         free(j->entries[i].text);
     }
     for (size_t i = 0; i < j->n_attributes; i++) {

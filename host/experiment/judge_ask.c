@@ -109,7 +109,11 @@ static semcal_status take_reply(void *tag, const sc_greedy_reply *reply, void *p
     semcal_status status =
         sc_judged_set(entry, reply->text, reply->text_length, reply->finish == SC_FINISH_LENGTH, error);
     j->n_asked++;
-    return status == SEMCAL_OK ? sc_judge_file_add(&a->file, j, entry, error) : status;
+    if (status == SEMCAL_OK) {
+        status = sc_judge_file_add(&a->file, j, entry, error);
+        sc_judged_settle(entry);
+    }
+    return status;
 }
 
 static bool is_stopped(void *payload)
@@ -119,14 +123,13 @@ static bool is_stopped(void *payload)
     return options->stopped != NULL && options->stopped(options->payload);
 }
 
-static bool all_there(const sc_judged *j)
+/* Entries come at the end and are answered about in order: what is behind is never looked at again. */
+static bool all_there(sc_judged *j)
 {
-    for (size_t i = 0; i < j->n_entries; i++) {
-        if (j->entries[i].text == NULL) {
-            return false;
-        }
+    while (j->n_answered < j->n_entries && j->entries[j->n_answered].text != NULL) {
+        j->n_answered++;
     }
-    return true;
+    return j->n_answered == j->n_entries;
 }
 
 semcal_status sc_judged_run(sc_judged *j, semcal_error *error)
@@ -141,7 +144,9 @@ semcal_status sc_judged_run(sc_judged *j, semcal_error *error)
     semcal_status status = sc_judge_file_open(&a.file, j, error);
     if (status == SEMCAL_OK && !all_there(j)) {
         status = open_chat(&a, error);
-        for (size_t i = 0; i < j->n_entries && status == SEMCAL_OK; i++) { /* lengths first: nothing fails midway */
+        a.next = j->n_answered;
+        /* lengths first: nothing fails midway */
+        for (size_t i = a.next; i < j->n_entries && status == SEMCAL_OK; i++) {
             sc_greedy_prompt prompt = {0};
             if (j->entries[i].text == NULL) {
                 status = make_prompt(&prompt, &a, &j->entries[i], error);
@@ -172,11 +177,9 @@ static semcal_status want_record(sc_judged *j, const sc_store_record *record, se
     const sc_tree *tree = &record->tree;
     semcal_status status = SEMCAL_OK;
     for (size_t i = 0; i < tree->n_draws && status == SEMCAL_OK; i++) {
-        bool seen = tree->finish[i] == SC_FINISH_LENGTH; /* a response that was cut is unparsed in any case */
-        for (size_t k = 0; k < i && !seen; k++) {
-            seen = tree->leaf[k] == tree->leaf[i];
+        if (tree->finish[i] != SC_FINISH_LENGTH) { /* a response that was cut is unparsed in any case */
+            status = sc_judged_want(j, record->id, record->question, tree->text[i], error);
         }
-        status = seen ? SEMCAL_OK : sc_judged_want(j, record->id, record->question, tree->text[i], error);
     }
     for (size_t i = 0; i < record->n_found && status == SEMCAL_OK; i++) {
         if (record->found_finish[i] != SC_FINISH_LENGTH) {

@@ -8,7 +8,7 @@
 /* A response and what was said about it. */
 typedef struct sc_judged_entry {
     char key[65];                   /* digest of question and response */
-    char *id, *question, *response; /* of what is asked; kept until the judge is freed */
+    char *id, *question, *response; /* of what is asked; NULL once there is a reply */
     char *text;                     /* the reply; NULL: not there yet */
     bool cut;
 } sc_judged_entry;
@@ -20,7 +20,8 @@ struct sc_judged {
     char sha256[65]; /* of everything that decides a reply */
     sc_judged_entry *entries;
     size_t n_entries, entries_capacity;
-    size_t *slots; /* [n_slots] index of an entry plus 1, 0: free; open addressing by key */
+    size_t n_answered; /* the first so many entries have their replies; later ones may */
+    size_t *slots;     /* [n_slots] index of an entry plus 1, 0: free; open addressing by key */
     size_t n_slots;
     uint64_t n_asked;
     sc_collapse_judge judge;
@@ -33,6 +34,9 @@ struct sc_judged {
 sc_judged_entry *sc_judged_find(const sc_judged *judged, const char *key);
 /* Takes a reply in: valid UTF-8 without blanks around it. */
 semcal_status sc_judged_set(sc_judged_entry *entry, const char *text, size_t length, bool cut, semcal_error *error);
+
+/* Lets go of what was asked, after the reply was taken in and kept. */
+void sc_judged_settle(sc_judged_entry *entry);
 
 /* RUN/judge/... for adding; fd -1: replies are not kept. */
 typedef struct sc_judge_file {

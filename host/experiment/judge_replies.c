@@ -44,6 +44,9 @@ static semcal_status take_line(sc_judged *j, const char *line, size_t length, se
         if (status == SEMCAL_OK && strcmp(check, stored) == 0) {
             status = sc_judged_set(entry, text, strlen(text), json_is_true(cut), error);
         }
+        if (entry->text != NULL) {
+            sc_judged_settle(entry);
+        }
     }
     json_decref(row);
     return status;
