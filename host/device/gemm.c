@@ -121,9 +121,17 @@ static semcal_status run_clblast(sc_gemm *gemm, const struct sc_gemm_job *job, s
             return status;
         }
     }
+    const double m = (double)job->m, n = (double)w->n, k = (double)w->k;
+    const sc_work product = {.bytes = 4 * (n * k + m * k + m * n), .flops = 2 * m * n * k};
+    sc_profile_call call;
+    semcal_status status = sc_profile_enter(&call, gemm->device, error);
+    if (status != SEMCAL_OK) {
+        return status;
+    }
     const CLBlastStatusCode code = CLBlastSgemm(CLBlastLayoutRowMajor, CLBlastTransposeNo, CLBlastTransposeYes, job->m,
                                                 w->n, w->k, 1.0f, job->a->handle, 0, w->k, w->plain->handle, 0, w->k,
-                                                0.0f, gemm->products->handle, 0, w->n, &gemm->device->queue, NULL);
+                                                0.0f, gemm->products->handle, 0, w->n, &gemm->device->queue, call.last);
+    sc_profile_leave(gemm->device, &call, code == CLBlastSuccess, &product);
     if (code != CLBlastSuccess) {
         return sc_error_set(error, SEMCAL_E_DEVICE, "CLBlast sgemm [%zu, %zu, %zu]: status %d", job->m, w->n, w->k,
                             (int)code);

@@ -11,6 +11,7 @@
 /* A launch whose time is not read yet. */
 typedef struct sc_pending {
     sc_kernel *kernel;
+    cl_event before; /* where it begins; NULL: with the event itself */
     cl_event event;
     double bytes, flops, pace;
 } sc_pending;
@@ -34,6 +35,7 @@ struct sc_device {
     size_t n_pending, pending_capacity;
     double busy_s, window_s; /* window_s: when the queue stopped being empty, 0: it is empty (not clocked) */
     sc_ceilings ceilings;    /* 0: not measured yet */
+    sc_kernel *library;      /* what a library launched, as one kernel; NULL: nothing */
 };
 
 struct sc_kernel {
@@ -90,6 +92,14 @@ semcal_status sc_source_expand(char **source, const char *file, semcal_error *er
  * goes, NULL when none is wanted. */
 semcal_status sc_profile_before(cl_event **slot, sc_device *device, semcal_error *error);
 void sc_profile_after(sc_device *device, sc_kernel *kernel, const sc_work *work);
+/* The same around a call of a library that launches kernels of its own; `last` is to become the last one's event.
+ * Nothing but waiting may come in between. */
+typedef struct sc_profile_call {
+    cl_event before, *last;
+    double began_s;
+} sc_profile_call;
+semcal_status sc_profile_enter(sc_profile_call *call, sc_device *device, semcal_error *error);
+void sc_profile_leave(sc_device *device, const sc_profile_call *call, bool succeeded, const sc_work *work);
 semcal_status sc_profile_collect(sc_device *device, semcal_error *error);
 /* Gives events back unread. */
 void sc_profile_free(sc_device *device);

@@ -41,9 +41,56 @@ void sc_profile_after(sc_device *device, sc_kernel *kernel, const sc_work *work)
     if (device->clocked) {
         sc_pending *pending = &device->pending[device->n_pending++];
         pending->kernel = kernel;
+        pending->before = NULL;
         pending->bytes = work->bytes;
         pending->flops = work->flops;
         pending->pace = work->pace > 0 ? work->pace : 1;
+    }
+}
+
+/* A library's own kernels are one row of the profile: CLBlast is the only one. */
+static semcal_status library_of(sc_device *device, semcal_error *error)
+{
+    if (device->library == NULL) {
+        sc_kernel *made = sc_memory_alloc(1, sizeof *made, error);
+        if (made == NULL) {
+            return SEMCAL_E_MEMORY;
+        }
+        device->library = made;
+        made->name = sc_memory_strdup("clblast", error);
+    }
+    return device->library->name == NULL ? SEMCAL_E_MEMORY : SEMCAL_OK;
+}
+
+semcal_status sc_profile_enter(sc_profile_call *call, sc_device *device, semcal_error *error)
+{
+    *call = (sc_profile_call){.before = NULL};
+    semcal_status status = sc_profile_before(&call->last, device, error);
+    if (status == SEMCAL_OK && call->last != NULL) {
+        status = library_of(device, error);
+    }
+    if (status == SEMCAL_OK && call->last != NULL) {
+        status = sc_opencl_check(clEnqueueMarkerWithWaitList(device->queue, 0, NULL, &call->before), error,
+                                 "%s: marker", device->info.name);
+    }
+    call->began_s = sc_clock_now_s();
+    return status;
+}
+
+void sc_profile_leave(sc_device *device, const sc_profile_call *call, bool succeeded, const sc_work *work)
+{
+    /* While it compiles kernels the queue may be empty: then the last kernel stands for all. */
+    const bool compiled = sc_clock_now_s() - call->began_s > 5e-3;
+    if (!device->clocked) {
+        return;
+    }
+    if (succeeded) {
+        sc_profile_after(device, device->library, work);
+    }
+    if (succeeded && !compiled) {
+        device->pending[device->n_pending - 1].before = call->before;
+    } else {
+        (void)clReleaseEvent(call->before);
     }
 }
 
@@ -63,6 +110,14 @@ static void add(sc_device *device, const sc_pending *pending, double seconds)
     }
 }
 
+static void release(const sc_pending *pending)
+{
+    (void)clReleaseEvent(pending->event);
+    if (pending->before != NULL) {
+        (void)clReleaseEvent(pending->before);
+    }
+}
+
 semcal_status sc_profile_collect(sc_device *device, semcal_error *error)
 {
     semcal_status status = SEMCAL_OK;
@@ -73,7 +128,10 @@ semcal_status sc_profile_collect(sc_device *device, semcal_error *error)
     for (size_t i = 0; i < device->n_pending; i++) {
         sc_pending *pending = &device->pending[i];
         cl_ulong start = 0, end = 0;
-        cl_int code = clGetEventProfilingInfo(pending->event, CL_PROFILING_COMMAND_START, sizeof start, &start, NULL);
+        const bool whole = pending->before == NULL;
+        cl_int code = clGetEventProfilingInfo(whole ? pending->event : pending->before,
+                                              whole ? CL_PROFILING_COMMAND_START : CL_PROFILING_COMMAND_END,
+                                              sizeof start, &start, NULL);
         if (code == CL_SUCCESS) {
             code = clGetEventProfilingInfo(pending->event, CL_PROFILING_COMMAND_END, sizeof end, &end, NULL);
         }
@@ -82,7 +140,7 @@ semcal_status sc_profile_collect(sc_device *device, semcal_error *error)
         } else if (status == SEMCAL_OK) {
             status = sc_opencl_check(code, error, "kernel %s: profile", pending->kernel->name);
         }
-        (void)clReleaseEvent(pending->event);
+        release(pending);
     }
     device->n_pending = 0;
     return status;
@@ -91,9 +149,13 @@ semcal_status sc_profile_collect(sc_device *device, semcal_error *error)
 void sc_profile_free(sc_device *device)
 {
     for (size_t i = 0; i < device->n_pending; i++) {
-        (void)clReleaseEvent(device->pending[i].event);
+        release(&device->pending[i]);
     }
     free(device->pending);
+    if (device->library != NULL) {
+        free(device->library->name);
+        free(device->library);
+    }
 }
 
 double sc_device_busy_s(const sc_device *device)
@@ -126,6 +188,21 @@ static semcal_status row_of(sc_profile_row **row, sc_profile_row **rows, size_t 
     return status;
 }
 
+static semcal_status add_to_row(sc_profile_row **rows, size_t *n, size_t *capacity, const sc_kernel *kernel,
+                                semcal_error *error)
+{
+    sc_profile_row *row = NULL;
+    semcal_status status = kernel->n_launches == 0 ? SEMCAL_OK : row_of(&row, rows, n, capacity, kernel->name, error);
+    if (row != NULL) {
+        row->n_launches += kernel->n_launches;
+        row->seconds += kernel->seconds;
+        row->bytes += kernel->bytes;
+        row->flops += kernel->flops;
+        row->floor_s += kernel->floor_s;
+    }
+    return status;
+}
+
 semcal_status sc_device_profile(sc_profile_row **rows, size_t *n, sc_device *device, semcal_error *error)
 {
     *rows = NULL;
@@ -134,25 +211,20 @@ semcal_status sc_device_profile(sc_profile_row **rows, size_t *n, sc_device *dev
         return sc_error_set(error, SEMCAL_E_CONFIG, "%s: was opened without profiling", device->info.name);
     }
     size_t capacity = 0;
-    for (sc_program *program = device->programs; program != NULL; program = program->next) {
-        for (const sc_kernel *kernel = program->kernels; kernel != NULL; kernel = kernel->next) {
-            sc_profile_row *row = NULL;
-            if (kernel->n_launches == 0) {
-                continue;
-            }
-            semcal_status status = row_of(&row, rows, n, &capacity, kernel->name, error);
-            if (status != SEMCAL_OK) {
-                free(*rows);
-                *rows = NULL;
-                *n = 0;
-                return status;
-            }
-            row->n_launches += kernel->n_launches;
-            row->seconds += kernel->seconds;
-            row->bytes += kernel->bytes;
-            row->flops += kernel->flops;
-            row->floor_s += kernel->floor_s;
+    semcal_status status = SEMCAL_OK;
+    for (sc_program *program = device->programs; program != NULL && status == SEMCAL_OK; program = program->next) {
+        for (const sc_kernel *kernel = program->kernels; kernel != NULL && status == SEMCAL_OK; kernel = kernel->next) {
+            status = add_to_row(rows, n, &capacity, kernel, error);
         }
+    }
+    if (status == SEMCAL_OK && device->library != NULL) {
+        status = add_to_row(rows, n, &capacity, device->library, error);
+    }
+    if (status != SEMCAL_OK) {
+        free(*rows);
+        *rows = NULL;
+        *n = 0;
+        return status;
     }
     for (size_t i = 0; i < *n; i++) {
         (*rows)[i].floor_s = (*rows)[i].floor_s > 0 ? (*rows)[i].floor_s : (double)NAN;
@@ -168,13 +240,21 @@ bool sc_device_is_profiled(const sc_device *device)
     return device->profile;
 }
 
+static void forget(sc_kernel *kernel)
+{
+    kernel->n_launches = 0;
+    kernel->seconds = kernel->bytes = kernel->flops = kernel->floor_s = 0;
+}
+
 void sc_device_profile_reset(sc_device *device)
 {
     for (sc_program *program = device->programs; program != NULL; program = program->next) {
         for (sc_kernel *kernel = program->kernels; kernel != NULL; kernel = kernel->next) {
-            kernel->n_launches = 0;
-            kernel->seconds = kernel->bytes = kernel->flops = kernel->floor_s = 0;
+            forget(kernel);
         }
+    }
+    if (device->library != NULL) {
+        forget(device->library);
     }
 }
 

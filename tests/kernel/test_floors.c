@@ -194,6 +194,44 @@ static void forward_passes(void **state)
     check_passes(&rounded);
 }
 
+/* ---- a library's products ---- */
+
+static void some_row(float *row, size_t i, void *payload)
+{
+    for (size_t k = 0; k < *(const size_t *)payload; k++) {
+        row[k] = (float)(i + k) / 64;
+    }
+}
+
+/* Kernels that nobody here launches count as time of the device, too. */
+static void library(void **state)
+{
+    (void)state;
+    size_t m = 9, n = 40, k = 56;
+    const float half = 0.5f;
+    sc_gemm *gemm;
+    sc_matrix *matrix;
+    sc_buffer *a, *c;
+    check_ok(sc_gemm_open(&gemm, device, SC_GEMM_CLBLAST, &error), error);
+    check_ok(sc_matrix_pack(&matrix, gemm, n, k, false, false, some_row, NULL, "weights", &k, &error), error);
+    check_ok(sc_buffer_create(&a, device, 4 * m * k, SC_BUFFER_DEVICE, "rows", &error), error);
+    check_ok(sc_buffer_create(&c, device, 4 * m * n, SC_BUFFER_DEVICE, "products", &error), error);
+    check_ok(sc_buffer_fill(a, 0, 4 * m * k, &half, sizeof half, &error), error);
+    start_over();
+    const double before_s = sc_device_busy_s(device);
+    for (int i = 0; i < 3; i++) {
+        check_ok(sc_gemm_run(gemm, c, n, SC_MODE_STORE, a, matrix, m, &error), error);
+    }
+    check_told("clblast", 3, 3 * 4.0 * (double)(n * k + m * k + m * n), 3 * 2.0 * (double)(m * n * k));
+    const double both_s = told("clblast", 3).seconds + told("gemm_finish", 3).seconds;
+    check_close(sc_device_busy_s(device) - before_s, both_s, 1e-9);
+    assert_true(told("clblast", 3).seconds > 0);
+    sc_buffer_free(a);
+    sc_buffer_free(c);
+    sc_matrix_free(matrix);
+    sc_gemm_close(gemm);
+}
+
 /* ---- perturbations ---- */
 
 enum { N = 21, K = 11, TEMPERATURES = 5, TILTS = 9, DENSE = 3, PAIRS = 4, TOKENS = 70001 };
@@ -273,6 +311,7 @@ int main(void)
     }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(forward_passes),
+        cmocka_unit_test(library),
         cmocka_unit_test(perturbations),
     };
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
