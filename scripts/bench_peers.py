@@ -430,7 +430,7 @@ def compare_decode(t):
     for n in own:
         for mode, gemm in MODES.items():
             t.add(f"decode, batch {n}", mode, own[n][mode], "token/s",
-                  command=f"semcal bench decode --rounds 7 --gemm {gemm}")
+                  command=f"semcal bench decode --unshared --rounds 7 --gemm {gemm}")
         t.add(f"decode, batch {n}", "llama.cpp bf16", peer[n], "token/s", command="llama-decode " + a.llama)
         compared(t, own[n], peer[n])
 

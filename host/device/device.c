@@ -65,6 +65,7 @@ sc_cl_words sc_opencl_words(cl_int code)
     return words;
 }
 
+SC_PRINTF(3, 0)
 static semcal_status fail(cl_int code, semcal_error *error, const char *format, va_list arguments)
 {
     char what[256];
