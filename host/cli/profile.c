@@ -14,7 +14,9 @@ static double idle_share(const sc_device *device, double wall_s)
 /* A column that a kernel without a told floor leaves empty; what is small keeps its digits. */
 static void print_number(double value, int width, int digits)
 {
-    if (value > 0 && isfinite(value)) {
+    if (value > 0 && value < 1e-6) {
+        printf(" %*.1e", width, value);
+    } else if (value > 0 && isfinite(value)) {
         printf(" %*.*f", width, value >= 0.1 ? digits : value >= 0.001 ? digits + 2 : digits + 4, value);
     } else {
         printf(" %*s", width, "-");
@@ -116,8 +118,9 @@ semcal_status sc_cli_profile_print(sc_device *device, double wall_s, const sc_cl
         cached = cached || r->floor_s > r->seconds;
     }
     if (n > 0) {
-        printf("of floor: time that the bytes or operations a launch cannot do without need at the ceilings, over its "
-               "own time\n");
+        printf(
+            "of floor: time that the bytes or multiply-adds a launch cannot do without need at the ceilings, over its "
+            "own time; exponentials are not counted\n");
     }
     if (cached) {
         printf("above 1: faster than the measured ceilings, mostly as what it takes was still in caches\n");
