@@ -26,6 +26,9 @@
 #include "exp2.h"
 #include "rows_block.h"
 #include "tempered.h"
+#if LSZ == 1
+#include "perturb_tiles.h"
+#endif
 
 #if LSZ > 1
 #pragma OPENCL EXTENSION cl_khr_int64_base_atomics : enable
@@ -51,21 +54,11 @@ static inline FLOATV alive(FLOATV w, FLOATV d, float lowest)
 
 #if LSZ == 1
 
-SC_DEFINE_EXP2(double, exp2_reduced)
-
-/* A tile is [N_VECTORS, SC_PERTURB_ROWS]: rows side by side, vectors whole, as vload16 and vstore16 on private memory
- * become four accesses each on PoCL. */
-
-/* Blocks of a row taken in one go before the next row: memory is read in longer runs, tiles still fit the L2 cache. */
-#ifndef STRETCH
-#define STRETCH 8
-#endif
-
 /* A block of the row whose maximum is known, its weights into `tile`; the maximum of the whole block at `next` beside
  * it. The same numbers as whole_block and short_block of rows.cl. */
 static inline float take_block(__global const logit_t *p, uint n, __global const logit_t *next, float *next_max,
-                        float reference, float c, float lowest, const int with_moment, const int with_tile,
-                        const int with_next, ulong *sums, FLOATV *tile)
+                               float reference, float c, float lowest, const int with_moment, const int with_tile,
+                               const int with_next, ulong *sums, FLOATV *tile)
 {
     FLOATV moment = (FLOATV)(0.0f), m = (FLOATV)(-INFINITY);
     for (uint part = 0; part < SC_ROWS_PARTS; part++) {
@@ -137,8 +130,8 @@ static inline void tile_short(__global const logit_t *p, uint n, float reference
         }                                                                                                              \
     }
 #define DEFINE_TEMPER(name, count)                                                                                     \
-    static inline void name(__global const logit_t *p, uint n, __global const logit_t *next, float *next_max,                 \
-                     float reference, __global const float2 *temperature, __global float *out)                         \
+    static inline void name(__global const logit_t *p, uint n, __global const logit_t *next, float *next_max,          \
+                            float reference, __global const float2 *temperature, __global float *out)                  \
     {                                                                                                                  \
         const float lowest = temperature[0].y;                                                                         \
         float c[count];                                                                                                \
@@ -182,7 +175,8 @@ DEFINE_TEMPER(temper_eight, 8)
 
 /* Temperatures rise; those that share a limit stand together. */
 static inline void temper_block(__global const logit_t *p, uint n, __global const logit_t *next, float *next_max,
-                         float reference, __global const float2 *temperature, uint n_temperatures, __global float *out)
+                                float reference, __global const float2 *temperature, uint n_temperatures,
+                                __global float *out)
 {
     for (uint t = 0, step; t < n_temperatures; t += step) {
         __global const float2 *at = temperature + t;
@@ -213,160 +207,13 @@ static inline void rank_block(__global const logit_t *q, uint n, uint first, flo
     *out = fold_int(count);
 }
 
-/* Sums of four rows (tiles) with four biases. */
-static inline void bias_four(const FLOATV *w, __global const float *e, ulong stride, float *out)
-{
-    FLOATV s[16];
-    __attribute__((opencl_unroll_hint(16))) for (uint j = 0; j < 16; j++)
-    {
-        s[j] = (FLOATV)(0.0f);
-    }
-    for (uint i = 0; i < SC_ROWS_BLOCK; i += VW) {
-        const FLOATV *q = w + i / VW * SC_PERTURB_ROWS;
-        const FLOATV a = q[0], b = q[1], c = q[2], d = q[3];
-        __attribute__((opencl_unroll_hint(4))) for (uint p = 0; p < 4; p++)
-        {
-            const FLOATV x = *(__global const FLOATV *)(e + p * stride + i);
-            s[p] = fma(a, x, s[p]);
-            s[4 + p] = fma(b, x, s[4 + p]);
-            s[8 + p] = fma(c, x, s[8 + p]);
-            s[12 + p] = fma(d, x, s[12 + p]);
-        }
-    }
-    __attribute__((opencl_unroll_hint(16))) for (uint j = 0; j < 16; j++)
-    {
-        out[j] = fold_float(s[j]);
-    }
-}
-
-/* What turns weights of a block into the units of the row's masses; *reference is -inf before the first block. A
- * reference that cannot hold the block is replaced, and the masses (every SC_PERTURB_ROWS-th of `sums`) are scaled. */
-static inline double mass_factor(float m, double scale, uint n_classes, __global double *sums, float *reference)
-{
-    if (m == -INFINITY) {
-        return 0.0;
-    }
-    if (*reference == -INFINITY) {
-        *reference = m;
-    }
-    double x = ((double)m - (double)*reference) * scale;
-    if (x > 500.0) {
-        const double shrink = x < 1000.0 ? exp2(-x) : 0.0;
-        for (uint k = 0; k < n_classes; k++) {
-            sums[k * SC_PERTURB_ROWS] *= shrink;
-        }
-        *reference = m;
-        x = 0.0;
-    }
-    const double whole = rint(x);
-    return x < SC_PERTURB_CUT ? 0.0 : exp2_reduced(x - whole) * as_double(((long)whole + 1023) << 52);
-}
-
-/* One row: the same sums in the same order as sixteen at once. */
-static inline void classify_one(const FLOATV *tile, uint n, double factor, __global const ushort *class_of,
-                         __global double *sums)
-{
-    for (uint i = 0; i < n; i++) {
-        __global double *sum = sums + (uint)class_of[i] * SC_PERTURB_ROWS;
-        const float w = ((const float *)(tile + i / VW * SC_PERTURB_ROWS))[i % VW];
-        *sum = fma((double)w, factor, *sum);
-    }
-}
-
-#define LOW(a, b)                                                                                                      \
-    (float16)(a.s0, b.s0, a.s1, b.s1, a.s2, b.s2, a.s3, b.s3, a.s4, b.s4, a.s5, b.s5, a.s6, b.s6, a.s7, b.s7)
-#define HIGH(a, b)                                                                                                     \
-    (float16)(a.s8, b.s8, a.s9, b.s9, a.sa, b.sa, a.sb, b.sb, a.sc, b.sc, a.sd, b.sd, a.se, b.se, a.sf, b.sf)
-
-/* Sixteen tokens of sixteen rows: 16 x 16 transposed by interleaving the halves four times. */
-static inline void transpose(const FLOATV *tiles, float16 *x)
-{
-    float16 y[16];
-    __attribute__((opencl_unroll_hint(16))) for (uint r = 0; r < 16; r++)
-    {
-        x[r] = tiles[r];
-    }
-    __attribute__((opencl_unroll_hint(2))) for (uint round = 0; round < 2; round++)
-    {
-        __attribute__((opencl_unroll_hint(8))) for (uint r = 0; r < 8; r++)
-        {
-            y[2 * r] = LOW(x[r], x[r + 8]);
-            y[2 * r + 1] = HIGH(x[r], x[r + 8]);
-        }
-        __attribute__((opencl_unroll_hint(8))) for (uint r = 0; r < 8; r++)
-        {
-            x[2 * r] = LOW(y[r], y[r + 8]);
-            x[2 * r + 1] = HIGH(y[r], y[r + 8]);
-        }
-    }
-}
-
-/* Sixteen rows side by side: one vector of sums per class. */
-static inline void classify_rows(const FLOATV *tiles, uint n, const double *factors, __global const ushort *class_of,
-                          __global double *sums)
-{
-    const double8 f0 = vload8(0, factors), f1 = vload8(1, factors);
-    for (uint i = 0; i < n; i += 16) {
-        float16 x[16];
-        transpose(tiles + i / VW * SC_PERTURB_ROWS, x);
-        __attribute__((opencl_unroll_hint(16))) for (uint v = 0; v < 16; v++)
-        {
-            __global double8 *sum = (__global double8 *)(sums + (uint)class_of[i + v] * SC_PERTURB_ROWS);
-            sum[0] = fma(convert_double8(x[v].lo), f0, sum[0]);
-            sum[1] = fma(convert_double8(x[v].hi), f1, sum[1]);
-        }
-    }
-}
-
-/* A block of all rows, its weights in `tile`, in the classes; `class_of`: of the first row. */
-static inline void classify_tiles(const FLOATV *tile, const float *maxima, uint n_rows, uint n, double scale,
-                                  __global const ushort *class_of, ulong class_stride, uint n_classes,
-                                  __global double *sums, float *reference)
-{
-    double factor[SC_PERTURB_ROWS] = {0.0};
-    for (uint r = 0; r < n_rows; r++) {
-        factor[r] = mass_factor(maxima[r], scale, n_classes, sums + r, &reference[r]);
-    }
-    if (n_rows > 2 && class_stride == 0) {
-        classify_rows(tile, (n + 15) & ~15u, factor, class_of, sums);
-    } else {
-        for (uint r = 0; r < n_rows; r++) {
-            classify_one(tile + r, n, factor[r], class_of + r * class_stride, sums + r);
-        }
-    }
-}
-
-/* The same block with every bias; `biased`: of the first row, rows `row_stride` apart. */
-static inline void bias_tiles(const FLOATV *tile, uint n_rows, __global const float *bias, ulong stride, uint n_biases,
-                              __global float *biased, ulong row_stride)
-{
-    for (uint p = 0; p < n_biases; p += 4) {
-        for (uint r = 0; r < n_rows; r += 4) {
-            float s[16];
-            bias_four(tile + r, bias + p * stride, stride, s);
-            for (uint j = 0; j < 4 && r + j < n_rows; j++) {
-                vstore4(vload4(j, s), 0, biased + (r + j) * row_stride + p);
-            }
-        }
-    }
-}
-
-/* Rows that do not exist weigh nothing. */
-static inline void clear_tiles(FLOATV *tiles, uint n_rows)
-{
-    for (uint r = n_rows; r < SC_PERTURB_ROWS; r++) {
-        for (uint i = 0; i < STRETCH * N_VECTORS; i++) {
-            tiles[i * SC_PERTURB_ROWS + r] = (FLOATV)(0.0f);
-        }
-    }
-}
-
 #define TAKE(with_tile, with_next)                                                                                     \
     (extra.with_moment                                                                                                 \
          ? take_block(q, n, next, next_max, relative, shape.c, shape.lowest, 1, with_tile, with_next, sums, tile)      \
          : take_block(q, n, next, next_max, relative, shape.c, shape.lowest, 0, with_tile, with_next, sums, tile))
 
-/* Any block of `n` logits at q: its maximum at `m` (of a whole block in *next_max already), its sums; returns its moment. */
+/* Any block of `n` logits at q: its maximum at `m` (of a whole block in *next_max already) and its sums; returns its
+ * moment. */
 static inline float take_any(__global const logit_t *q, uint n, const int whole, __global const logit_t *next,
                              float *next_max, const sc_rows_shape shape, const sc_perturb_shape extra,
                              const int with_tile, float *m, ulong *sums, FLOATV *tile)
@@ -419,11 +266,13 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void perturb_blocks(PERT
             ulong sums[SC_ROWS_PARTS];
             float m;
             const int whole = b < n_whole;
-            __global const logit_t *next = !whole                             ? q
-                                           : b + 1 < min(stretch_end, n_whole) ? q + SC_ROWS_BLOCK
-                                           : r + 1 < n_rows                    ? p + shape.stride + stretch * SC_ROWS_BLOCK
-                                           : stretch_end < min(b1, n_whole)    ? rows + stretch_end * SC_ROWS_BLOCK
-                                                                               : q;
+            __global const logit_t *next = q;
+            if (whole) {
+                next = b + 1 < min(stretch_end, n_whole) ? q + SC_ROWS_BLOCK
+                       : r + 1 < n_rows                  ? p + shape.stride + stretch * SC_ROWS_BLOCK
+                       : stretch_end < min(b1, n_whole)  ? rows + stretch_end * SC_ROWS_BLOCK
+                                                         : q;
+            }
             const float moment = take_any(q, n, whole, next, &next_max, shape, extra, with_tile, &m, sums, tile);
             out_max[base + b] = m;
             out_moment[base + b] = moment;
@@ -501,7 +350,7 @@ static inline float biased_sum(const FLOATV *w, __global const float *bias)
 /* Integer class masses relative to 2^octaves e^anchor: multiples of 2^-48 for weights of 2^-24 and more, of 2^-72 for
  * smaller ones. A block above the reference raises it and shifts what is there. */
 static inline void classify_block(const FLOATV *w, uint n, float m, double scale, __global const ushort *class_of,
-                           uint n_classes, __global ulong *sums, float *anchor, int *octaves)
+                                  uint n_classes, __global ulong *sums, float *anchor, int *octaves)
 {
     const uint lid = (uint)get_local_id(0);
     if (m == -INFINITY) {

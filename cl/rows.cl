@@ -31,8 +31,8 @@
 #if LSZ == 1
 
 /* A whole block at p; beside it, the maximum of the whole block at `next`. */
-static inline float whole_block(__global const logit_t *p, __global const logit_t *next, float *next_max, float reference,
-                         float c, float lowest, const int with_moment, ulong *sums)
+static inline float whole_block(__global const logit_t *p, __global const logit_t *next, float *next_max,
+                                float reference, float c, float lowest, const int with_moment, ulong *sums)
 {
     FLOATV moment = (FLOATV)(0.0f), m = (FLOATV)(-INFINITY);
     for (uint part = 0; part < SC_ROWS_PARTS; part++) {
@@ -106,7 +106,8 @@ static inline void blocks(BLOCK_ARGS, const int with_moment, const int with_rank
 #else
 
 /* One group per block at a time; item `lid` holds vectors lid, lid + LSZ, ... of it. */
-static inline void blocks(BLOCK_ARGS, const int with_moment, const int with_rank, __local FLOATV *lanes, __local ulong *sums)
+static inline void blocks(BLOCK_ARGS, const int with_moment, const int with_rank, __local FLOATV *lanes,
+                          __local ulong *sums)
 {
     const uint lid = (uint)get_local_id(0), group = (uint)get_group_id(0);
     const uint row = group / shape.n_items, item = group % shape.n_items;
@@ -139,7 +140,8 @@ static inline void blocks(BLOCK_ARGS, const int with_moment, const int with_rank
     __kernel __attribute__((reqd_work_group_size(LSZ, 1, 1))) void NAME(BLOCK_ARGS)                                   \
     {                                                                                                                 \
         BLOCK_LOCALS                                                                                                  \
-        blocks(logits, shape, target, out_max, out_part, out_moment, out_rank, first_row, MOMENT, RANK BLOCK_LOCAL_ARGS);        \
+        blocks(logits, shape, target, out_max, out_part, out_moment, out_rank, first_row, MOMENT,                     \
+               RANK BLOCK_LOCAL_ARGS);                                                                                \
     }
 BLOCK_KERNEL(rows_law, 1, 0)
 BLOCK_KERNEL(rows_loss, 0, 0)
@@ -170,7 +172,7 @@ SC_DEFINE_EXP2(double_l, exp2_reduced)
 
 /* Scaled weights of a group of eight blocks; their moments go to `moment`. */
 static inline ulong_l merge_blocks(float_l m, ulong_l sum, float_l block_moment, double row_max, double scale,
-                            double_l *moment)
+                                   double_l *moment)
 {
     const double_l distance = CONVERT(double, m) - (double_l)(row_max), x = distance * (double_l)(scale);
     const long_l alive = x >= (double_l)(SC_ROWS_CUT);

@@ -21,7 +21,7 @@ static inline INTV before_target(FLOATV x, uint first, float logit, int target)
 
 /* Blocks past the last one, up to the padded count: without weight. */
 static inline void pad_blocks(const sc_rows_shape shape, ulong base, __global float *max, __global ulong *part,
-                       __global float *moment)
+                              __global float *moment)
 {
     for (uint b = shape.n_blocks; b < shape.n_padded; b++) {
         max[base + b] = -INFINITY;
@@ -66,9 +66,9 @@ static inline float short_block(__global const logit_t *p, uint n, float referen
 /* One group on block `b` of the row at p, which it leaves in `x`; returns its maximum. `base`: of the row in scratch,
  * `t`: its target or -1. */
 static inline float group_block(__global const logit_t *p, const uint b, const ulong base, const sc_rows_shape shape,
-                         const int t, __global float *out_max, __global ulong *out_part, __global float *out_moment,
-                         __global int *out_rank, const int with_moment, const int with_rank, FLOATV *x,
-                         __local FLOATV *lanes, __local ulong *sums)
+                                const int t, __global float *out_max, __global ulong *out_part,
+                                __global float *out_moment, __global int *out_rank, const int with_moment,
+                                const int with_rank, FLOATV *x, __local FLOATV *lanes, __local ulong *sums)
 {
     const uint lid = (uint)get_local_id(0);
     __global const logit_t *q = p + b * SC_ROWS_BLOCK;

@@ -48,7 +48,8 @@ typedef struct place {
 } place;
 
 static inline place locate(const sc_rows_shape shape, __global const float *restrict block_max,
-                    __global const ulong *restrict part, __global const ulong *restrict cumulative, uint row, ulong u)
+                           __global const ulong *restrict part, __global const ulong *restrict cumulative, uint row,
+                           ulong u)
 {
     const ulong base = (ulong)row * shape.n_padded;
     __global const ulong *cum = cumulative + base;
