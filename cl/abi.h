@@ -89,6 +89,10 @@ typedef struct sc_perturb_shape {
 #define SC_PANELS_FP32 0  /* panels of weights: fp32; bf16, columns j and 16 + j in a word; bf16, pairs along k */
 #define SC_PANELS_BF16 1
 #define SC_PANELS_PAIRS 2
+#define SC_COMPACT_ROWS 4     /* most rows of A that gemm_compact takes */
+#define SC_COMPACT_LINES 32   /* lines of 64 bytes of a bf16 panel that share a table */
+#define SC_COMPACT_BYTES 1536 /* what they take: three lines for four */
+#define SC_COMPACT_TABLE 16   /* bytes of the table */
 #define SC_MMA_SKINNY_ROWS 32 /* rows of A that gemm_mma_skinny takes per work-group */
 #define SC_GEMM_STORE 0
 #define SC_GEMM_ADD 1

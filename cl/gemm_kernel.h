@@ -7,9 +7,11 @@
  *                       stride k) with one panel; fetch(i) asks for weights, which lie at ahead + i * spread
  *   AHEAD               a panel's first tile asks for its own weights this many steps ahead; further tiles ask for
  *                       the next panel's, a part each, so that memory and arithmetic do not take turns
- *   PUT_ROUNDED         (optional) (c, v, n): the first n of v as bf16, for mode SC_GEMM_SWIGLU_ROUNDED
+ *   PUT_ROUNDED         (optional) as in gemm_put.h
  * Work-item: one panel and one block of `block` rows, taken in tiles of at most 14 rows x 32 columns; local size 1.
  */
+#include "gemm_put.h"
+
 TILE(1, NO_FETCH)
 TILE(2, FETCH)
 TILE(3, FETCH)
@@ -24,20 +26,6 @@ TILE(11, FETCH)
 TILE(12, FETCH)
 TILE(13, FETCH)
 TILE(14, FETCH)
-
-/* The first `n` (at most 16) of `v` to `c`, or added to it. */
-static void put(__global float *c, const float16 v, const uint n, const bool add)
-{
-    if (n >= 16) {
-        SC_VECTOR16(c) = add ? SC_VECTOR16(c) + v : v;
-    } else {
-        float part[16];
-        vstore16(v, 0, part);
-        for (uint j = 0; j < n; j++) {
-            c[j] = add ? c[j] + part[j] : part[j];
-        }
-    }
-}
 
 __kernel void GEMM_NAME(__global const ROW_T *a, __global const uint *weights, __global const float *bias, __global float *c,
                         const uint m, const uint n, const uint k, const uint stride, const uint mode, const uint block,
@@ -82,22 +70,7 @@ __kernel void GEMM_NAME(__global const ROW_T *a, __global const uint *weights, _
             CASE(14)
         }
         for (uint r = 0; r < rows; r++) {
-            const float16 x = total[2 * r] + bias0, y = total[2 * r + 1] + bias1;
-            if (mode == SC_GEMM_SWIGLU) {
-                const uint out = panel_index * 16;
-                put(c + (size_t)(row + r) * stride + out, sc_silu16(x) * y, n / 2 - out, false);
-#ifdef PUT_ROUNDED
-            } else if (mode == SC_GEMM_SWIGLU_ROUNDED) {
-                const uint out = panel_index * 16;
-                PUT_ROUNDED((__global ushort *)(c + (size_t)(row + r) * stride) + out, sc_silu16(x) * y, n / 2 - out);
-#endif
-            } else {
-                __global float *to = c + (size_t)(row + r) * stride + column;
-                put(to, x, n - column, mode == SC_GEMM_ADD);
-                if (n - column > 16) {
-                    put(to + 16, y, n - column - 16, mode == SC_GEMM_ADD);
-                }
-            }
+            put_row(c + (size_t)(row + r) * stride, total[2 * r] + bias0, total[2 * r + 1] + bias1, n, panel_index, mode);
         }
     }
 }

@@ -190,6 +190,16 @@ static semcal_status prepare(workplace *place, semcal_error *error)
     return status;
 }
 
+/* As steps of few rows have them when they keep coming. */
+static semcal_status make_compact(workplace *place, semcal_error *error)
+{
+    semcal_status status = sc_model_compact(place->model, error);
+    for (size_t i = 0; i < SETS * N_MATRICES && status == SEMCAL_OK; i++) {
+        status = sc_matrix_compact(place->matrix[i / N_MATRICES][i % N_MATRICES], place->gemm, error);
+    }
+    return status == SEMCAL_OK ? sc_matrix_compact(place->head, place->gemm, error) : status;
+}
+
 /* The prompt, through the pages of each sequence that has its own; its end goes to every sequence's own page. */
 static semcal_status prefill(workplace *place, semcal_error *error)
 {
@@ -296,6 +306,9 @@ semcal_status sc_bench_decode(sc_bench *bench, semcal_error *error)
     semcal_status status = prepare(place, error);
     if (status == SEMCAL_OK) {
         status = prefill(place, error);
+    }
+    if (status == SEMCAL_OK) {
+        status = make_compact(place, error);
     }
     if (status == SEMCAL_OK) {
         status = measure(bench, place, batches, n, error);

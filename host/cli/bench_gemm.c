@@ -2,6 +2,7 @@
 /* Matrix products of the Qwen2.5-0.5B shape, every method against sgemm of OpenBLAS in the same process. */
 #include "cli/bench.h"
 
+#include "abi.h"
 #include "base/memory.h"
 #include "device/gemm.h"
 
@@ -131,6 +132,9 @@ static semcal_status prepare(workplace *place, semcal_error *error)
         if (status == SEMCAL_OK) {
             status = pack(&place->pairs[i], place->rounding, place, i, true, error);
         }
+        if (status == SEMCAL_OK && (status = sc_matrix_compact(place->bf16[i], place->own, error)) == SEMCAL_OK) {
+            status = sc_matrix_compact(place->pairs[i], place->rounding, error);
+        }
         if (status == SEMCAL_OK && i < N_LAYER) {
             status = pack(&place->plain[i], place->clblast, place, i, false, error);
         }
@@ -184,7 +188,8 @@ static semcal_status measure(sc_bench *bench, workplace *place, const char *name
             /* CLBlast on a CPU takes seconds for many rows; one by one is enough */
             const bool skip =
                 clblast && (weights != 1 || first != last || (m > 50 && sc_device_facts(place->device)->is_cpu));
-            if (skip || matrix[last] == NULL || !sc_gemm_supports(gemm, (sc_gemm_method)method, matrix[last])) {
+            const bool many = method == SC_GEMM_METHOD_COMPACT && m > SC_COMPACT_ROWS;
+            if (skip || many || matrix[last] == NULL || !sc_gemm_supports(gemm, (sc_gemm_method)method, matrix[last])) {
                 continue;
             }
             (void)snprintf(names[n], sizeof names[n], "%s m=%zu %s %s", name, m,

@@ -3,6 +3,7 @@
  * in the same rounds; a candidate must be 3 % faster to replace it. */
 #include "cli/bench.h"
 
+#include "abi.h"
 #include "base/memory.h"
 #include "device/gemm.h"
 #include "device/rows.h"
@@ -13,13 +14,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WIDTH = 896, MLP = 9728, MOST_ROWS = 200, N_ROWS = 64, V = 151936, DRAWS = 50, MOST_CANDIDATES = 8 };
+enum {
+    WIDTH = 896,
+    MLP = 9728,
+    LARGE = 49152,
+    MOST_ROWS = 200,
+    N_ROWS = 64,
+    V = 151936,
+    DRAWS = 50,
+    MOST_CANDIDATES = 8
+};
 
 /* What the candidates work on. */
 typedef struct workplace {
     sc_device *device;
-    sc_gemm *gemm, *clblast;
-    sc_matrix *square, *wide, *plain;
+    sc_gemm *gemm, *clblast, *rounding;
+    sc_matrix *square, *wide, *plain, *large[2]; /* large: more than caches hold, for gemm and for rounding */
     sc_buffer *a, *c;
     sc_rows *rows;
     size_t *first_draw;
@@ -37,6 +47,15 @@ typedef struct candidate {
 } candidate;
 
 /* ---- work ---- */
+
+static const sc_tune_parameter *find(const char *name)
+{
+    const sc_tune_parameter *p = sc_tune_parameters;
+    while (strcmp(p->name, name) != 0) {
+        p++;
+    }
+    return p;
+}
 
 static semcal_status multiply(workplace *p, semcal_error *error)
 {
@@ -82,16 +101,20 @@ static semcal_status run_product(void *payload, semcal_error *error)
     return status == SEMCAL_OK ? sc_device_finish(p->device, error) : status;
 }
 
-/* ---- choosing ---- */
-
-static const sc_tune_parameter *find(const char *name)
+/* m rows with compact weights (value 1) or with the panels (value 0). */
+static semcal_status run_compact(void *payload, semcal_error *error)
 {
-    const sc_tune_parameter *p = sc_tune_parameters;
-    while (strcmp(p->name, name) != 0) {
-        p++;
-    }
-    return p;
+    const candidate *c = payload;
+    workplace *p = c->place;
+    const bool rounds = c->parameter == find("gemm_compact_bf16_rows");
+    const sc_gemm_method whole = rounds ? SC_GEMM_METHOD_BF16 : SC_GEMM_METHOD_PACKED;
+    semcal_status status =
+        sc_gemm_run_method(rounds ? p->rounding : p->gemm, c->value == 1 ? SC_GEMM_METHOD_COMPACT : whole, p->c, LARGE,
+                           SC_MODE_STORE, p->a, p->large[rounds], c->m, error);
+    return status == SEMCAL_OK ? sc_device_finish(p->device, error) : status;
 }
+
+/* ---- choosing ---- */
 
 static int32_t present(const sc_device *device, const sc_tune_parameter *parameter)
 {
@@ -178,6 +201,42 @@ static semcal_status tune_clblast(sc_bench *bench, workplace *place, semcal_erro
     return status;
 }
 
+/* Up to how many rows compact weights beat the panels. */
+static semcal_status tune_compact(sc_bench *bench, workplace *place, const char *name, semcal_error *error)
+{
+    const bool rounds = strcmp(name, "gemm_compact_bf16_rows") == 0;
+    semcal_status status = SEMCAL_OK;
+    if (!sc_gemm_supports(rounds ? place->rounding : place->gemm, SC_GEMM_METHOD_COMPACT, place->large[rounds])) {
+        return SEMCAL_OK;
+    }
+    int32_t most = 0;
+    for (size_t m = 1; m <= SC_COMPACT_ROWS && status == SEMCAL_OK; m++) {
+        candidate candidates[2] = {{.place = place, .parameter = find(name), .value = 0, .m = m},
+                                   {.place = place, .parameter = find(name), .value = 1, .m = m}};
+        sc_bench_case cases[2];
+        char names[2][80];
+        for (size_t j = 0; j < 2; j++) {
+            (void)snprintf(names[j], sizeof names[j], "%s m=%zu%s", j == 0 ? "panels" : "compact", m,
+                           rounds ? " rows rounded" : "");
+            cases[j] = (sc_bench_case)SC_BENCH_CASE_INIT;
+            cases[j].name = names[j];
+            cases[j].body = run_compact;
+            cases[j].payload = &candidates[j];
+            cases[j].minus = -2;
+            cases[j].of = 0;
+        }
+        status = sc_bench_measure(bench, cases, 2, error);
+        if (status == SEMCAL_OK && !(bench->entries[bench->n - 1].ratio < 0.97)) {
+            break; /* and so for more rows */
+        }
+        most = (int32_t)m;
+    }
+    if (status == SEMCAL_OK) {
+        set(bench->device, find(name), most);
+    }
+    return status;
+}
+
 /* ---- the suite ---- */
 
 static void some_row(float *row, size_t i, void *payload)
@@ -219,7 +278,17 @@ static semcal_status prepare(workplace *p, semcal_error *error)
             SEMCAL_OK) {
         return status;
     }
-    return sc_matrix_pack(&p->plain, p->clblast, WIDTH, WIDTH, false, false, some_row, NULL, "w", NULL, error);
+    if ((status = sc_matrix_pack(&p->plain, p->clblast, WIDTH, WIDTH, false, false, some_row, NULL, "w", NULL,
+                                 error)) != SEMCAL_OK ||
+        (status = sc_gemm_open(&p->rounding, p->device, SC_GEMM_BF16, error)) != SEMCAL_OK) {
+        return status;
+    }
+    for (int i = 0; i < 2 && status == SEMCAL_OK; i++) {
+        sc_gemm *gemm = i == 0 ? p->gemm : p->rounding;
+        status = sc_matrix_pack(&p->large[i], gemm, LARGE, WIDTH, true, false, some_row, NULL, "w", NULL, error);
+        status = status == SEMCAL_OK ? sc_matrix_compact(p->large[i], gemm, error) : status;
+    }
+    return status;
 }
 
 static void dismantle(workplace *p)
@@ -227,10 +296,13 @@ static void dismantle(workplace *p)
     sc_matrix_free(p->square);
     sc_matrix_free(p->wide);
     sc_matrix_free(p->plain);
+    sc_matrix_free(p->large[0]);
+    sc_matrix_free(p->large[1]);
     sc_buffer_free(p->a);
     sc_buffer_free(p->c);
     sc_gemm_close(p->gemm);
     sc_gemm_close(p->clblast);
+    sc_gemm_close(p->rounding);
     sc_rows_free(p->rows);
     free(p->first_draw);
     free(p->uniform);
@@ -247,6 +319,8 @@ static semcal_status tune_all(sc_bench *bench, workplace *place, semcal_error *e
                 SEMCAL_OK ||
             (status = tune_one(bench, place, "gemm_items_per_unit", VALUES(2, 4, 8, 16, 32), multiply, error)) !=
                 SEMCAL_OK ||
+            (status = tune_compact(bench, place, "gemm_compact_rows", error)) != SEMCAL_OK ||
+            (status = tune_compact(bench, place, "gemm_compact_bf16_rows", error)) != SEMCAL_OK ||
             (status = tune_one(bench, place, "rows_pass_mb", VALUES(5, 10, 20, 40, 80), read_laws, error)) !=
                 SEMCAL_OK) {
             return status;

@@ -165,6 +165,8 @@ static const struct {
     [SC_GEMM_METHOD_BF16_PLAIN] = {"bf16_plain", "gemm_bf16_plain.cl", "gemm_bf16_plain", sc_gemm_run_bf16_plain, false,
                                    true, true, true},
     [SC_GEMM_METHOD_MMA] = {"mma", "gemm_mma.cl", "gemm_mma", sc_gemm_run_mma, false, true, true, false},
+    [SC_GEMM_METHOD_COMPACT] = {"compact", "gemm_compact.cl", "gemm_compact", sc_gemm_run_compact, false, true, false,
+                                true},
 };
 
 const char *sc_gemm_method_name(sc_gemm_method method)
@@ -176,6 +178,9 @@ bool sc_gemm_supports(const sc_gemm *gemm, sc_gemm_method method, const sc_matri
 {
     if (method == SC_GEMM_METHOD_CLBLAST) {
         return gemm->kernels[method][0] != NULL && matrix->plain != NULL;
+    }
+    if (method == SC_GEMM_METHOD_COMPACT) {
+        return gemm->kernels[method][1] != NULL && matrix->compact;
     }
     return methods[method].pairs == matrix->pairs && gemm->kernels[method][matrix->bf16] != NULL;
 }
@@ -189,7 +194,7 @@ static semcal_status run_job(sc_gemm *gemm, sc_gemm_method method, const struct 
     if ((job->mode >= SC_MODE_SWIGLU) != job->matrix->paired) {
         return sc_error_set(error, SEMCAL_E_CONFIG, "matrix product: SwiGLU needs a paired matrix, and only it");
     }
-    if ((job->rounded || job->mode == SC_MODE_SWIGLU_ROUNDED) && !methods[method].rounded) {
+    if ((job->rounded || job->mode == SC_MODE_SWIGLU_ROUNDED) && !(methods[method].rounded && job->matrix->pairs)) {
         return sc_error_set(error, SEMCAL_E_CONFIG, "matrix product: method '%s' has no rounded rows",
                             methods[method].name);
     }
@@ -208,11 +213,22 @@ bool sc_gemm_takes_rounded(const sc_gemm *gemm, const sc_matrix *matrix)
     return matrix->pairs && methods[gemm->pairs].rounded;
 }
 
+size_t sc_gemm_compact_rows(const sc_gemm *gemm)
+{
+    const sc_tune *tune = sc_device_tune(gemm->device);
+    return (size_t)(gemm->choice == SC_GEMM_BF16 ? tune->gemm_compact_bf16_rows : tune->gemm_compact_rows);
+}
+
+static bool takes_compact(const sc_gemm *gemm, const sc_matrix *matrix, size_t m)
+{
+    return matrix->compact && m <= sc_gemm_compact_rows(gemm);
+}
+
 semcal_status sc_gemm_run_rounded(sc_gemm *gemm, sc_buffer *c, size_t stride, sc_gemm_mode mode, sc_buffer *a,
                                   const sc_matrix *matrix, size_t m, semcal_error *error)
 {
     const struct sc_gemm_job job = {c, a, stride, m, mode, matrix, true};
-    return run_job(gemm, gemm->pairs, &job, error);
+    return run_job(gemm, takes_compact(gemm, matrix, m) ? SC_GEMM_METHOD_COMPACT : gemm->pairs, &job, error);
 }
 
 semcal_status sc_gemm_run(sc_gemm *gemm, sc_buffer *c, size_t stride, sc_gemm_mode mode, sc_buffer *a,
@@ -224,10 +240,11 @@ semcal_status sc_gemm_run(sc_gemm *gemm, sc_buffer *c, size_t stride, sc_gemm_mo
     /* a paired bias lies in CLBlast's order where CLBlast was chosen */
     const bool clblast = gemm->choice == SC_GEMM_CLBLAST &&
                          (m >= (size_t)tune->gemm_clblast_rows || (matrix->paired && matrix->bias != NULL));
-    const sc_gemm_method method = matrix->pairs ? gemm->pairs
-                                  : clblast     ? SC_GEMM_METHOD_CLBLAST
-                                  : m <= skinny ? SC_GEMM_METHOD_SKINNY
-                                                : gemm->many_rows;
+    const sc_gemm_method method = takes_compact(gemm, matrix, m) ? SC_GEMM_METHOD_COMPACT
+                                  : matrix->pairs                ? gemm->pairs
+                                  : clblast                      ? SC_GEMM_METHOD_CLBLAST
+                                  : m <= skinny                  ? SC_GEMM_METHOD_SKINNY
+                                                                 : gemm->many_rows;
     return sc_gemm_run_method(gemm, method, c, stride, mode, a, matrix, m, error);
 }
 
@@ -250,6 +267,9 @@ static semcal_status load(sc_gemm *gemm, sc_gemm_method method, semcal_error *er
     semcal_status status = SEMCAL_OK;
     if (method == SC_GEMM_METHOD_MMA) {
         return bf16 ? sc_gemm_load_mma(gemm, error) : SEMCAL_OK;
+    }
+    if (method == SC_GEMM_METHOD_COMPACT) {
+        return sc_gemm_load_compact(gemm, error);
     }
     if (methods[method].pairs && gemm->round == NULL) {
         sc_program *program;
@@ -452,6 +472,33 @@ static semcal_status choose_pairs(sc_gemm *gemm, semcal_error *error)
     return load(gemm, gemm->pairs, error);
 }
 
+/* Products of few rows without it are as before, only slower. */
+static semcal_status add_compact(sc_gemm *gemm, semcal_error *error)
+{
+    bool usable = false;
+    semcal_error why = SEMCAL_ERROR_INIT;
+    const sc_gemm_method instead = gemm->choice == SC_GEMM_BF16 ? gemm->pairs : SC_GEMM_METHOD_PACKED;
+    if (gemm->many_rows != SC_GEMM_METHOD_PACKED || gemm->choice == SC_GEMM_CLBLAST) {
+        return SEMCAL_OK;
+    }
+    char before[65];
+    memcpy(before, gemm->sha256, sizeof before);
+    semcal_status status = load_tested(&usable, gemm, SC_GEMM_METHOD_COMPACT, instead, &why);
+    if (status == SEMCAL_OK && usable) {
+        return SEMCAL_OK;
+    }
+    if (status == SEMCAL_E_MEMORY) {
+        return sc_error_set(error, status, "%s", why.message);
+    }
+    if (status != SEMCAL_OK) {
+        sc_device_note(gemm->device, "%s: gemm_compact cannot be used (%s); %s is used instead",
+                       sc_device_facts(gemm->device)->name, why.message, methods[instead].kernel);
+    }
+    unload(gemm, SC_GEMM_METHOD_COMPACT);
+    memcpy(gemm->sha256, before, sizeof before);
+    return SEMCAL_OK;
+}
+
 semcal_status sc_gemm_open(sc_gemm **gemm, sc_device *device, sc_gemm_choice choice, semcal_error *error)
 {
     *gemm = NULL;
@@ -469,6 +516,7 @@ semcal_status sc_gemm_open(sc_gemm **gemm, sc_device *device, sc_gemm_choice cho
     } else if (status == SEMCAL_OK && choice == SC_GEMM_BF16) {
         status = choose_pairs(made, error);
     }
+    status = status == SEMCAL_OK ? add_compact(made, error) : status;
     if (status != SEMCAL_OK) {
         sc_gemm_close(made);
         return status;

@@ -11,6 +11,7 @@
  *   bf16     gemm_bf16.cl     SC_GEMM_BF16: CPUs with AVX-512 bf16
  *   bf16_plain  gemm_bf16_plain.cl  the same on any device
  *   mma      gemm_mma.cl      SC_GEMM_BF16: tensor cores of NVIDIA GPUs
+ *   compact  gemm_compact.cl  CPUs with AVX-512 BW, few rows: packed or bf16 with weights read in 3/4 of the bytes
  *
  * The own methods share one definition, sum over chunks of SC_CHUNK values of k in order, each chunk a chain of
  * fma over k ascending, and give the same bits: which of them runs can be decided by speed alone, and a row's result
@@ -46,6 +47,7 @@ typedef enum sc_gemm_method {
     SC_GEMM_METHOD_BF16,
     SC_GEMM_METHOD_BF16_PLAIN,
     SC_GEMM_METHOD_MMA,
+    SC_GEMM_METHOD_COMPACT,
     SC_GEMM_N_METHODS
 } sc_gemm_method;
 
@@ -90,6 +92,16 @@ void sc_matrix_free(sc_matrix *matrix);
 uint64_t sc_matrix_bytes(const sc_matrix *matrix);
 size_t sc_matrix_rows(const sc_matrix *matrix);
 size_t sc_matrix_columns(const sc_matrix *matrix);
+
+/* Puts bf16 weights beside the panels a second time, in three quarters of their bytes and without loss, which products
+ * of few rows then read instead (the same bits, as fast as memory gives what is left). Waits for the queue. Nothing
+ * happens where sc_matrix_compact_bytes is 0. E_DEVICE without memory for it: everything stays as it was. */
+semcal_status sc_matrix_compact(sc_matrix *matrix, sc_gemm *gemm, semcal_error *error);
+/* Bytes that takes; 0 where there is no use: fp32 weights, an odd k, a device or a choice without the method. */
+uint64_t sc_matrix_compact_bytes(const sc_matrix *matrix, const sc_gemm *gemm);
+void sc_matrix_forget_compact(sc_matrix *matrix);
+/* Up to how many rows products read weights in this form where they have it. */
+size_t sc_gemm_compact_rows(const sc_gemm *gemm);
 
 /* The panels, in one or more buffers, for kernels that read rows of W themselves (embeddings). */
 size_t sc_matrix_n_parts(const sc_matrix *matrix);

@@ -37,8 +37,7 @@ semcal_status sc_gemm_room_for_rounded(sc_gemm *gemm, uint64_t bytes, semcal_err
     return sc_buffer_create(&gemm->rounded, gemm->device, bytes, SC_BUFFER_DEVICE, "rounded rows", error);
 }
 
-/* Rows of A as bf16 pairs: as they came, or in gemm->rounded. */
-static semcal_status round_rows(sc_buffer **rows, sc_gemm *gemm, const struct sc_gemm_job *job, semcal_error *error)
+semcal_status sc_gemm_round_rows(sc_buffer **rows, sc_gemm *gemm, const struct sc_gemm_job *job, semcal_error *error)
 {
     *rows = job->a;
     if (job->rounded) {
@@ -61,7 +60,7 @@ semcal_status sc_gemm_run_bf16(sc_gemm *gemm, const struct sc_gemm_job *job, sem
 {
     const sc_matrix *w = job->matrix;
     sc_buffer *rows;
-    semcal_status status = round_rows(&rows, gemm, job, error);
+    semcal_status status = sc_gemm_round_rows(&rows, gemm, job, error);
     const uint32_t block = sc_gemm_block_rows(gemm, job->m, w->n_panels),
                    blocks = ((uint32_t)job->m + block - 1) / block;
     for (size_t i = 0; i < w->n_parts && status == SEMCAL_OK; i++) {
@@ -82,7 +81,7 @@ semcal_status sc_gemm_run_bf16_plain(sc_gemm *gemm, const struct sc_gemm_job *jo
 {
     const sc_matrix *w = job->matrix;
     sc_buffer *rows;
-    semcal_status status = round_rows(&rows, gemm, job, error);
+    semcal_status status = sc_gemm_round_rows(&rows, gemm, job, error);
     for (size_t i = 0; i < w->n_parts && status == SEMCAL_OK; i++) {
         sc_work work = {.n_dims = 2, .global = {w->parts[i].n_panels * 16, job->m, 1}, .local = {0, 0, 0}};
         sc_gemm_tell_floor(&work, job, &w->parts[i], 2);

@@ -3,6 +3,7 @@
 #ifndef SC_DEVICE_GEMM_INTERNAL_H
 #define SC_DEVICE_GEMM_INTERNAL_H
 
+#include "abi.h"
 #include "device/gemm.h"
 #include "device/opencl.h"
 
@@ -28,13 +29,15 @@ struct sc_gemm {
 /* Panels are split over buffers no larger than one allocation may be. */
 struct sc_matrix_part {
     sc_buffer *panels;
+    sc_buffer *units, *tables; /* the same weights for gemm_compact; NULL without */
     size_t first_panel, n_panels;
 };
 
 struct sc_matrix {
     size_t n, k, n_panels;
     bool bf16, paired;
-    bool pairs; /* bf16 with two values of k in each word, for the methods of SC_GEMM_BF16 */
+    bool pairs;   /* bf16 with two values of k in each word, for the methods of SC_GEMM_BF16 */
+    bool compact; /* every part has units */
     struct sc_matrix_part *parts;
     size_t n_parts;
     sc_buffer *plain; /* [n, k] fp32 for CLBlast, or NULL */
@@ -66,6 +69,8 @@ uint32_t sc_gemm_block_rows(const sc_gemm *gemm, size_t m, size_t n_panels);
 /* Whether this device has the instruction of gemm_bf16.cl. */
 bool sc_gemm_has_bf16_unit(const sc_device *device);
 semcal_status sc_gemm_run_bf16(sc_gemm *gemm, const struct sc_gemm_job *job, semcal_error *error);
+/* Rows of A as bf16 pairs: as they came, or in gemm->rounded. */
+semcal_status sc_gemm_round_rows(sc_buffer **rows, sc_gemm *gemm, const struct sc_gemm_job *job, semcal_error *error);
 /* gemm->rounded with at least this many bytes. */
 semcal_status sc_gemm_room_for_rounded(sc_gemm *gemm, uint64_t bytes, semcal_error *error);
 semcal_status sc_gemm_run_bf16_plain(sc_gemm *gemm, const struct sc_gemm_job *job, semcal_error *error);
@@ -79,6 +84,14 @@ semcal_status sc_gemm_load_mma(sc_gemm *gemm, semcal_error *error);
 semcal_status sc_gemm_run_mma(sc_gemm *gemm, const struct sc_gemm_job *job, semcal_error *error);
 /* As sc_gemm_selftest, within a tolerance: how tensor cores round their sums is not laid down. */
 semcal_status sc_gemm_selftest_mma(bool *usable, sc_gemm *gemm, const char *instead, semcal_error *error);
+
+/* ---- gemm_compact.c ---- */
+
+/* Nothing where the device has no use for it. */
+semcal_status sc_gemm_load_compact(sc_gemm *gemm, semcal_error *error);
+semcal_status sc_gemm_run_compact(sc_gemm *gemm, const struct sc_gemm_job *job, semcal_error *error);
+/* One unit of cl/gemm_compact.cl from SC_COMPACT_LINES lines of 32 bf16 numbers. */
+void sc_compact_unit(uint8_t unit[SC_COMPACT_BYTES], uint8_t table[SC_COMPACT_TABLE], const uint16_t *numbers);
 
 /* ---- gemm.c ---- */
 

@@ -183,6 +183,7 @@ void sc_matrix_free(sc_matrix *matrix)
     if (matrix == NULL) {
         return;
     }
+    sc_matrix_forget_compact(matrix);
     for (size_t i = 0; i < matrix->n_parts; i++) {
         sc_buffer_free(matrix->parts[i].panels);
     }

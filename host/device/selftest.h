@@ -6,6 +6,7 @@
  *
  *   gemm_packed, gemm_tiled, gemm_skinny   sc_gemm_reference, bit by bit     instead: gemm_plain
  *   gemm_bf16                              sc_gemm_bf16_reference, bit by bit   instead: gemm_bf16_plain
+ *   gemm_compact                           as gemm_packed or gemm_bf16       instead: these
  *   gemm_mma                               exact sums, within a tolerance    instead: gemm_bf16_plain
  *   attention_bf16, attention (model.c)    float64, within a tolerance       instead: attention, attention_plain
  *   rows                                   sc_rows_reference, bit by bit     instead: the same laws on the host

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "device/tune.h"
 
+#include "abi.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "device/cache.h"
@@ -18,9 +19,14 @@ enum { FORMAT = 1, NEVER = 1 << 30 };
 #name, offsetof(sc_tune, name), least, most                                                                    \
     }
 const sc_tune_parameter sc_tune_parameters[] = {
-    PARAMETER(gemm_block_tiles, 1, 256),      PARAMETER(gemm_items_per_unit, 1, 4096),
-    PARAMETER(gemm_skinny_rows, -1, 4096),    PARAMETER(gemm_clblast_rows, 1, NEVER),
-    PARAMETER(rows_items_per_unit, 1, 65536), PARAMETER(rows_pass_mb, 1, 65536),
+    PARAMETER(gemm_block_tiles, 1, 256),
+    PARAMETER(gemm_items_per_unit, 1, 4096),
+    PARAMETER(gemm_skinny_rows, -1, 4096),
+    PARAMETER(gemm_clblast_rows, 1, NEVER),
+    PARAMETER(gemm_compact_rows, 0, SC_COMPACT_ROWS),
+    PARAMETER(gemm_compact_bf16_rows, 0, SC_COMPACT_ROWS),
+    PARAMETER(rows_items_per_unit, 1, 65536),
+    PARAMETER(rows_pass_mb, 1, 65536),
 };
 const size_t sc_tune_n_parameters = sizeof sc_tune_parameters / sizeof *sc_tune_parameters;
 
@@ -40,6 +46,8 @@ sc_tune sc_tune_defaults(const sc_device_info *info)
                      .gemm_items_per_unit = 8,
                      .gemm_skinny_rows = -1,
                      .gemm_clblast_rows = 1,
+                     .gemm_compact_rows = 2,
+                     .gemm_compact_bf16_rows = 4,
                      .rows_items_per_unit = info->is_cpu ? 256 : 32,
                      .rows_pass_mb = 40};
 }

@@ -14,12 +14,14 @@
 #include "device/device.h"
 
 typedef struct sc_tune {
-    int32_t gemm_block_tiles;    /* gemm_packed: most tiles of SC_TILE_ROWS rows that one work-item takes */
-    int32_t gemm_items_per_unit; /* gemm_packed: work-items per compute unit that are worth smaller blocks */
-    int32_t gemm_skinny_rows;    /* up to this many rows gemm_skinny instead of gemm_tiled; -1: measured at start */
-    int32_t gemm_clblast_rows;   /* under gemm: clblast, from this many rows on CLBlast instead of an own method */
-    int32_t rows_items_per_unit; /* row kernels: work-items (or groups) per compute unit */
-    int32_t rows_pass_mb;        /* row kernels on CPUs: logits of one pass, MiB */
+    int32_t gemm_block_tiles;       /* gemm_packed: most tiles of SC_TILE_ROWS rows that one work-item takes */
+    int32_t gemm_items_per_unit;    /* gemm_packed: work-items per compute unit that are worth smaller blocks */
+    int32_t gemm_skinny_rows;       /* up to this many rows gemm_skinny instead of gemm_tiled; -1: measured at start */
+    int32_t gemm_clblast_rows;      /* under gemm: clblast, from this many rows on CLBlast instead of an own method */
+    int32_t gemm_compact_rows;      /* up to this many rows gemm_compact, where weights have its form; 0: never */
+    int32_t gemm_compact_bf16_rows; /* the same under gemm: bf16 */
+    int32_t rows_items_per_unit;    /* row kernels: work-items (or groups) per compute unit */
+    int32_t rows_pass_mb;           /* row kernels on CPUs: logits of one pass, MiB */
 } sc_tune;
 
 /* One parameter, for files and tables. */

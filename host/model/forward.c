@@ -333,7 +333,8 @@ semcal_status sc_model_forward(sc_model *model, const sc_forward *forward, semca
     if (status != SEMCAL_OK || forward->n_rows == 0) {
         return status;
     }
-    if ((status = reach_angles(model, n_positions, error)) != SEMCAL_OK ||
+    if ((status = sc_model_count_few(model, forward->n_rows, error)) != SEMCAL_OK ||
+        (status = reach_angles(model, n_positions, error)) != SEMCAL_OK ||
         (status = upload(model, forward, error)) != SEMCAL_OK ||
         (status = copy_pages(model, forward->n_copies, error)) != SEMCAL_OK ||
         (status = embed(model, forward->token, forward->n_rows, error)) != SEMCAL_OK) {

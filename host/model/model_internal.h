@@ -33,6 +33,8 @@ struct sc_model {
     /* for counting what attention and embedding must read; NULL: nobody asks */
     unsigned char *seen, *seen_strips;                         /* [n_pages]; [sc_model_strips] */
     sc_buffer *kept_x, *kept_qkv, *kept_position, *kept_table; /* of the rows with logits in the last layer */
+    size_t n_few;         /* forwards of so few rows that compact weights would have served them */
+    bool compact_decided; /* they were made, or cannot be */
     char weights_sha256[65], kernels_sha256[65];
     const char *build_options;
 };
@@ -47,6 +49,8 @@ static inline size_t sc_model_strips(const sc_model_config *config)
 semcal_status sc_model_load_weights(sc_model *model, const char *folder, semcal_error *error);
 /* Made-up weights of the same shape, in bf16 or fp32; the same every time. */
 semcal_status sc_model_random_weights(sc_model *model, bool bf16, semcal_error *error);
+/* Counts a forward; after enough of few rows makes compact weights (sc_model_compact). */
+semcal_status sc_model_count_few(sc_model *model, size_t n_rows, semcal_error *error);
 /* Multiplies all logits by `scale`. */
 semcal_status sc_model_scale_head(sc_model *model, double scale, semcal_error *error);
 
