@@ -123,6 +123,42 @@ static void rounded_products(void **state)
     unsetenv("SEMCAL_SELFTEST_FAIL");
 }
 
+/* Compact weights need their kernel to work; without it there are none, and products are as before. */
+static void compact_weights(void **state)
+{
+    (void)state;
+    static const sc_gemm_choice choices[] = {SC_GEMM_OWN, SC_GEMM_BF16};
+    for (size_t i = 0; i < 2; i++) {
+        sc_device *device = open_device();
+        sc_gemm *gemm;
+        sc_matrix *matrix;
+        check_ok(sc_gemm_open(&gemm, device, choices[i], &error), error);
+        check_ok(sc_matrix_pack(&matrix, gemm, W, K - 1, true, false, row_of, NULL, "w", NULL, &error), error);
+        const uint64_t bytes = sc_matrix_compact_bytes(matrix, gemm);
+        const size_t n_notes = sc_device_n_notes(device);
+        sc_matrix_free(matrix);
+        sc_gemm_close(gemm);
+        sc_device_close(device);
+        if (bytes == 0) {
+            print_message("gemm_compact is not used on this device\n");
+            return;
+        }
+        setenv("SEMCAL_SELFTEST_FAIL", "gemm_compact", 1);
+        device = open_device();
+        check_ok(sc_gemm_open(&gemm, device, choices[i], &error), error);
+        check_note(device, n_notes + 1,
+                   choices[i] == SC_GEMM_OWN
+                       ? "the self-test of gemm_compact failed (SEMCAL_SELFTEST_FAIL names it); gemm_packed is used"
+                       : "gemm_bf16 is used instead");
+        check_ok(sc_matrix_pack(&matrix, gemm, W, K - 1, true, false, row_of, NULL, "w", NULL, &error), error);
+        assert_int_equal(sc_matrix_compact_bytes(matrix, gemm), 0);
+        sc_matrix_free(matrix);
+        sc_gemm_close(gemm);
+        sc_device_close(device);
+        unsetenv("SEMCAL_SELFTEST_FAIL");
+    }
+}
+
 /* A compiler that refuses the instruction (here: a source that is broken) costs speed, not the run. */
 static void refused_instruction(void **state)
 {
@@ -306,9 +342,9 @@ int main(void)
         return 77;
     }
     sc_device_close(device);
-    const struct CMUnitTest tests[] = {cmocka_unit_test(products), cmocka_unit_test(rounded_products),
-                                       cmocka_unit_test(refused_instruction), cmocka_unit_test(tensor_cores),
-                                       cmocka_unit_test(rows)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(products),        cmocka_unit_test(rounded_products),
+                                       cmocka_unit_test(compact_weights), cmocka_unit_test(refused_instruction),
+                                       cmocka_unit_test(tensor_cores),    cmocka_unit_test(rows)};
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
     char command[128];
     (void)snprintf(command, sizeof command, "rm -rf %s", cache);
