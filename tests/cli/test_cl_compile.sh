@@ -58,16 +58,23 @@ done
 if "$clang" -x cl -cl-std=CL1.2 -Xclang -finclude-default-header -target x86_64 -S -o /dev/null "$work/probe.cl" 2>/dev/null; then
   options="-x cl -cl-std=CL1.2 -Xclang -finclude-default-header -target x86_64 -O2 -D__OPENCL_VERSION__=120 -DSC_CPU=1 -DLSZ=1"
   for processor in x86-64 skylake-avx512 cooperlake; do
-    # shellcheck disable=SC2086
-    if ! "$clang" $options -march=$processor -S -I "$cl" -o "$work/out" "$cl/gemm_bf16.cl" 2>"$work/log"; then
-      echo "FAILED: gemm_bf16.cl for $processor:" >&2
-      head -n 5 "$work/log" >&2
-      failures=$((failures + 1))
-    elif ! grep -q 'vdpbf16ps.*zmm' "$work/out"; then
-      echo "FAILED: gemm_bf16.cl for $processor has no vdpbf16ps" >&2
-      failures=$((failures + 1))
-    fi
-    n=$((n + 1))
+    while read -r file instruction option; do
+      # shellcheck disable=SC2086
+      if ! "$clang" $options $option -march=$processor -S -I "$cl" -o "$work/out" "$cl/$file" 2>"$work/log"; then
+        echo "FAILED: $file $option for $processor:" >&2
+        head -n 5 "$work/log" >&2
+        failures=$((failures + 1))
+      elif ! grep -q "$instruction.*zmm" "$work/out"; then
+        echo "FAILED: $file $option for $processor has no $instruction" >&2
+        failures=$((failures + 1))
+      fi
+      n=$((n + 1))
+    done <<'EOK'
+gemm_bf16.cl vdpbf16ps
+gemm_compact.cl vpshufb
+gemm_compact.cl vpshufb -DPAIRS
+gemm_compact.cl vdpbf16ps -DPAIRS
+EOK
   done
 fi
 

@@ -15,8 +15,8 @@ attribute() { h5dump -a "$1" plain/cells/$cell.h5 | sed -n 's/.*(0): "\(.*\)"/\1
 tune_file() { # NAME PARAMETERS
   printf '{"format": 1, "device": "%s", "driver": "%s", "parameters": {%s}}\n' "$(attribute device)" "$(attribute driver)" "$2" >"$1"
 }
-tune_file small.json '"gemm_block_tiles": 1, "gemm_items_per_unit": 1, "gemm_skinny_rows": 0, "rows_items_per_unit": 1, "rows_pass_mb": 1'
-tune_file large.json '"gemm_block_tiles": 64, "gemm_items_per_unit": 512, "gemm_skinny_rows": 128, "rows_items_per_unit": 4096, "rows_pass_mb": 512'
+tune_file small.json '"gemm_block_tiles": 1, "gemm_items_per_unit": 1, "gemm_skinny_rows": 0, "gemm_compact_rows": 0, "rows_items_per_unit": 1, "rows_pass_mb": 1'
+tune_file large.json '"gemm_block_tiles": 64, "gemm_items_per_unit": 512, "gemm_skinny_rows": 128, "gemm_compact_rows": 4, "rows_items_per_unit": 4096, "rows_pass_mb": 512'
 for name in small large; do
   SEMCAL_TUNE=$name.json expect 0 "" "$semcal" run model.yaml -o $name
   grep -q "tuned parameters" err.txt && complain "$name.json is refused: $(grep tuned err.txt)"
@@ -44,7 +44,7 @@ SEMCAL_TUNE=$work/found/tune.json expect 0 "tuned parameters are in" "$semcal" b
 "$python" - <<'PY' || complain "bench tune wrote or printed something odd"
 import json
 found = json.load(open("found/tune.json"))
-assert found["format"] == 1 and set(found["parameters"]) >= {"gemm_block_tiles", "rows_items_per_unit", "gemm_clblast_rows"}
+assert found["format"] == 1 and set(found["parameters"]) >= {"gemm_block_tiles", "rows_items_per_unit", "gemm_clblast_rows", "gemm_compact_rows"}
 names = [r["name"] for r in json.load(open("out.txt"))["results"]]
 assert any(n.startswith("rows_items_per_unit ") for n in names) and any(n.startswith("clblast m=") for n in names), names
 PY

@@ -59,7 +59,7 @@ static void units(void **state)
             high[i] = (uint8_t)(i * 37 + kinds); /* all different */
         }
         for (size_t i = 0; i < NUMBERS; i++) {
-            numbers[i] = (uint16_t)(high[i < kinds ? i : next() % kinds] << 8 | (next() & 255));
+            numbers[i] = (uint16_t)((unsigned)high[i < kinds ? i : next() % kinds] << 8 | (next() & 255u));
         }
         check_unit(numbers, kinds <= SC_COMPACT_TABLE);
     }
