@@ -190,7 +190,7 @@ static semcal_status prepare(workplace *place, semcal_error *error)
     return status;
 }
 
-/* As steps of few rows have them when they keep coming. */
+/* Compact weights, as steps of few rows have them once they keep coming. */
 static semcal_status make_compact(workplace *place, semcal_error *error)
 {
     semcal_status status = sc_model_compact(place->model, error);
@@ -307,7 +307,7 @@ semcal_status sc_bench_decode(sc_bench *bench, semcal_error *error)
     if (status == SEMCAL_OK) {
         status = prefill(place, error);
     }
-    if (status == SEMCAL_OK) {
+    if (status == SEMCAL_OK && batches[0] <= sc_gemm_compact_rows(place->gemm)) {
         status = make_compact(place, error);
     }
     if (status == SEMCAL_OK) {
