@@ -126,9 +126,10 @@ static void random_texts(void **state)
         check_ok(sc_collapse_question_make(&question, sc_collapse_kinds[k], &context, &error), error);
         for (size_t trial = 0; trial < 3000; trial++) {
             char text[512] = "";
-            size_t n = next_random(&seed) % 12;
+            size_t n = next_random(&seed) % 12, used = 0;
             for (size_t i = 0; i < n; i++) {
-                strcat(text, pieces[next_random(&seed) % (sizeof pieces / sizeof *pieces)]);
+                const char *piece = pieces[next_random(&seed) % (sizeof pieces / sizeof *pieces)];
+                used += (size_t)snprintf(text + used, sizeof text - used, "%s", piece);
             }
             check_label(sc_collapse_kinds[k], question, text);
             check_fixed(sc_words_plain, text);
