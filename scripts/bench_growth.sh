@@ -14,11 +14,11 @@ trap 'rm -rf "$work"' EXIT
 mkdir -p "$out"
 cd "$work"
 
-# world.jsonl with 4000 questions: the quickstart's, four times under other names (draws are keyed by name)
+# world.jsonl with 16,000 questions: the quickstart's, sixteen times under other names (draws are keyed by name)
 "$python" - "$root/configs/quickstart/data/world.jsonl" >world.jsonl <<'PY'
 import json, sys
 rows = [json.loads(line) for line in open(sys.argv[1], encoding="utf-8")]
-for copy in range(4):
+for copy in range(16):
     for row in rows:
         print(json.dumps(row | {"id": f"{row['id']}-{copy}"}))
 PY
@@ -55,21 +55,36 @@ cell = json.load(sys.stdin)["cells"][0]
 print("%s,%s,%.0f,%.0f" % (sys.argv[1], sys.argv[2], cell["draw_tokens"], cell["forward_tokens"]))' "$columns" "$(cat figures)"
 }
 
-{
+# processor, threads, commit, names of columns
+head_lines() {
+  "$python" - <<'PY'
+flags = {}
+for line in open("/proc/cpuinfo", encoding="utf-8"):
+    name, _, value = line.partition(":")
+    flags.setdefault(name.strip(), value.strip())
+wanted = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
+print("# processor:", flags.get("model name", "unknown") + ",", " ".join(f for f in wanted if f in flags.get("flags", "").split()))
+PY
+  echo "# threads: $(nproc)"
+  echo "# semcal: $("$semcal" --version | head -n 1)"
   echo "questions,draws,seconds,peak_mb,draw_tokens,forward_tokens"
+}
+
+{
+  head_lines
   measure 100,50 model.yaml --set datasets.world.limit=100 >/dev/null # kernels built, files read
-  for n in 250 500 1000 2000 4000; do
+  for n in 250 500 1000 2000 4000 8000 16000; do
     measure "$n,50" model.yaml --set datasets.world.limit="$n" --set analyze.floor_redraws=0
   done
 } | tee "$work/questions.csv"
 {
-  echo "questions,draws,seconds,peak_mb,draw_tokens,forward_tokens"
+  head_lines
   for m in 10 50 200 1000; do
     measure "250,$m" model.yaml --set datasets.world.limit=250 --set sampling.draws="$m" --set analyze.floor_redraws=0
   done
 } | tee "$work/draws.csv"
 {
-  echo "questions,draws,seconds,peak_mb,draw_tokens,forward_tokens"
+  head_lines
   for m in 1000 10000 100000; do
     measure "2,$m" toy.yaml --set sampling.draws="$m" --set analyze.floor_redraws=0
   done

@@ -5,8 +5,8 @@ set -eu
 cd "$(dirname "$0")"
 strip() { grep -v '^#' "$1"; }
 strip job_sharing.csv >.sharing.tmp # columns 7, 8: over llama.cpp in fp32 and bf16; their names hold a comma
-forwards=$(awk -F, 'NR == 2 { print $6 }' growth_draws.csv)
-seconds=$(awk -F, 'NR == 2 { print $3 }' growth_draws.csv)
+forwards=$(strip growth_draws.csv | awk -F, 'NR == 2 { print $6 }')
+seconds=$(strip growth_draws.csv | awk -F, 'NR == 2 { print $3 }')
 trap 'rm -f .sharing.tmp' EXIT
 for kind in svg png; do
   if [ "$kind" = svg ]; then terminal='svg size 720,480 font "sans,13"'; else terminal='pngcairo size 960,640 font "sans,12"'; fi
