@@ -269,7 +269,8 @@ static semcal_status load(sc_gemm *gemm, sc_gemm_method method, semcal_error *er
         return bf16 ? sc_gemm_load_mma(gemm, error) : SEMCAL_OK;
     }
     if (method == SC_GEMM_METHOD_COMPACT) {
-        return sc_gemm_load_compact(gemm, error);
+        bool usable;
+        return sc_gemm_ready_compact(&usable, gemm, error);
     }
     if (methods[method].pairs && gemm->round == NULL) {
         sc_program *program;
@@ -472,33 +473,6 @@ static semcal_status choose_pairs(sc_gemm *gemm, semcal_error *error)
     return load(gemm, gemm->pairs, error);
 }
 
-/* Products of few rows without it are as before, only slower. */
-static semcal_status add_compact(sc_gemm *gemm, semcal_error *error)
-{
-    bool usable = false;
-    semcal_error why = SEMCAL_ERROR_INIT;
-    const sc_gemm_method instead = gemm->choice == SC_GEMM_BF16 ? gemm->pairs : SC_GEMM_METHOD_PACKED;
-    if (gemm->many_rows != SC_GEMM_METHOD_PACKED || gemm->choice == SC_GEMM_CLBLAST) {
-        return SEMCAL_OK;
-    }
-    char before[65];
-    memcpy(before, gemm->sha256, sizeof before);
-    semcal_status status = load_tested(&usable, gemm, SC_GEMM_METHOD_COMPACT, instead, &why);
-    if (status == SEMCAL_OK && usable) {
-        return SEMCAL_OK;
-    }
-    if (status == SEMCAL_E_MEMORY) {
-        return sc_error_set(error, status, "%s", why.message);
-    }
-    if (status != SEMCAL_OK) {
-        sc_device_note(gemm->device, "%s: gemm_compact cannot be used (%s); %s is used instead",
-                       sc_device_facts(gemm->device)->name, why.message, methods[instead].kernel);
-    }
-    unload(gemm, SC_GEMM_METHOD_COMPACT);
-    memcpy(gemm->sha256, before, sizeof before);
-    return SEMCAL_OK;
-}
-
 semcal_status sc_gemm_open(sc_gemm **gemm, sc_device *device, sc_gemm_choice choice, semcal_error *error)
 {
     *gemm = NULL;
@@ -516,7 +490,6 @@ semcal_status sc_gemm_open(sc_gemm **gemm, sc_device *device, sc_gemm_choice cho
     } else if (status == SEMCAL_OK && choice == SC_GEMM_BF16) {
         status = choose_pairs(made, error);
     }
-    status = status == SEMCAL_OK ? add_compact(made, error) : status;
     if (status != SEMCAL_OK) {
         sc_gemm_close(made);
         return status;

@@ -79,7 +79,8 @@ bool sc_gemm_has_unit(const sc_gemm *gemm);
 /* Whether equal rows get equal bits whatever m is. */
 bool sc_gemm_is_invariant(const sc_gemm *gemm);
 const char *sc_gemm_method_name(sc_gemm_method method);
-/* sha256 over the kernel sources in use, and the build options; for provenance. */
+/* sha256 over the kernel sources in use, and the build options; for provenance. gemm_compact is not among them: it is
+ * compiled when first wanted, and gives the bits of the others or is not used. */
 const char *sc_gemm_sha256(const sc_gemm *gemm);
 const char *sc_gemm_build_options(const sc_gemm *gemm);
 

@@ -106,6 +106,59 @@ static semcal_status write_part(const struct sc_matrix_part *part, struct writin
     return status != SEMCAL_OK ? status : unmapped;
 }
 
+/* ---- whether they may be used ---- */
+
+/* Whether this device and choice have a use for it. */
+static bool is_of_use(const sc_gemm *gemm)
+{
+    const sc_gemm_method whole = gemm->choice == SC_GEMM_BF16 ? gemm->pairs : gemm->many_rows;
+#if defined(__x86_64__) && defined(__GNUC__)
+    /* an OpenCL device that is a CPU is the one this program runs on */
+    return sc_device_facts(gemm->device)->is_cpu && __builtin_cpu_supports("avx512f") &&
+           __builtin_cpu_supports("avx512bw") && gemm->choice != SC_GEMM_CLBLAST &&
+           (whole == SC_GEMM_METHOD_PACKED || whole == SC_GEMM_METHOD_BF16);
+#else
+    (void)whole;
+    return false;
+#endif
+}
+
+static semcal_status load(sc_gemm *gemm, semcal_error *error)
+{
+    const char *options = gemm->choice == SC_GEMM_BF16 ? "-DPAIRS" : "";
+    sc_program *program;
+    semcal_status status = sc_program_get(&program, gemm->device, "gemm_compact.cl", options, error);
+    return status != SEMCAL_OK
+               ? status
+               : sc_kernel_get(&gemm->kernels[SC_GEMM_METHOD_COMPACT][1], program, "gemm_compact", error);
+}
+
+semcal_status sc_gemm_ready_compact(bool *usable, sc_gemm *gemm, semcal_error *error)
+{
+    sc_kernel **kernel = &gemm->kernels[SC_GEMM_METHOD_COMPACT][1];
+    const char *instead = gemm->choice == SC_GEMM_BF16 ? "gemm_bf16" : "gemm_packed";
+    *usable = *kernel != NULL;
+    if (gemm->compact_tried || !is_of_use(gemm)) {
+        return SEMCAL_OK;
+    }
+    gemm->compact_tried = true;
+    semcal_error why = SEMCAL_ERROR_INIT;
+    semcal_status status = load(gemm, &why);
+    if (status == SEMCAL_OK) {
+        status = sc_gemm_selftest(usable, gemm, SC_GEMM_METHOD_COMPACT, "gemm_compact", instead, error);
+    } else if (status != SEMCAL_E_MEMORY) {
+        sc_device_note(gemm->device, "%s: gemm_compact cannot be used (%s); %s is used instead",
+                       sc_device_facts(gemm->device)->name, why.message, instead);
+        status = SEMCAL_OK;
+    } else {
+        (void)sc_error_set(error, status, "%s", why.message);
+    }
+    *kernel = *usable ? *kernel : NULL;
+    return status;
+}
+
+/* ---- making them ---- */
+
 /* Whole units of a panel. */
 static size_t units_of(const sc_matrix *matrix)
 {
@@ -114,8 +167,8 @@ static size_t units_of(const sc_matrix *matrix)
 
 uint64_t sc_matrix_compact_bytes(const sc_matrix *matrix, const sc_gemm *gemm)
 {
-    const bool fits = gemm->kernels[SC_GEMM_METHOD_COMPACT][1] != NULL && matrix->bf16 &&
-                      matrix->pairs == (gemm->choice == SC_GEMM_BF16) && matrix->k % 2 == 0;
+    const bool usable = gemm->compact_tried ? gemm->kernels[SC_GEMM_METHOD_COMPACT][1] != NULL : is_of_use(gemm);
+    const bool fits = usable && matrix->bf16 && matrix->pairs == (gemm->choice == SC_GEMM_BF16) && matrix->k % 2 == 0;
     return fits ? (uint64_t)matrix->n_panels * units_of(matrix) * (SC_COMPACT_BYTES + SC_COMPACT_TABLE) : 0;
 }
 
@@ -135,8 +188,12 @@ semcal_status sc_matrix_compact(sc_matrix *matrix, sc_gemm *gemm, semcal_error *
     if (matrix->compact || sc_matrix_compact_bytes(matrix, gemm) == 0) {
         return SEMCAL_OK;
     }
+    bool usable;
+    semcal_status status = sc_gemm_ready_compact(&usable, gemm, error);
+    if (status != SEMCAL_OK || !usable) {
+        return status;
+    }
     struct writing w = {.n_units = n_units, .panel_numbers = sc_matrix_panel_words(matrix) * 2};
-    semcal_status status = SEMCAL_OK;
     for (size_t i = 0; i < matrix->n_parts && status == SEMCAL_OK; i++) {
         struct sc_matrix_part *part = &matrix->parts[i];
         const uint64_t n = (uint64_t)part->n_panels * n_units;
@@ -155,34 +212,6 @@ semcal_status sc_matrix_compact(sc_matrix *matrix, sc_gemm *gemm, semcal_error *
 }
 
 /* ---- using them ---- */
-
-static bool has_bytes(const sc_device *device)
-{
-#if defined(__x86_64__) && defined(__GNUC__)
-    /* an OpenCL device that is a CPU is the one this program runs on */
-    return sc_device_facts(device)->is_cpu && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw");
-#else
-    (void)device;
-    return false;
-#endif
-}
-
-semcal_status sc_gemm_load_compact(sc_gemm *gemm, semcal_error *error)
-{
-    const bool pairs = gemm->choice == SC_GEMM_BF16;
-    if (!has_bytes(gemm->device) || (pairs && gemm->pairs != SC_GEMM_METHOD_BF16)) {
-        return SEMCAL_OK;
-    }
-    sc_program *program;
-    semcal_status status = sc_program_get(&program, gemm->device, "gemm_compact.cl", pairs ? "-DPAIRS" : "", error);
-    if (status == SEMCAL_OK) {
-        status = sc_kernel_get(&gemm->kernels[SC_GEMM_METHOD_COMPACT][1], program, "gemm_compact", error);
-    }
-    if (status == SEMCAL_OK) {
-        sc_gemm_count_in(gemm, program);
-    }
-    return status;
-}
 
 semcal_status sc_gemm_run_compact(sc_gemm *gemm, const struct sc_gemm_job *job, semcal_error *error)
 {

@@ -20,6 +20,7 @@ struct sc_gemm {
     sc_kernel *round;     /* rounds rows of A for it, in groups of round_size */
     size_t round_size;
     sc_kernel *mma[SC_GEMM_MMA_N_FORMS], *mma_round;
+    bool compact_tried;  /* gemm_compact was loaded, or cannot be */
     sc_buffer *rounded;  /* the rows it rounded, grown on demand */
     sc_buffer *products; /* CLBlast's plain result, grown on demand */
     char sha256[65];
@@ -87,8 +88,8 @@ semcal_status sc_gemm_selftest_mma(bool *usable, sc_gemm *gemm, const char *inst
 
 /* ---- gemm_compact.c ---- */
 
-/* Nothing where the device has no use for it. */
-semcal_status sc_gemm_load_compact(sc_gemm *gemm, semcal_error *error);
+/* Compiles it when it is first wanted and lets it prove itself; *usable: it may be used. */
+semcal_status sc_gemm_ready_compact(bool *usable, sc_gemm *gemm, semcal_error *error);
 semcal_status sc_gemm_run_compact(sc_gemm *gemm, const struct sc_gemm_job *job, semcal_error *error);
 /* One unit of cl/gemm_compact.cl from SC_COMPACT_LINES lines of 32 bf16 numbers. */
 void sc_compact_unit(uint8_t unit[SC_COMPACT_BYTES], uint8_t table[SC_COMPACT_TABLE], const uint16_t *numbers);

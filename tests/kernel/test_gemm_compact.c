@@ -168,7 +168,9 @@ static sc_gemm *open_gemm(sc_gemm_choice choice)
 {
     sc_gemm *gemm;
     check_ok(sc_gemm_open(&gemm, device, choice, &error), error);
-    if (gemm->kernels[SC_GEMM_METHOD_COMPACT][1] == NULL) {
+    bool usable;
+    check_ok(sc_gemm_ready_compact(&usable, gemm, &error), error);
+    if (!usable) {
         print_message("gemm_compact is not used on this device\n");
         sc_gemm_close(gemm);
         skip();
