@@ -1,58 +1,63 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* When weights are worth having a second time for steps of few rows (sc_matrix_compact). */
+#include "base/room.h"
 #include "model/model_internal.h"
 
-/* Making them takes the time of some hundred steps' gain: a few steps are no reason. Nor are weights that caches hold.
- */
-enum { STEPS = 32, LEAST_BYTES = 64 << 20 };
+/* Making them takes as long as some 250 steps gain by them: as many must have come before, so that it never costs more
+ * than it could have saved. Weights that caches hold gain nothing. */
+enum { STEPS = 256, LEAST_BYTES = 64 << 20 };
 
-static void forget(sc_model *model)
+static size_t n_matrices(const sc_model *model)
 {
-    for (size_t i = 0; i < model->config.n_layers; i++) {
-        const struct sc_model_layer *layer = &model->layers[i];
-        sc_matrix *const matrices[] = {layer->qkv, layer->o, layer->gate_up, layer->down};
-        for (size_t j = 0; j < sizeof matrices / sizeof *matrices; j++) {
-            sc_matrix_forget_compact(matrices[j]);
-        }
+    return 1 + 4 * model->config.n_layers;
+}
+
+/* The head, then those of the layers. */
+static sc_matrix *matrix_at(const sc_model *model, size_t i)
+{
+    if (i == 0) {
+        return model->head;
     }
-    sc_matrix_forget_compact(model->head);
+    const struct sc_model_layer *layer = &model->layers[(i - 1) / 4];
+    sc_matrix *const matrices[] = {layer->qkv, layer->o, layer->gate_up, layer->down};
+    return matrices[(i - 1) % 4];
 }
 
 uint64_t sc_model_compact_bytes(const sc_model *model)
 {
-    uint64_t bytes = sc_matrix_compact_bytes(model->head, model->gemm);
-    for (size_t i = 0; i < model->config.n_layers; i++) {
-        const struct sc_model_layer *layer = &model->layers[i];
-        const sc_matrix *const matrices[] = {layer->qkv, layer->o, layer->gate_up, layer->down};
-        for (size_t j = 0; j < sizeof matrices / sizeof *matrices; j++) {
-            bytes += sc_matrix_compact_bytes(matrices[j], model->gemm);
-        }
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < n_matrices(model); i++) {
+        bytes += sc_matrix_compact_bytes(matrix_at(model, i), model->gemm);
     }
     return bytes;
+}
+
+/* Half of what is left stays for others, who may be other programs where the device's memory is the host's. */
+static bool has_room(const sc_model *model, uint64_t bytes)
+{
+    const uint64_t budget = sc_device_memory_budget(model->device), used = sc_device_memory_used(model->device);
+    const uint64_t left = budget > used ? budget - used : 0, room = sc_room();
+    return bytes <= (left < room ? left : room) / 2;
 }
 
 semcal_status sc_model_compact(sc_model *model, semcal_error *error)
 {
     model->compact_decided = true;
-    const uint64_t budget = sc_device_memory_budget(model->device), used = sc_device_memory_used(model->device),
-                   bytes = sc_model_compact_bytes(model);
-    /* half of what is left stays for others */
-    if (bytes < LEAST_BYTES || used > budget || bytes > (budget - used) / 2) {
+    const uint64_t bytes = sc_model_compact_bytes(model);
+    if (bytes < LEAST_BYTES || !has_room(model, bytes)) {
         return SEMCAL_OK;
     }
     semcal_error why = SEMCAL_ERROR_INIT;
-    semcal_status status = sc_matrix_compact(model->head, model->gemm, &why);
-    for (size_t i = 0; i < model->config.n_layers && status == SEMCAL_OK; i++) {
-        const struct sc_model_layer *layer = &model->layers[i];
-        sc_matrix *const matrices[] = {layer->qkv, layer->o, layer->gate_up, layer->down};
-        for (size_t j = 0; j < sizeof matrices / sizeof *matrices && status == SEMCAL_OK; j++) {
-            status = sc_matrix_compact(matrices[j], model->gemm, &why);
-        }
+    semcal_status status = SEMCAL_OK;
+    for (size_t i = 0; i < n_matrices(model) && status == SEMCAL_OK; i++) {
+        status = sc_matrix_compact(matrix_at(model, i), model->gemm, &why);
     }
     if (status == SEMCAL_OK) {
         return SEMCAL_OK;
     }
-    forget(model);
+    for (size_t i = 0; i < n_matrices(model); i++) {
+        sc_matrix_forget_compact(matrix_at(model, i));
+    }
     if (!sc_device_ran_out(model->device)) {
         return sc_error_set(error, status, "%s", why.message);
     }

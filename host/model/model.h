@@ -59,8 +59,8 @@ const char *sc_model_build_options(const sc_model *model);
 uint64_t sc_model_weight_bytes(const sc_model *model);
 
 /* bf16 weights a second time in three quarters of the bytes, which forwards of few rows read instead, with the same
- * bits (sc_matrix_compact); if they take no more than half of the device memory that is left. Happens by itself once
- * such forwards keep coming. */
+ * bits (sc_matrix_compact); if they take no more than half of the memory that is left, the device's and the system's.
+ * Happens by itself once such forwards keep coming. */
 semcal_status sc_model_compact(sc_model *model, semcal_error *error);
 /* Bytes that takes; 0: of no use here. */
 uint64_t sc_model_compact_bytes(const sc_model *model);

@@ -313,12 +313,12 @@ static void steps(sc_gemm_choice choice, bool room)
     assert_true(first != NULL && later != NULL);
     assert_in_range(sc_model_compact_bytes(model), 65 << 20, 100 << 20);
     forward(first, model, 1);
-    for (int i = 0; i < 100; i++) { /* many rows say nothing about few */
+    for (int i = 0; i < 300; i++) { /* many rows say nothing about few */
         forward(later, model, 5);
     }
     assert_int_equal(launches_of(on, "gemm_compact"), 0);
     const uint64_t used = sc_device_memory_used(on);
-    for (int i = 0; i < 40; i++) {
+    for (int i = 0; i < 270; i++) {
         forward(later, model, 1);
         assert_memory_equal(later, first, V * sizeof *first);
     }

@@ -74,11 +74,12 @@ static void check_all_there(sc_judged *j, size_t n, uint64_t n_asked)
         const char *response = response_of(i), *word = strrchr(response, ' ') + 1;
         const size_t n_fillers = (size_t)(response[8] - '0');
         sc_collapse_reply reply;
-        char expected[128] = "";
+        char expected[128];
+        size_t at = 0;
         for (size_t k = 0; k < n_fillers; k++) {
-            (void)strcat(expected, "well ");
+            at += (size_t)snprintf(expected + at, sizeof expected - at, "well ");
         }
-        (void)strcat(expected, word);
+        (void)snprintf(expected + at, sizeof expected - at, "%s", word);
         check_ok(judge->reply(&reply, question_of(i), response, judge->payload, &error), error);
         assert_non_null(reply.text);
         assert_string_equal(reply.text, expected);
