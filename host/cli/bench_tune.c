@@ -168,29 +168,40 @@ static semcal_status tune_one(sc_bench *bench, workplace *place, const char *nam
     return status;
 }
 
+/* Time of m rows done one way (value 1) over the other (value 0), in the same rounds. */
+static semcal_status measure_pair(double *ratio, sc_bench *bench, const candidate *first, const char *const names[2],
+                                  semcal_status (*body)(void *payload, semcal_error *error), semcal_error *error)
+{
+    candidate candidates[2] = {*first, *first};
+    sc_bench_case cases[2];
+    for (int32_t i = 0; i < 2; i++) {
+        candidates[i].value = i;
+        cases[i] = (sc_bench_case)SC_BENCH_CASE_INIT;
+        cases[i].name = names[i];
+        cases[i].body = body;
+        cases[i].payload = &candidates[i];
+        cases[i].minus = -2;
+        cases[i].of = 0;
+    }
+    semcal_status status = sc_bench_measure(bench, cases, 2, error);
+    *ratio = status == SEMCAL_OK ? bench->entries[bench->n - 1].ratio : (double)NAN;
+    return status;
+}
+
 /* From how many rows on CLBlast beats the own fp32 method; a square matrix speaks for all. */
 static semcal_status tune_clblast(sc_bench *bench, workplace *place, semcal_error *error)
 {
     static const size_t counts[] = {1, 8, 50, MOST_ROWS};
-    enum { N = sizeof counts / sizeof *counts };
     int32_t from = 1 << 30;
     semcal_status status = SEMCAL_OK;
-    for (size_t i = N; i-- > 0 && status == SEMCAL_OK;) {
-        candidate candidates[2] = {{.place = place, .value = 0, .m = counts[i]},
-                                   {.place = place, .value = 1, .m = counts[i]}};
-        sc_bench_case cases[2];
-        char names[2][80];
-        for (size_t j = 0; j < 2; j++) {
-            (void)snprintf(names[j], sizeof names[j], "%s m=%zu fp32", j == 0 ? "own" : "clblast", counts[i]);
-            cases[j] = (sc_bench_case)SC_BENCH_CASE_INIT;
-            cases[j].name = names[j];
-            cases[j].body = run_product;
-            cases[j].payload = &candidates[j];
-            cases[j].minus = -2;
-            cases[j].of = 0;
-        }
-        status = sc_bench_measure(bench, cases, 2, error);
-        if (status == SEMCAL_OK && !(bench->entries[bench->n - 1].ratio < 0.97)) {
+    for (size_t i = sizeof counts / sizeof *counts; i-- > 0 && status == SEMCAL_OK;) {
+        const candidate first = {.place = place, .m = counts[i]};
+        char own[80], clblast[80];
+        double ratio;
+        (void)snprintf(own, sizeof own, "own m=%zu fp32", counts[i]);
+        (void)snprintf(clblast, sizeof clblast, "clblast m=%zu fp32", counts[i]);
+        status = measure_pair(&ratio, bench, &first, (const char *const[2]){own, clblast}, run_product, error);
+        if (status == SEMCAL_OK && !(ratio < 0.97)) {
             break; /* and so for fewer rows */
         }
         from = (int32_t)counts[i];
@@ -211,22 +222,13 @@ static semcal_status tune_compact(sc_bench *bench, workplace *place, const char 
     }
     int32_t most = 0;
     for (size_t m = 1; m <= SC_COMPACT_ROWS && status == SEMCAL_OK; m++) {
-        candidate candidates[2] = {{.place = place, .parameter = find(name), .value = 0, .m = m},
-                                   {.place = place, .parameter = find(name), .value = 1, .m = m}};
-        sc_bench_case cases[2];
-        char names[2][80];
-        for (size_t j = 0; j < 2; j++) {
-            (void)snprintf(names[j], sizeof names[j], "%s m=%zu%s", j == 0 ? "panels" : "compact", m,
-                           rounds ? " rows rounded" : "");
-            cases[j] = (sc_bench_case)SC_BENCH_CASE_INIT;
-            cases[j].name = names[j];
-            cases[j].body = run_compact;
-            cases[j].payload = &candidates[j];
-            cases[j].minus = -2;
-            cases[j].of = 0;
-        }
-        status = sc_bench_measure(bench, cases, 2, error);
-        if (status == SEMCAL_OK && !(bench->entries[bench->n - 1].ratio < 0.97)) {
+        const candidate first = {.place = place, .parameter = find(name), .m = m};
+        char panels[80], compact[80];
+        double ratio;
+        (void)snprintf(panels, sizeof panels, "panels m=%zu%s", m, rounds ? " rows rounded" : "");
+        (void)snprintf(compact, sizeof compact, "compact m=%zu%s", m, rounds ? " rows rounded" : "");
+        status = measure_pair(&ratio, bench, &first, (const char *const[2]){panels, compact}, run_compact, error);
+        if (status == SEMCAL_OK && !(ratio < 0.97)) {
             break; /* and so for more rows */
         }
         most = (int32_t)m;
