@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * gemm_compact: gemm_packed (or, with PAIRS, gemm_bf16) for at most SC_COMPACT_ROWS rows, on CPUs with AVX-512 BW. Such
- * products wait for weights, so these come a second time, without loss, in three quarters of the bytes.
+ * gemm_compact: C [m, n] = A [m, k] W^T as gemm_packed (or, with PAIRS, gemm_bf16), m at most SC_COMPACT_ROWS and k even, on
+ * CPUs with AVX-512 BW. Such products wait for weights, so these come a second time, without loss, in three quarters of the
+ * bytes.
  *
  * The high byte of a bf16 number, its sign and most of its exponent, takes few values among neighbours. SC_COMPACT_LINES
  * lines (64 bytes) of a panel share a table of 16 such bytes and become a unit: for every four lines 128 low bytes, two by
  * two lines interleaved as vpunpcklbw and vpunpckhbw take them apart, then 128 places in the table, two in a byte.
  * Units follow each other and are read in order, as memory likes best. One whose numbers have more than 16 high bytes has
  * its table's first two entries equal: it is read from the panel, as are lines behind the last whole unit.
- * host/device/compact.c writes units and tables.
+ * host/device/gemm_compact.c writes units and tables.
  *
- * Work-item: one panel, all rows; local size 1. Sums in the order of gemm_packed (gemm_bf16), bit by bit.
+ * Work-item: one panel, all rows; local size 1. Sums in the order of gemm_packed (gemm_bf16), bit by bit; C reference:
+ * sc_gemm_reference (sc_gemm_bf16_reference).
  * Floor: .758 of the panels' bytes + 4 m (k + n).
  */
 #include "abi.h"
@@ -72,6 +74,9 @@ typedef ushort sc_words32 __attribute__((ext_vector_type(32)));
 #include "gemm_put.h"
 
 #define UNIT (SC_COMPACT_LINES / 2) /* pairs of lines of a unit */
+#if SC_CHUNK / 2 % UNIT != 0
+#error "a chunk must end with a unit"
+#endif
 #define DECLARE(r) float16 x##r, y##r; __global const ROW_T *a##r = a + r * k;
 #define CLEAR(r) x##r = 0.0f, y##r = 0.0f;
 #define FLUSH(r)                                                                                                       \

@@ -180,7 +180,7 @@ bool sc_gemm_supports(const sc_gemm *gemm, sc_gemm_method method, const sc_matri
         return gemm->kernels[method][0] != NULL && matrix->plain != NULL;
     }
     if (method == SC_GEMM_METHOD_COMPACT) {
-        return gemm->kernels[method][1] != NULL && matrix->compact;
+        return gemm->kernels[method][1] != NULL && matrix->compact && matrix->pairs == (gemm->choice == SC_GEMM_BF16);
     }
     return methods[method].pairs == matrix->pairs && gemm->kernels[method][matrix->bf16] != NULL;
 }
@@ -221,7 +221,7 @@ size_t sc_gemm_compact_rows(const sc_gemm *gemm)
 
 static bool takes_compact(const sc_gemm *gemm, const sc_matrix *matrix, size_t m)
 {
-    return matrix->compact && m <= sc_gemm_compact_rows(gemm);
+    return m <= sc_gemm_compact_rows(gemm) && sc_gemm_supports(gemm, SC_GEMM_METHOD_COMPACT, matrix);
 }
 
 semcal_status sc_gemm_run_rounded(sc_gemm *gemm, sc_buffer *c, size_t stride, sc_gemm_mode mode, sc_buffer *a,

@@ -3,10 +3,8 @@
 #include "device/gemm_internal.h"
 
 #include "abi.h"
-#include "base/memory.h"
 #include "base/parallel.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 /* ---- writing them ---- */
