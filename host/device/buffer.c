@@ -50,7 +50,7 @@ static cl_mem create_in_memory(const sc_device *device, uint64_t bytes, cl_int *
 {
     void *data = sc_memory_large((size_t)bytes, NULL);
     if (data == NULL) {
-        *code = CL_OUT_OF_HOST_MEMORY;
+        *code = CL_MEM_OBJECT_ALLOCATION_FAILURE; /* the host's memory is the device's: less of it may do */
         return NULL;
     }
     cl_mem handle = clCreateBuffer(device->context, CL_MEM_READ_WRITE | CL_MEM_USE_HOST_PTR, (size_t)bytes, data, code);

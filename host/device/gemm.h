@@ -96,7 +96,7 @@ size_t sc_matrix_columns(const sc_matrix *matrix);
 
 /* Puts bf16 weights beside the panels a second time, in three quarters of their bytes and without loss, which products
  * of few rows then read instead (the same bits, as fast as memory gives what is left). Waits for the queue. Nothing
- * happens where sc_matrix_compact_bytes is 0. E_DEVICE without memory for it: everything stays as it was. */
+ * happens where sc_matrix_compact_bytes is 0. Without memory for it (E_DEVICE, E_MEMORY) everything stays as it was. */
 semcal_status sc_matrix_compact(sc_matrix *matrix, sc_gemm *gemm, semcal_error *error);
 /* Bytes that takes; 0 where there is no use: fp32 weights, an odd k, a device or a choice without the method. */
 uint64_t sc_matrix_compact_bytes(const sc_matrix *matrix, const sc_gemm *gemm);

@@ -58,7 +58,7 @@ semcal_status sc_model_compact(sc_model *model, semcal_error *error)
     for (size_t i = 0; i < n_matrices(model); i++) {
         sc_matrix_forget_compact(matrix_at(model, i));
     }
-    if (!sc_device_ran_out(model->device)) {
+    if (!sc_device_ran_out(model->device) && status != SEMCAL_E_MEMORY) {
         return sc_error_set(error, status, "%s", why.message);
     }
     sc_device_note(model->device, "%s: no memory for weights in compact form; steps of few rows read them whole",

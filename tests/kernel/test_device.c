@@ -6,6 +6,7 @@
 
 #include "check.h"
 
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -150,6 +151,47 @@ static void buffers(void **state)
     check_close(back[0], 10, 0);
     sc_buffer_free(a);
     assert_int_equal(sc_device_memory_used(s->device), 0);
+}
+
+/* Memory that the system refuses although the budget has it: as if the device had run out, so that less is tried. */
+static void memory_refused(void **state)
+{
+    (void)state;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    skip(); /* they end the program there */
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+    skip();
+#endif
+#endif
+    semcal_error error = SEMCAL_ERROR_INIT;
+    sc_device *device = open_device(NULL);
+    const uint64_t bytes = (uint64_t)256 << 20;
+    if (!sc_device_facts(device)->is_cpu || sc_device_facts(device)->max_allocation < bytes) {
+        sc_device_close(device);
+        skip();
+    }
+    FILE *file = fopen("/proc/self/statm", "r");
+    unsigned long pages = 0;
+    if (file == NULL || fscanf(file, "%lu", &pages) != 1) {
+        skip();
+    }
+    (void)fclose(file);
+    struct rlimit before, tight;
+    assert_int_equal(getrlimit(RLIMIT_AS, &before), 0);
+    tight = before;
+    tight.rlim_cur = (rlim_t)pages * (rlim_t)sysconf(_SC_PAGESIZE) + (16 << 20);
+    assert_int_equal(setrlimit(RLIMIT_AS, &tight), 0);
+    sc_buffer *buffer;
+    const semcal_status status = sc_buffer_create(&buffer, device, bytes, SC_BUFFER_DEVICE, "logits", &error);
+    assert_int_equal(setrlimit(RLIMIT_AS, &before), 0);
+    check_error(status, error, SEMCAL_E_DEVICE, "logits: 268.435 MB wanted, 0.000 MB in use");
+    assert_null(buffer);
+    assert_true(sc_device_ran_out(device));
+    assert_int_equal(sc_device_memory_used(device), 0);
+    check_ok(sc_buffer_create(&buffer, device, bytes, SC_BUFFER_DEVICE, "logits", &error), error);
+    sc_buffer_free(buffer);
+    sc_device_close(device);
 }
 
 static void memory_limits(void **state)
@@ -366,6 +408,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(list_and_select, setup, teardown),
         cmocka_unit_test_setup_teardown(buffers, setup, teardown),
         cmocka_unit_test_setup_teardown(memory_limits, setup, teardown),
+        cmocka_unit_test_setup_teardown(memory_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(cache, setup, teardown),
         cmocka_unit_test_setup_teardown(unusable_cache, setup, teardown),
         cmocka_unit_test_setup_teardown(build_error, setup, teardown),
