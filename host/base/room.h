@@ -6,11 +6,11 @@
 #include <stdint.h>
 
 /* Bytes that can be allocated without anybody being swapped out or ended: what Linux calls available, less where a
- * control group allows less. UINT64_MAX where the system does not tell. */
+ * control group (version 2: this process's and those above it) allows less. UINT64_MAX where the system does not tell.
+ */
 uint64_t sc_room(void);
 
-/* The same from files: `meminfo` as /proc/meminfo, `most` and `current` as a control group's memory.max and
- * memory.current. */
-uint64_t sc_room_of(const char *meminfo, const char *most, const char *current);
+/* The same from files: `meminfo` as /proc/meminfo, `membership` as /proc/self/cgroup, `groups` as /sys/fs/cgroup. */
+uint64_t sc_room_of(const char *meminfo, const char *membership, const char *groups);
 
 #endif

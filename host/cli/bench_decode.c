@@ -190,14 +190,20 @@ static semcal_status prepare(workplace *place, semcal_error *error)
     return status;
 }
 
-/* Compact weights, as steps of few rows have them once they keep coming. */
+/* Compact weights, as steps of few rows have them once they keep coming; without memory for them, panels. */
 static semcal_status make_compact(workplace *place, semcal_error *error)
 {
     semcal_status status = sc_model_compact(place->model, error);
-    for (size_t i = 0; i < SETS * N_MATRICES && status == SEMCAL_OK; i++) {
-        status = sc_matrix_compact(place->matrix[i / N_MATRICES][i % N_MATRICES], place->gemm, error);
+    if (status != SEMCAL_OK) {
+        return status;
     }
-    return status == SEMCAL_OK ? sc_matrix_compact(place->head, place->gemm, error) : status;
+    semcal_error why = SEMCAL_ERROR_INIT;
+    for (size_t i = 0; i < SETS * N_MATRICES && status == SEMCAL_OK; i++) {
+        status = sc_matrix_compact(place->matrix[i / N_MATRICES][i % N_MATRICES], place->gemm, &why);
+    }
+    status = status == SEMCAL_OK ? sc_matrix_compact(place->head, place->gemm, &why) : status;
+    return status == SEMCAL_OK || sc_device_ran_out(place->device) ? SEMCAL_OK
+                                                                   : sc_error_set(error, status, "%s", why.message);
 }
 
 /* The prompt, through the pages of each sequence that has its own; its end goes to every sequence's own page. */

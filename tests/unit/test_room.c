@@ -4,16 +4,22 @@
 #include "check.h"
 
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-static char folder[] = "/tmp/semcal-room-XXXXXX";
+static char root[] = "/tmp/semcal-room-XXXXXX";
 
-static const char *file_of(const char *name, const char *text)
+/* root/name with that text; a folder without one. */
+static const char *put(const char *name, const char *text)
 {
-    static char paths[8][128];
+    static char paths[16][128];
     static size_t n;
-    char *path = paths[n++ % 8];
-    (void)snprintf(path, sizeof paths[0], "%s/%s", folder, name);
+    char *path = paths[n++ % 16];
+    (void)snprintf(path, sizeof paths[0], "%s/%s", root, name);
+    if (text == NULL) {
+        assert_int_equal(mkdir(path, 0700), 0);
+        return path;
+    }
     FILE *file = fopen(path, "w");
     assert_non_null(file);
     (void)fputs(text, file);
@@ -24,26 +30,45 @@ static const char *file_of(const char *name, const char *text)
 static void files(void **state)
 {
     (void)state;
-    assert_non_null(mkdtemp(folder));
+    assert_non_null(mkdtemp(root));
     const char *meminfo =
-        file_of("meminfo", "MemTotal:  1000 kB\nMemFree:  10 kB\nMemAvailable:   600 kB\nBuffers: 1 kB\n");
-    const char *none = "/nowhere/at/all", *open = file_of("open", "max\n"), *most = file_of("most", "500000\n");
-    const char *used = file_of("used", "100000\n"), *over = file_of("over", "700000\n");
-    assert_int_equal(sc_room_of(meminfo, none, none), 614400);
-    assert_int_equal(sc_room_of(meminfo, open, used), 614400);
-    assert_int_equal(sc_room_of(meminfo, most, used), 400000);
-    assert_int_equal(sc_room_of(meminfo, over, used), 600000);
-    assert_int_equal(sc_room_of(meminfo, most, over), 0);
-    assert_true(sc_room_of(none, none, none) == UINT64_MAX);
-    assert_int_equal(sc_room_of(none, most, used), 400000);
-    assert_true(sc_room_of(file_of("old", "MemTotal:  1000 kB\n"), none, none) == UINT64_MAX);
-    const char *const names[] = {"meminfo", "open", "most", "used", "over", "old"};
+        put("meminfo", "MemTotal:  1000 kB\nMemFree:  10 kB\nMemAvailable:   600 kB\nBuffers: 1 kB\n");
+    const char *member = put("member", "12:cpu:/elsewhere\n0::/a/b\n"), *nowhere = "/nowhere/at/all";
+    assert_int_equal(sc_room_of(meminfo, nowhere, nowhere), 614400);
+    assert_int_equal(sc_room_of(meminfo, member, nowhere), 614400);
+    assert_true(sc_room_of(nowhere, nowhere, nowhere) == UINT64_MAX);
+    (void)put("a", NULL);
+    (void)put("a/b", NULL);
+    (void)put("a/b/memory.max", "max\n");
+    (void)put("a/b/memory.current", "100000\n");
+    assert_int_equal(sc_room_of(meminfo, member, root), 614400);
+    (void)put("a/memory.max", "600000\n"); /* of a group above */
+    (void)put("a/memory.current", "150000\n");
+    assert_int_equal(sc_room_of(meminfo, member, root), 450000);
+    (void)put("a/b/memory.max", "500000\n");
+    assert_int_equal(sc_room_of(meminfo, member, root), 400000);
+    (void)put("memory.max", "300000\n"); /* of all */
+    (void)put("memory.current", "1\n");
+    assert_int_equal(sc_room_of(meminfo, member, root), 299999);
+    assert_int_equal(sc_room_of(nowhere, nowhere, root), 299999);
+    (void)put("a/b/memory.current", "500001\n");
+    assert_int_equal(sc_room_of(meminfo, member, root), 0);
+    const char *const names[] = {"meminfo",
+                                 "member",
+                                 "a/b/memory.max",
+                                 "a/b/memory.current",
+                                 "a/memory.max",
+                                 "a/memory.current",
+                                 "memory.max",
+                                 "memory.current",
+                                 "a/b",
+                                 "a",
+                                 ""};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char path[128];
-        (void)snprintf(path, sizeof path, "%s/%s", folder, names[i]);
-        assert_int_equal(unlink(path), 0);
+        (void)snprintf(path, sizeof path, "%s/%s", root, names[i]);
+        assert_int_equal(remove(path), 0);
     }
-    assert_int_equal(rmdir(folder), 0);
 }
 
 static void here(void **state)
