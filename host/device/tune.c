@@ -25,6 +25,7 @@ const sc_tune_parameter sc_tune_parameters[] = {
     PARAMETER(gemm_clblast_rows, 1, NEVER),
     PARAMETER(gemm_compact_rows, 0, SC_COMPACT_ROWS),
     PARAMETER(gemm_compact_bf16_rows, 0, SC_COMPACT_ROWS),
+    PARAMETER(gemm_compact_mb, 0, 1 << 20),
     PARAMETER(rows_items_per_unit, 1, 65536),
     PARAMETER(rows_pass_mb, 1, 65536),
 };
@@ -48,6 +49,7 @@ sc_tune sc_tune_defaults(const sc_device_info *info)
                      .gemm_clblast_rows = 1,
                      .gemm_compact_rows = 2,
                      .gemm_compact_bf16_rows = 4,
+                     .gemm_compact_mb = 64,
                      .rows_items_per_unit = info->is_cpu ? 256 : 32,
                      .rows_pass_mb = 40};
 }

@@ -20,6 +20,7 @@ typedef struct sc_tune {
     int32_t gemm_clblast_rows;      /* under gemm: clblast, from this many rows on CLBlast instead of an own method */
     int32_t gemm_compact_rows;      /* up to this many rows gemm_compact, where weights have its form; 0: never */
     int32_t gemm_compact_bf16_rows; /* the same under gemm: bf16 */
+    int32_t gemm_compact_mb;        /* weights of so many MiB and more get that form: what caches do not hold */
     int32_t rows_items_per_unit;    /* row kernels: work-items (or groups) per compute unit */
     int32_t rows_pass_mb;           /* row kernels on CPUs: logits of one pass, MiB */
 } sc_tune;

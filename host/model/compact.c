@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* When weights are worth having a second time for steps of few rows (sc_matrix_compact). */
 #include "base/room.h"
+#include "device/tune.h"
 #include "model/model_internal.h"
 
 /* Making them takes as long as some 250 steps gain by them: as many must have come before, so that it never costs more
- * than it could have saved. Weights that caches hold gain nothing. */
-enum { STEPS = 256, LEAST_BYTES = 64 << 20 };
+ * than it could have saved. */
+enum { STEPS = 256 };
 
 static size_t n_matrices(const sc_model *model)
 {
@@ -43,8 +44,9 @@ static bool has_room(const sc_model *model, uint64_t bytes)
 semcal_status sc_model_compact(sc_model *model, semcal_error *error)
 {
     model->compact_decided = true;
-    const uint64_t bytes = sc_model_compact_bytes(model);
-    if (bytes < LEAST_BYTES || !has_room(model, bytes)) {
+    const uint64_t bytes = sc_model_compact_bytes(model),
+                   least = (uint64_t)sc_device_tune(model->device)->gemm_compact_mb << 20;
+    if (bytes == 0 || bytes < least || !has_room(model, bytes)) {
         return SEMCAL_OK;
     }
     semcal_error why = SEMCAL_ERROR_INIT;

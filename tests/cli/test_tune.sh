@@ -39,6 +39,33 @@ tune_file newer.json '"warp_speed": 9'
 bad newer.json "a parameter this version does not know"
 bad absent.json "absent.json"
 
+# weights in compact form, which steps of few rows read once 256 of these have come: the same draws, in one go, in shards, after a kill
+if grep -qw avx512bw /proc/cpuinfo && [[ $(attribute device) == pthread* || $(attribute device) == cpu* ]]; then
+  model_data 60 10 '\n'
+  SEMCAL_TUNE= expect 0 "" "$semcal" run model.yaml -o panels --set sampling.draws=50
+  panels=$(digest panels $cell)
+  [ ${#panels} -eq 64 ] || complain "no content digest of 60 questions"
+  tune_file compact.json '"gemm_compact_mb": 0, "gemm_compact_rows": 4'
+  export SEMCAL_TUNE=compact.json
+  expect 0 "" "$semcal" run model.yaml -o compact --set sampling.draws=50 --set sampling.batch=1 --profile
+  grep -q gemm_compact out.txt err.txt || complain "no product read compact weights"
+  [ "$(digest compact $cell)" = "$panels" ] || complain "compact weights change draws"
+  for shard in 1/2 2/2; do expect 0 "" "$semcal" run model.yaml -o compact-shards --set sampling.draws=50 --set sampling.batch=1 --shard $shard; done
+  expect 0 "" "$semcal" merge compact-shards
+  [ "$(digest compact-shards $cell)" = "$panels" ] || complain "shards with compact weights change draws"
+  "$semcal" run model.yaml -o compact-killed --set sampling.draws=50 --set sampling.batch=1 >/dev/null 2>&1 &
+  pid=$!
+  sleep 0.7
+  kill -9 $pid 2>/dev/null
+  wait $pid 2>/dev/null
+  expect 0 "" "$semcal" run model.yaml -o compact-killed --set sampling.draws=50 --set sampling.batch=1
+  [ "$(digest compact-killed $cell)" = "$panels" ] || complain "a kill with compact weights changes draws"
+  export SEMCAL_TUNE=
+  model_data 6 10 '\n'
+else
+  echo "compact weights are left out: they need a CPU with AVX-512 BW"
+fi
+
 # finding them
 SEMCAL_TUNE=$work/found/tune.json expect 0 "tuned parameters are in" "$semcal" bench tune --rounds 1 --json
 "$python" - <<'PY' || complain "bench tune wrote or printed something odd"
