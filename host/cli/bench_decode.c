@@ -202,8 +202,8 @@ static semcal_status make_compact(workplace *place, semcal_error *error)
         status = sc_matrix_compact(place->matrix[i / N_MATRICES][i % N_MATRICES], place->gemm, &why);
     }
     status = status == SEMCAL_OK ? sc_matrix_compact(place->head, place->gemm, &why) : status;
-    return status == SEMCAL_OK || sc_device_ran_out(place->device) ? SEMCAL_OK
-                                                                   : sc_error_set(error, status, "%s", why.message);
+    const bool no_memory = sc_device_ran_out(place->device) || status == SEMCAL_E_MEMORY;
+    return status == SEMCAL_OK || no_memory ? SEMCAL_OK : sc_error_set(error, status, "%s", why.message);
 }
 
 /* The prompt, through the pages of each sequence that has its own; its end goes to every sequence's own page. */
