@@ -8,9 +8,24 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Questions handled at once: few enough to stay small in memory, but so many that a window fills several chunks of a
- * variable. A chunk that two windows share is deflated for the first, read again and deflated again for the second. */
-enum { JOIN_QUESTIONS = 4096, JOIN_NODES = 1 << 18, JOIN_DRAWS = 1 << 17 };
+/* Questions handled at once, a few megabytes: chunks that windows share stay in memory from one to the next. */
+enum { JOIN_QUESTIONS = 256, JOIN_NODES = 1 << 15, JOIN_DRAWS = 1 << 14 };
+
+/* Files that are open at once. Questions lie in segments almost in their order, so that few are; shards are all read
+ * side by side, and beyond these have to be opened for every window. */
+enum { JOIN_FILES = 16 };
+
+/* The files that are being joined. */
+typedef struct reader {
+    const sc_store_sources *sources;
+    sc_store_cell *open[JOIN_FILES];
+    int32_t source[JOIN_FILES];
+    uint64_t used[JOIN_FILES]; /* by which window */
+    uint64_t *n_left;          /* [sources->n] questions not read yet */
+    uint64_t window;
+    sc_store_record *run; /* [most] rows of one stretch */
+    size_t *members;      /* [most] */
+} reader;
 
 semcal_status sc_store_sources_init(sc_store_sources *sources, uint64_t n_cell_questions, semcal_error *error)
 {
@@ -64,18 +79,63 @@ semcal_status sc_store_sources_add(sc_store_sources *sources, const sc_store_cel
     return SEMCAL_OK;
 }
 
+static semcal_status open_reader(reader *r, const sc_store_sources *sources, size_t most, semcal_error *error)
+{
+    *r = (reader){.sources = sources};
+    r->n_left = sc_memory_alloc(sources->n, sizeof *r->n_left, error);
+    r->run = sc_memory_alloc(most, sizeof *r->run, error);
+    r->members = sc_memory_alloc(most, sizeof *r->members, error);
+    for (uint64_t i = 0; r->n_left != NULL && i < sources->n_cell_questions; i++) {
+        if (sources->places[i].source >= 0) {
+            r->n_left[sources->places[i].source]++;
+        }
+    }
+    return r->n_left != NULL && r->run != NULL && r->members != NULL ? SEMCAL_OK : SEMCAL_E_MEMORY;
+}
+
+static void close_reader(reader *r)
+{
+    for (size_t i = 0; i < JOIN_FILES; i++) {
+        sc_store_cell_close(&r->open[i]);
+    }
+    free(r->n_left);
+    free(r->run);
+    free(r->members);
+}
+
+/* Place of the source among the open files; the one not used for the longest time makes room. */
+static semcal_status open_source(size_t *place, reader *r, int32_t source, semcal_error *error)
+{
+    *place = 0;
+    for (size_t i = 0; i < JOIN_FILES; i++) {
+        if (r->open[i] != NULL && r->source[i] == source) {
+            *place = i;
+            r->used[i] = r->window;
+            return SEMCAL_OK;
+        }
+        if (r->open[*place] != NULL && (r->open[i] == NULL || r->used[i] < r->used[*place])) {
+            *place = i;
+        }
+    }
+    sc_store_cell_close(&r->open[*place]);
+    r->source[*place] = source;
+    r->used[*place] = r->window;
+    const semcal_status status = sc_store_cell_open_trusted(&r->open[*place], r->sources->paths[source], error);
+    if (status == SEMCAL_OK) {
+        sc_h5_keep_open(r->open[*place]->file);
+    }
+    return status;
+}
+
 /* Fills records[i] for the i-th of the listed questions that lies in `source`. Its rows are read in one stretch per run
  * of neighbours. */
-static semcal_status read_source(sc_store_record *records, const sc_store_sources *sources, const uint64_t *questions,
-                                 size_t n, int32_t source, semcal_error *error)
+static semcal_status read_source(sc_store_record *records, reader *r, const uint64_t *questions, size_t n,
+                                 int32_t source, semcal_error *error)
 {
-    sc_store_cell *cell;
-    semcal_status status = sc_store_cell_open_trusted(&cell, sources->paths[source], error);
-    sc_store_record *run = sc_memory_alloc(n, sizeof *run, error);
-    size_t *members = sc_memory_alloc(n, sizeof *members, error);
-    if (run == NULL || members == NULL) {
-        status = SEMCAL_E_MEMORY;
-    }
+    const sc_store_sources *sources = r->sources;
+    size_t at = 0;
+    semcal_status status = open_source(&at, r, source, error);
+    sc_store_cell *cell = r->open[at];
     for (size_t i = 0; i < n && status == SEMCAL_OK;) {
         const struct sc_store_place *place = &sources->places[questions[i]];
         if (place->source != source) {
@@ -86,28 +146,30 @@ static semcal_status read_source(sc_store_record *records, const sc_store_source
         for (size_t j = i; j < n; j++) {
             const struct sc_store_place *other = &sources->places[questions[j]];
             if (other->source == source && other->row == place->row + length) {
-                members[length++] = j;
+                r->members[length++] = j;
             } else if (other->source == source) {
                 break;
             }
         }
-        status = sc_store_cell_read_rows(run, cell, place->row, length, SC_STORE_NODES, error);
+        status = sc_store_cell_read_rows(r->run, cell, place->row, length, SC_STORE_NODES, error);
         for (size_t j = 0; j < length && status == SEMCAL_OK; j++) {
-            records[members[j]] = run[j];
-            records[members[j]].logits_file = sources->paths[source];
-            records[members[j]].logits_first =
+            sc_store_record *record = &records[r->members[j]];
+            *record = r->run[j];
+            record->logits_file = sources->paths[source];
+            record->logits_first =
                 cell->first[SC_ROWS_LOGITS] != NULL ? cell->first[SC_ROWS_LOGITS][place->row + j] : 0;
         }
-        i = members[length - 1] + 1;
+        r->n_left[source] -= length;
+        i = r->members[length - 1] + 1;
     }
-    free(run);
-    free(members);
-    sc_store_cell_close(&cell);
+    if (r->n_left[source] == 0) {
+        sc_store_cell_close(&r->open[at]);
+    }
     return status;
 }
 
-static semcal_status join_window(sc_store_writer *writer, const sc_store_sources *sources, const uint64_t *questions,
-                                 size_t n, semcal_error *error)
+static semcal_status join_window(sc_store_writer *writer, reader *r, const uint64_t *questions, size_t n,
+                                 semcal_error *error)
 {
     sc_store_record *records = sc_memory_alloc(n, sizeof *records, error);
     semcal_status status = records != NULL ? SEMCAL_OK : SEMCAL_E_MEMORY;
@@ -116,12 +178,13 @@ static semcal_status join_window(sc_store_writer *writer, const sc_store_sources
     }
     for (size_t i = 0; i < n && status == SEMCAL_OK; i++) {
         if (records[i].id == NULL) {
-            status = read_source(records, sources, questions, n, sources->places[questions[i]].source, error);
+            status = read_source(records, r, questions, n, r->sources->places[questions[i]].source, error);
         }
     }
     if (status == SEMCAL_OK) {
         status = sc_store_writer_write(writer, records, n, error);
     }
+    r->window++;
     for (size_t i = 0; records != NULL && i < n; i++) {
         sc_store_record_free(&records[i]);
     }
@@ -138,10 +201,12 @@ semcal_status sc_store_join(char hex[65], const char *path, const sc_store_sourc
     if (status != SEMCAL_OK) {
         return status;
     }
+    sc_h5_keep_open(writer.file);
     const size_t n_draws = sources->sizes.n_draws, by_draws = JOIN_DRAWS / (n_draws > 0 ? n_draws : 1);
     const size_t most = by_draws > JOIN_QUESTIONS ? JOIN_QUESTIONS : by_draws > 0 ? by_draws : 1;
     uint64_t next = 0, *questions = sc_memory_alloc(most, sizeof *questions, error);
-    status = questions != NULL ? SEMCAL_OK : SEMCAL_E_MEMORY;
+    reader r = {.sources = sources};
+    status = questions != NULL ? open_reader(&r, sources, most, error) : SEMCAL_E_MEMORY;
     while (status == SEMCAL_OK && next < sources->n_cell_questions) {
         size_t n = 0;
         uint64_t n_nodes = 0;
@@ -156,9 +221,10 @@ semcal_status sc_store_join(char hex[65], const char *path, const sc_store_sourc
             questions[n++] = next;
         }
         if (n > 0) {
-            status = join_window(&writer, sources, questions, n, error);
+            status = join_window(&writer, &r, questions, n, error);
         }
     }
+    close_reader(&r);
     free(questions);
     if (status != SEMCAL_OK) {
         sc_store_writer_discard(&writer);

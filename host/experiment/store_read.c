@@ -383,6 +383,7 @@ semcal_status sc_store_cell_read_ahead(sc_store_cell *cell, uint64_t i, unsigned
     }
     n = n > 0 ? n : 1;
     sc_store_record *block = sc_memory_alloc(n, sizeof *block, error);
+    sc_h5_keep_open(cell->file); /* blocks share chunks */
     const semcal_status status =
         block != NULL ? sc_store_cell_read_rows(block, cell, i, n, what, error) : SEMCAL_E_MEMORY;
     if (status != SEMCAL_OK) {

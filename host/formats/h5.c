@@ -147,13 +147,33 @@ semcal_status sc_h5_close(sc_h5 **file, semcal_error *error)
     semcal_status status = SEMCAL_OK;
     sc_h5_guard guard;
     sc_h5_enter(&guard);
-    if (H5Fclose(closed->id) < 0) {
+    if (sc_h5_close_kept(closed) < 0) {
+        status = sc_h5_fail(closed, error, "cannot write");
+    }
+    if (H5Fclose(closed->id) < 0 && status == SEMCAL_OK) {
         status = sc_h5_fail(closed, error, "cannot write");
     }
     sc_h5_leave(&guard);
+    free(closed->kept);
     free(closed->path);
     free(closed);
     return status;
+}
+
+herr_t sc_h5_close_kept(sc_h5 *file)
+{
+    herr_t result = 0;
+    for (size_t i = 0; i < file->n_kept; i++) {
+        result = H5Dclose(file->kept[i].dataset) < 0 ? -1 : result;
+        free(file->kept[i].path);
+    }
+    file->n_kept = 0;
+    return result;
+}
+
+void sc_h5_keep_open(sc_h5 *file)
+{
+    file->keeps = true;
 }
 
 const char *sc_h5_path(const sc_h5 *file)

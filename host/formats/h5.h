@@ -33,6 +33,10 @@ semcal_status sc_h5_open(sc_h5 **file, const char *path, bool writable, semcal_e
 semcal_status sc_h5_close(sc_h5 **file, semcal_error *error);
 const char *sc_h5_path(const sc_h5 *file);
 
+/* From now on datasets that are read or written stay open until the file is closed, with the chunk that was used last
+ * in memory: one that several calls share is inflated or deflated once. Not for files in which something is deleted. */
+void sc_h5_keep_open(sc_h5 *file);
+
 /* ---- structure ---- */
 
 /* Makes a group and its parents; an existing one is fine. */

@@ -12,7 +12,40 @@
 typedef struct selection {
     hid_t dataset, file_space, memory_space;
     size_t n_elements;
+    bool kept; /* the dataset stays open */
 } selection;
+
+/* Room for the chunk at hand and no other: what is written goes from front to back. */
+static hid_t access_list(void)
+{
+    hid_t list = H5Pcreate(H5P_DATASET_ACCESS);
+    (void)H5Pset_chunk_cache(list, 13, SC_H5_CHUNK_BYTES, 1);
+    return list;
+}
+
+/* Opens the dataset, or finds it open. */
+static void open_dataset(selection *s, sc_h5 *file, const char *path)
+{
+    for (size_t i = 0; i < file->n_kept; i++) {
+        if (strcmp(file->kept[i].path, path) == 0) {
+            s->dataset = file->kept[i].dataset;
+            s->kept = true;
+            return;
+        }
+    }
+    const hid_t list = access_list();
+    s->dataset = H5Dopen2(file->id, path, list);
+    (void)H5Pclose(list);
+    if (!file->keeps || s->dataset < 0 ||
+        sc_memory_grow(&file->kept, &file->kept_capacity, file->n_kept + 1, sizeof *file->kept, NULL) != SEMCAL_OK) {
+        return;
+    }
+    char *name = sc_memory_strdup(path, NULL); /* without memory for the list it is closed after use, as ever */
+    if (name != NULL) {
+        file->kept[file->n_kept++] = (struct sc_h5_kept){name, s->dataset};
+        s->kept = true;
+    }
+}
 
 static herr_t close_selection(const selection *s)
 {
@@ -22,11 +55,11 @@ static herr_t close_selection(const selection *s)
     if (s->file_space >= 0) {
         (void)H5Sclose(s->file_space);
     }
-    return s->dataset >= 0 ? H5Dclose(s->dataset) : 0;
+    return s->dataset >= 0 && !s->kept ? H5Dclose(s->dataset) : 0;
 }
 
 /* What was written may be in HDF5's cache until the dataset is closed. Where it cannot be stored then, it is lost, and
- * closing the file later would not tell. */
+ * closing the file later would not tell; sc_h5_close closes those that are kept open itself. */
 static semcal_status close_written(const selection *s, semcal_status status, sc_h5 *file, const char *path,
                                    semcal_error *error)
 {
@@ -39,8 +72,8 @@ static semcal_status close_written(const selection *s, semcal_status status, sc_
 static semcal_status select_part(selection *s, sc_h5 *file, const char *path, const uint64_t *start,
                                  const uint64_t *count, semcal_error *error)
 {
-    *s = (selection){-1, -1, -1, 0};
-    s->dataset = H5Dopen2(file->id, path, H5P_DEFAULT);
+    *s = (selection){-1, -1, -1, 0, false};
+    open_dataset(s, file, path);
     s->file_space = s->dataset >= 0 ? H5Dget_space(s->dataset) : -1;
     int n_dims = s->file_space >= 0 ? H5Sget_simple_extent_ndims(s->file_space) : -1;
     if (n_dims < 0 || n_dims > SC_H5_MAX_DIMS) {
@@ -198,7 +231,7 @@ semcal_status sc_h5_append(sc_h5 *file, const char *path, sc_h5_type type, uint6
 {
     sc_h5_guard guard;
     sc_h5_enter(&guard);
-    selection s = {-1, -1, -1, 0};
+    selection s = {-1, -1, -1, 0, false};
     semcal_status status = SEMCAL_OK;
     hsize_t size[SC_H5_MAX_DIMS] = {0};
     hid_t dataset = H5Dopen2(file->id, path, H5P_DEFAULT), space = dataset >= 0 ? H5Dget_space(dataset) : -1;
