@@ -2,7 +2,7 @@
 #include "experiment/collapse_cell.h"
 
 #include "base/memory.h"
-#include "experiment/store.h"
+#include "experiment/store_products.h"
 #include "sampling/ending.h"
 #include "statistics/estimators.h"
 #include "statistics/exact.h"
@@ -78,13 +78,15 @@ static const struct {
     {"standard_error_hybrid", "standard error of confidence_hybrid", "1"},
 };
 
-/* Products that grow question by question. */
 typedef struct work {
     const sc_collapse_cell_options *options;
-    sc_store_products products;
+    sc_products_spool spool;    /* of all questions */
+    sc_store_products products; /* of the question at hand */
     sc_store_column column[N_COLUMNS];
-    size_t label_capacity, count_capacity, mass_capacity, lower_capacity, upper_capacity, correct_capacity;
-    size_t n_classes; /* kept so far */
+    double value[N_COLUMNS]; /* of the columns */
+    size_t first_class[2];
+    int32_t mode;
+    size_t kept_room, mass_kept_room, lower_room, upper_room, correct_kept_room;
     sc_collapse_cell_summary summary;
     uint64_t n_draws_seen, n_truncated, n_unparsed;
     /* of the question at hand */
@@ -104,7 +106,7 @@ typedef struct work {
     bool *in_head;
     size_t n_strings, n_tail;
     size_t place_room, string_class_room, tail_class_room, string_logp_room, in_head_room;
-    size_t n_responses, response_room, answer_room; /* of all questions */
+    size_t response_room, answer_room, n_answers;
 } work;
 
 /* Index of `label` among the question's classes; takes the label over. */
@@ -154,27 +156,24 @@ static semcal_status copy_reply(char **copy, const work *w, const sc_store_recor
 }
 
 /* The judge's replies to the question's draws and enumerated responses, for whoever wants to check them. */
-static semcal_status keep_replies(work *w, size_t q, const sc_store_record *record, semcal_error *error)
+static semcal_status keep_replies(work *w, const sc_store_record *record, semcal_error *error)
 {
     sc_store_products *p = &w->products;
     const sc_tree *tree = &record->tree;
-    const size_t first = w->n_responses - record->n_found;
     semcal_status status = SEMCAL_OK;
     if (!w->options->kind->needs_judge) {
         return SEMCAL_OK;
     }
     for (size_t j = 0; j < tree->n_draws && status == SEMCAL_OK; j++) {
-        status =
-            copy_reply(&p->draw_short_answer[q * tree->n_draws + j], w, record, tree->text[j], tree->finish[j], error);
+        status = copy_reply(&p->draw_short_answer[j], w, record, tree->text[j], tree->finish[j], error);
     }
     if (status == SEMCAL_OK && record->n_found > 0) {
-        status = sc_memory_grow(&p->response_short_answer, &w->answer_room, w->n_responses,
+        status = sc_memory_grow(&p->response_short_answer, &w->answer_room, record->n_found,
                                 sizeof *p->response_short_answer, error);
     }
-    for (size_t i = 0; i < record->n_found && status == SEMCAL_OK; i++) {
-        status = copy_reply(&p->response_short_answer[first + i], w, record, record->found_text[i],
-                            record->found_finish[i], error);
-        p->n_responses += status == SEMCAL_OK;
+    for (; w->n_answers < record->n_found && status == SEMCAL_OK; w->n_answers += status == SEMCAL_OK) {
+        status = copy_reply(&p->response_short_answer[w->n_answers], w, record, record->found_text[w->n_answers],
+                            record->found_finish[w->n_answers], error);
     }
     return status;
 }
@@ -217,7 +216,7 @@ static semcal_status room_for_found(work *w, const sc_store_record *record, semc
     status |= sc_memory_grow(&w->tail_class, &w->tail_class_room, n, sizeof *w->tail_class, error);
     status |= sc_memory_grow(&w->string_logp, &w->string_logp_room, n, sizeof *w->string_logp, error);
     status |= sc_memory_grow(&w->in_head, &w->in_head_room, n, sizeof *w->in_head, error);
-    status |= sc_memory_grow(&w->products.response_class, &w->response_room, w->n_responses + record->n_found,
+    status |= sc_memory_grow(&w->products.response_class, &w->response_room, record->n_found,
                              sizeof *w->products.response_class, error);
     for (size_t i = 0; i < n_leaves && status == SEMCAL_OK; i++) {
         w->places[i] = (struct place){-1, -1};
@@ -256,7 +255,7 @@ static semcal_status classify_found(work *w, const int32_t *draw_class, const sc
         }
         if (status == SEMCAL_OK) {
             know_string(w, leaf, class, record->found_logprob[i], !record->found_tail[i]);
-            w->products.response_class[w->n_responses++] = class;
+            w->products.response_class[i] = class;
             if (record->found_tail[i]) {
                 w->tail_class[w->n_tail++] = class;
             }
@@ -311,36 +310,33 @@ static semcal_status known_probability(work *w, double *probability, const sc_st
     return SEMCAL_OK;
 }
 
-static semcal_status add_classes(work *w, size_t q, double mass_found, semcal_error *error)
+static semcal_status set_classes(work *w, double mass_found, semcal_error *error)
 {
     sc_store_products *p = &w->products;
-    size_t first = p->first_class[q], n = first + w->n_labels;
-    semcal_status status = sc_memory_grow(&p->class_label, &w->label_capacity, n, sizeof *p->class_label, error);
-    status |= sc_memory_grow(&p->class_count, &w->count_capacity, n, sizeof *p->class_count, error);
-    status |= sc_memory_grow(&p->class_mass, &w->mass_capacity, n, sizeof *p->class_mass, error);
-    status |= sc_memory_grow(&p->class_mass_lower, &w->lower_capacity, n, sizeof *p->class_mass_lower, error);
-    status |= sc_memory_grow(&p->class_mass_upper, &w->upper_capacity, n, sizeof *p->class_mass_upper, error);
-    status |= sc_memory_grow(&p->class_correct, &w->correct_capacity, n, sizeof *p->class_correct, error);
+    const size_t n = w->n_labels;
+    semcal_status status = sc_memory_grow(&p->class_count, &w->kept_room, n, sizeof *p->class_count, error);
+    status |= sc_memory_grow(&p->class_mass, &w->mass_kept_room, n, sizeof *p->class_mass, error);
+    status |= sc_memory_grow(&p->class_mass_lower, &w->lower_room, n, sizeof *p->class_mass_lower, error);
+    status |= sc_memory_grow(&p->class_mass_upper, &w->upper_room, n, sizeof *p->class_mass_upper, error);
+    status |= sc_memory_grow(&p->class_correct, &w->correct_kept_room, n, sizeof *p->class_correct, error);
     if (status != SEMCAL_OK) {
         return SEMCAL_E_MEMORY;
     }
-    for (size_t k = 0; k < w->n_labels; k++) {
+    for (size_t k = 0; k < n; k++) {
         double upper = w->mass[k] + 1 - mass_found;
-        p->class_label[first + k] = w->labels[k];
-        p->class_count[first + k] = (int32_t)w->count[k];
-        p->class_mass[first + k] = w->mass[k] / mass_found;
-        p->class_mass_lower[first + k] = w->mass[k];
-        p->class_mass_upper[first + k] = upper > 1 ? 1 : upper;
-        p->class_correct[first + k] = w->correct[k];
+        p->class_count[k] = (int32_t)w->count[k];
+        p->class_mass[k] = w->mass[k] / mass_found;
+        p->class_mass_lower[k] = w->mass[k];
+        p->class_mass_upper[k] = upper > 1 ? 1 : upper;
+        p->class_correct[k] = w->correct[k];
     }
-    p->first_class[q + 1] = n;
-    w->n_classes = n;
-    w->n_labels = 0;
+    p->class_label = w->labels;
+    w->first_class[1] = n;
     return SEMCAL_OK;
 }
 
-static void set_columns(work *w, size_t q, const sc_estimates *e, const sc_exact_estimates *x,
-                        const sc_store_record *record, double known)
+static void set_columns(work *w, const sc_estimates *e, const sc_exact_estimates *x, const sc_store_record *record,
+                        double known)
 {
     const sc_tree *tree = &record->tree;
     double n_truncated = 0, n_unparsed = 0, n_correct = 0, n_tokens = 0;
@@ -379,9 +375,7 @@ static void set_columns(work *w, size_t q, const sc_estimates *e, const sc_exact
                                       [CONFIDENCE_HYBRID] = x->confidence_hybrid,
                                       [CORRECT_HYBRID] = x->correct_hybrid,
                                       [STANDARD_ERROR_HYBRID] = x->standard_error};
-    for (size_t i = 0; i < N_COLUMNS; i++) {
-        w->column[i].reals[q] = values[i];
-    }
+    memcpy(w->value, values, sizeof values);
     w->n_draws_seen += tree->n_draws;
     w->n_truncated += (uint64_t)n_truncated;
     w->n_unparsed += (uint64_t)n_unparsed;
@@ -418,11 +412,37 @@ static double mass_known(const work *w, const sc_exact_estimates *exact, const s
     return isnan(exact->unexplored) ? estimates->mass_found : sum;
 }
 
-static semcal_status collapse_question(work *w, size_t q, const sc_store_record *record, semcal_error *error)
+/* Hands the question's products on and makes ready for the next. */
+static semcal_status hand_on(work *w, const sc_store_record *record, semcal_status status, semcal_error *error)
+{
+    sc_store_products *p = &w->products;
+    sc_store_products one = *p;
+    one.n_responses = record->n_found;
+    if (isnan(record->unexplored_mass)) {
+        one.response_class = NULL;
+    }
+    if (status == SEMCAL_OK) {
+        status = sc_products_spool_put(&w->spool, &one, error);
+    }
+    for (size_t k = 0; k < w->n_labels; k++) {
+        free(w->labels[k]);
+    }
+    for (size_t j = 0; p->draw_short_answer != NULL && j < p->n_draws; j++) {
+        free(p->draw_short_answer[j]);
+        p->draw_short_answer[j] = NULL;
+    }
+    for (size_t i = 0; i < w->n_answers; i++) {
+        free(p->response_short_answer[i]);
+    }
+    w->n_labels = w->n_answers = 0;
+    return status;
+}
+
+static semcal_status collapse_question(work *w, const sc_store_record *record, semcal_error *error)
 {
     sc_store_products *p = &w->products;
     size_t n_draws = record->tree.n_draws;
-    int32_t *draw_class = p->draw_class + q * n_draws;
+    int32_t *draw_class = p->draw_class;
     sc_collapse_question *question = NULL;
     semcal_status status = make_question(w, &question, record, error);
     if (status == SEMCAL_OK) {
@@ -432,7 +452,7 @@ static semcal_status collapse_question(work *w, size_t q, const sc_store_record 
         status = classify_found(w, draw_class, record, question, error);
     }
     if (status == SEMCAL_OK) {
-        status = keep_replies(w, q, record, error);
+        status = keep_replies(w, record, error);
     }
     if (status == SEMCAL_OK) {
         status = sc_memory_grow(&w->count, &w->count_room, w->n_labels, sizeof *w->count, error);
@@ -459,68 +479,51 @@ static semcal_status collapse_question(work *w, size_t q, const sc_store_record 
     }
     double known = NAN;
     if (status == SEMCAL_OK) {
-        p->mode_class[q] = estimates.mode;
+        w->mode = estimates.mode;
         status = known_probability(w, &known, record, question, w->labels[estimates.mode], error);
     }
     if (status == SEMCAL_OK) {
-        set_columns(w, q, &estimates, &exact, record, known);
-        status = add_classes(w, q, mass_known(w, &exact, &estimates), error);
+        set_columns(w, &estimates, &exact, record, known);
+        status = set_classes(w, mass_known(w, &exact, &estimates), error);
     }
+    status = hand_on(w, record, status, error);
     sc_collapse_question_free(question);
     return status == SEMCAL_OK ? SEMCAL_OK : (sc_error_where(error, "question '%s'", record->id), status);
 }
 
-static semcal_status allocate(work *w, size_t n_questions, size_t n_draws, semcal_error *error)
+static semcal_status allocate(work *w, const char *path, size_t n_questions, size_t n_draws, semcal_error *error)
 {
     sc_store_products *p = &w->products;
-    p->n_questions = n_questions;
-    p->n_draws = n_draws;
-    p->draw_class = sc_memory_alloc(n_questions * n_draws, sizeof *p->draw_class, error);
-    p->first_class = sc_memory_alloc(n_questions + 1, sizeof *p->first_class, error);
-    p->mode_class = sc_memory_alloc(n_questions, sizeof *p->mode_class, error);
-    w->strings = sc_memory_alloc(n_draws, sizeof *w->strings, error);
-    bool complete = p->draw_class && p->first_class && p->mode_class && w->strings;
-    if (w->options->kind->needs_judge) {
-        p->draw_short_answer = sc_memory_alloc(n_questions * n_draws, sizeof *p->draw_short_answer, error);
-        complete = complete && p->draw_short_answer;
-    }
     for (size_t i = 0; i < N_COLUMNS; i++) {
         w->column[i] = (sc_store_column){.name = (char *)(uintptr_t)columns[i].name,
                                          .long_name = (char *)(uintptr_t)columns[i].long_name,
                                          .units = (char *)(uintptr_t)columns[i].units,
-                                         .kind = SC_STORE_REAL};
-        w->column[i].reals = sc_memory_alloc(n_questions, sizeof(double), error);
-        complete = complete && w->column[i].reals;
+                                         .kind = SC_STORE_REAL,
+                                         .reals = &w->value[i]};
     }
-    p->columns = w->column;
-    p->n_columns = N_COLUMNS;
-    return complete ? SEMCAL_OK : SEMCAL_E_MEMORY;
+    *p = (sc_store_products){.n_questions = 1,
+                             .n_draws = n_draws,
+                             .first_class = w->first_class,
+                             .mode_class = &w->mode,
+                             .columns = w->column,
+                             .n_columns = N_COLUMNS};
+    p->draw_class = sc_memory_alloc(n_draws, sizeof *p->draw_class, error);
+    w->strings = sc_memory_alloc(n_draws, sizeof *w->strings, error);
+    bool complete = p->draw_class && w->strings;
+    if (w->options->kind->needs_judge) {
+        p->draw_short_answer = sc_memory_alloc(n_draws, sizeof *p->draw_short_answer, error);
+        complete = complete && p->draw_short_answer;
+    }
+    return complete ? sc_products_spool_open(&w->spool, path, n_questions, n_draws, w->column, N_COLUMNS, error)
+                    : SEMCAL_E_MEMORY;
 }
 
 static void release(work *w)
 {
     sc_store_products *p = &w->products;
-    for (size_t k = 0; k < w->n_classes; k++) {
-        free(p->class_label[k]);
-    }
-    for (size_t k = 0; k < w->n_labels; k++) {
-        free(w->labels[k]);
-    }
-    for (size_t i = 0; i < N_COLUMNS; i++) {
-        free(w->column[i].reals);
-    }
-    for (size_t i = 0; p->draw_short_answer != NULL && i < p->n_questions * p->n_draws; i++) {
-        free(p->draw_short_answer[i]);
-    }
-    for (size_t i = 0; i < p->n_responses; i++) {
-        free(p->response_short_answer[i]);
-    }
     free(p->draw_short_answer);
     free(p->response_short_answer);
     free(p->draw_class);
-    free(p->first_class);
-    free(p->mode_class);
-    free(p->class_label);
     free(p->class_count);
     free(p->class_mass);
     free(p->class_mass_lower);
@@ -537,6 +540,33 @@ static void release(work *w)
     free(w->count);
     free(w->mass);
     free(w->correct);
+    sc_products_spool_free(&w->spool);
+}
+
+/* The file, with what is to be said about the collapse. */
+static semcal_status write_products(work *w, const char *path, semcal_error *error)
+{
+    const sc_collapse_cell_options *options = w->options;
+    char splits[16];
+    (void)snprintf(splits, sizeof splits, "%u", options->n_splits > 0 ? options->n_splits : SC_ESTIMATORS_SPLITS);
+    const size_t n = 2 + options->n_attributes;
+    sc_store_attribute *attributes = sc_memory_alloc(n, sizeof *attributes, error);
+    if (attributes == NULL) {
+        return SEMCAL_E_MEMORY;
+    }
+    attributes[0] = (sc_store_attribute){.name = "collapse_kind", .text = options->kind->name, .identity = true};
+    attributes[1] = (sc_store_attribute){.name = SC_STORE_SPLITS, .text = splits, .identity = true};
+    for (size_t i = 2; i < n; i++) {
+        attributes[i] = options->attributes[i - 2];
+    }
+    sc_store_products *p = &w->spool.all;
+    p->collapse = (char *)(uintptr_t)(options->name != NULL ? options->name : options->kind->name);
+    p->attributes = attributes;
+    p->n_attributes = n;
+    const sc_products_source source = sc_products_spool_source(&w->spool);
+    const semcal_status status = sc_products_write(path, &source, error);
+    free(attributes);
+    return status;
 }
 
 semcal_status sc_collapse_cell(const char *path, const sc_collapse_cell_options *options,
@@ -549,42 +579,25 @@ semcal_status sc_collapse_cell(const char *path, const sc_collapse_cell_options 
         return status;
     }
     const sc_store_facts facts = *sc_store_cell_facts(cell);
-    w.products.collapse = (char *)(uintptr_t)(options->name != NULL ? options->name : options->kind->name);
-    status = allocate(&w, (size_t)facts.n_questions, facts.n_draws, error);
+    status = allocate(&w, path, (size_t)facts.n_questions, facts.n_draws, error);
     for (uint64_t q = 0; q < facts.n_questions && status == SEMCAL_OK; q++) {
         sc_store_record record = SC_STORE_RECORD_INIT;
         status = sc_store_cell_read(&record, cell, q, 0, error);
         if (status == SEMCAL_OK) {
-            status = collapse_question(&w, (size_t)q, &record, error);
+            status = collapse_question(&w, &record, error);
         }
         sc_store_record_free(&record);
     }
     sc_store_cell_close(&cell);
     if (status == SEMCAL_OK) {
-        char splits[16];
-        (void)snprintf(splits, sizeof splits, "%u", options->n_splits > 0 ? options->n_splits : SC_ESTIMATORS_SPLITS);
-        const size_t n = 2 + options->n_attributes;
-        sc_store_attribute *attributes = sc_memory_alloc(n, sizeof *attributes, error);
-        status = attributes == NULL ? SEMCAL_E_MEMORY : SEMCAL_OK;
-        if (status == SEMCAL_OK) {
-            attributes[0] =
-                (sc_store_attribute){.name = "collapse_kind", .text = options->kind->name, .identity = true};
-            attributes[1] = (sc_store_attribute){.name = SC_STORE_SPLITS, .text = splits, .identity = true};
-            for (size_t i = 2; i < n; i++) {
-                attributes[i] = options->attributes[i - 2];
-            }
-            w.products.attributes = attributes;
-            w.products.n_attributes = n;
-            status = sc_store_write_products(path, &w.products, error);
-        }
-        free(attributes);
+        status = write_products(&w, path, error);
     }
     if (status == SEMCAL_OK && summary != NULL) {
         *summary = w.summary;
         summary->n_questions = facts.n_questions;
         summary->truncated = (double)w.n_truncated / (double)w.n_draws_seen;
         summary->unparsed = (double)w.n_unparsed / (double)w.n_draws_seen;
-        summary->classes_per_question = (double)w.products.first_class[facts.n_questions] / (double)facts.n_questions;
+        summary->classes_per_question = (double)w.spool.all.first_class[facts.n_questions] / (double)facts.n_questions;
     }
     release(&w);
     if (status != SEMCAL_OK) {

@@ -85,13 +85,23 @@ static semcal_status put_text(sc_text *out, const char *text, semcal_error *erro
     return status == SEMCAL_OK ? sc_text_append(out, text, length, error) : status;
 }
 
+semcal_status sc_store_digest_name(sc_text *out, const char *name, size_t n, semcal_error *error)
+{
+    semcal_status status = sc_text_append(out, name, strlen(name) + 1, error);
+    return status == SEMCAL_OK ? put_number(out, n, 8, error) : status;
+}
+
 semcal_status sc_store_digest_put(sc_text *out, const char *name, sc_h5_type memory, sc_h5_type stored,
                                   const void *values, size_t n, semcal_error *error)
 {
-    semcal_status status = sc_text_append(out, name, strlen(name) + 1, error);
-    if (status == SEMCAL_OK) {
-        status = put_number(out, n, 8, error);
-    }
+    semcal_status status = sc_store_digest_name(out, name, n, error);
+    return status == SEMCAL_OK ? sc_store_digest_values(out, memory, stored, values, n, error) : status;
+}
+
+semcal_status sc_store_digest_values(sc_text *out, sc_h5_type memory, sc_h5_type stored, const void *values, size_t n,
+                                     semcal_error *error)
+{
+    semcal_status status = SEMCAL_OK;
     for (size_t i = 0; memory == SC_H5_TEXT && i < n && status == SEMCAL_OK; i++) {
         status = put_text(out, ((char *const *)values)[i], error);
     }

@@ -80,9 +80,13 @@ semcal_status sc_store_record_check(sc_store_record *record, const sc_store_size
 
 /* ---- digests (store_digest.c) ---- */
 
-/* Appends the canonical bytes of n values of a variable. */
+/* Appends the canonical bytes of n values of a variable: its name and their number, then the values, which may come in
+ * parts. */
 semcal_status sc_store_digest_put(sc_text *out, const char *name, sc_h5_type memory, sc_h5_type stored,
                                   const void *values, size_t n, semcal_error *error);
+semcal_status sc_store_digest_name(sc_text *out, const char *name, size_t n, semcal_error *error);
+semcal_status sc_store_digest_values(sc_text *out, sc_h5_type memory, sc_h5_type stored, const void *values, size_t n,
+                                     semcal_error *error);
 
 /* Of one question: every stored value but those that depend on scheduling. */
 semcal_status sc_store_digest_record(char hex[65], const sc_store_record *record, const sc_store_sizes *sizes,

@@ -58,39 +58,37 @@ void *sc_products_values(const sc_store_products *p, const sc_products_variable 
     return *(void *const *)(const void *)((const char *)p + v->offset);
 }
 
-/* Question of each row, for shifting. */
-static size_t question_of(const sc_store_products *p, const sc_store_cell *cell, sc_products_rows rows, size_t i,
-                          size_t before)
+size_t sc_products_first_row(const sc_store_products *p, const sc_store_cell *cell, sc_products_rows rows, size_t q)
 {
     switch (rows) {
     case ON_QUESTION:
-        return i;
+        return q;
     case ON_DRAW:
-        return i / p->n_draws;
+        return q * p->n_draws;
     case ON_CLASS:
-        break;
+        return p->first_class[q];
     case ON_RESPONSE:
-        while (cell->first[SC_ROWS_RESPONSE][before + 1] <= i) {
-            before++;
-        }
-        return before;
+        return cell->first[SC_ROWS_RESPONSE][q];
     }
-    return before;
+    return 0;
 }
 
 semcal_status sc_products_shift(int32_t *out, const int32_t *in, const sc_store_products *p, const sc_store_cell *cell,
-                                const sc_products_variable *v, int sign, semcal_error *error)
+                                const sc_products_variable *v, const sc_products_window *window, int sign,
+                                semcal_error *error)
 {
-    size_t question = 0, n = sc_products_n_rows(p, cell, v->rows);
-    for (size_t i = 0; i < n; i++) {
-        question = question_of(p, cell, v->rows, i, question);
-        int64_t first = (int64_t)p->first_class[question], k = (int64_t)p->first_class[question + 1] - first;
-        int64_t within = in[i] < 0 ? -1 : sign > 0 ? in[i] : in[i] - first;
-        if (within < -1 || within >= k) {
-            return sc_error_set(error, SEMCAL_E_DATA, "%s: %s: class %d of question %zu, which has %lld", cell->path,
-                                v->name, (int)in[i], question, (long long)k);
+    for (size_t q = window->first; q < window->first + window->n; q++) {
+        const int64_t first = (int64_t)p->first_class[q], k = (int64_t)p->first_class[q + 1] - first;
+        const size_t begin = sc_products_first_row(p, cell, v->rows, q),
+                     end = sc_products_first_row(p, cell, v->rows, q + 1);
+        for (size_t i = begin - window->row; i < end - window->row; i++) {
+            int64_t within = in[i] < 0 ? -1 : sign > 0 ? in[i] : in[i] - first;
+            if (within < -1 || within >= k) {
+                return sc_error_set(error, SEMCAL_E_DATA, "%s: %s: class %d of question %zu, which has %lld",
+                                    cell->path, v->name, (int)in[i], q, (long long)k);
+            }
+            out[i] = within < 0 ? -1 : sign > 0 ? (int32_t)(within + first) : (int32_t)within;
         }
-        out[i] = within < 0 ? -1 : sign > 0 ? (int32_t)(within + first) : (int32_t)within;
     }
     return SEMCAL_OK;
 }
@@ -105,34 +103,6 @@ const void *sc_products_column_values(const sc_store_column *column)
     return column->kind == SC_STORE_REAL  ? (const void *)column->reals
            : column->kind == SC_STORE_INT ? (const void *)column->ints
                                           : (const void *)column->texts;
-}
-
-semcal_status sc_products_digest(char hex[65], const sc_store_products *p, const sc_store_cell *cell,
-                                 semcal_error *error)
-{
-    sc_text bytes = {0};
-    semcal_status status =
-        sc_text_printf(&bytes, error, "collapse %s questions %zu draws %zu\n", p->collapse, p->n_questions, p->n_draws);
-    for (size_t q = 0; q <= p->n_questions && status == SEMCAL_OK; q++) {
-        status = sc_text_printf(&bytes, error, "%zu\n", p->first_class[q]);
-    }
-    for (size_t i = 0; i < sc_products_n_variables && status == SEMCAL_OK; i++) {
-        const sc_products_variable *v = &sc_products_variables[i];
-        if (sc_products_values(p, v) != NULL && sc_products_n_rows(p, cell, v->rows) > 0) {
-            status = sc_store_digest_put(&bytes, v->name, v->type, v->type, sc_products_values(p, v),
-                                         sc_products_n_rows(p, cell, v->rows), error);
-        }
-    }
-    for (size_t i = 0; i < p->n_columns && status == SEMCAL_OK; i++) {
-        sc_h5_type type = sc_products_column_type(p->columns[i].kind);
-        status = sc_store_digest_put(&bytes, p->columns[i].name, type, type, sc_products_column_values(&p->columns[i]),
-                                     p->n_questions, error);
-    }
-    if (status == SEMCAL_OK) {
-        sc_sha256_hex(hex, bytes.data, bytes.length);
-    }
-    sc_text_free(&bytes);
-    return status;
 }
 
 /* ---- reading ---- */
@@ -227,7 +197,8 @@ static semcal_status read_fixed(sc_store_products *p, sc_store_cell *cell, const
     memcpy((char *)p + v->offset, &values, sizeof values);
     uint64_t count[2] = {v->rows == ON_DRAW ? p->n_questions : n, p->n_draws};
     semcal_status status = sc_h5_read(cell->file, path, v->type, NULL, count, values, error);
-    return status == SEMCAL_OK && v->shifted ? sc_products_shift(values, values, p, cell, v, -1, error) : status;
+    const sc_products_window all = {0, p->n_questions, 0};
+    return status == SEMCAL_OK && v->shifted ? sc_products_shift(values, values, p, cell, v, &all, -1, error) : status;
 }
 
 static semcal_status read_column(sc_store_column *c, const sc_store_products *p, sc_store_cell *cell,
@@ -320,7 +291,7 @@ semcal_status sc_store_read_products_at(sc_store_products *p, sc_store_cell *cel
         status = read_options(p, cell, group, error);
     }
     if (status == SEMCAL_OK) {
-        status = sc_products_digest(hex, p, cell, error);
+        status = sc_products_digest_all(hex, p, cell, error);
     }
     if (status == SEMCAL_OK) {
         status = sc_h5_get_text(&stored, cell->file, group, "collapse_sha256", error);

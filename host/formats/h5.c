@@ -137,6 +137,18 @@ semcal_status sc_h5_open(sc_h5 **file, const char *path, bool writable, semcal_e
     return open_file(file, path, false, writable, error);
 }
 
+/* Closes what is kept open; negative when something written could not be stored. */
+static herr_t close_kept(sc_h5 *file)
+{
+    herr_t result = 0;
+    for (size_t i = 0; i < file->n_kept; i++) {
+        result = H5Dclose(file->kept[i].dataset) < 0 ? -1 : result;
+        free(file->kept[i].path);
+    }
+    file->n_kept = 0;
+    return result;
+}
+
 semcal_status sc_h5_close(sc_h5 **file, semcal_error *error)
 {
     sc_h5 *closed = *file;
@@ -147,7 +159,7 @@ semcal_status sc_h5_close(sc_h5 **file, semcal_error *error)
     semcal_status status = SEMCAL_OK;
     sc_h5_guard guard;
     sc_h5_enter(&guard);
-    if (sc_h5_close_kept(closed) < 0) {
+    if (close_kept(closed) < 0) {
         status = sc_h5_fail(closed, error, "cannot write");
     }
     if (H5Fclose(closed->id) < 0 && status == SEMCAL_OK) {
@@ -160,20 +172,21 @@ semcal_status sc_h5_close(sc_h5 **file, semcal_error *error)
     return status;
 }
 
-herr_t sc_h5_close_kept(sc_h5 *file)
-{
-    herr_t result = 0;
-    for (size_t i = 0; i < file->n_kept; i++) {
-        result = H5Dclose(file->kept[i].dataset) < 0 ? -1 : result;
-        free(file->kept[i].path);
-    }
-    file->n_kept = 0;
-    return result;
-}
-
 void sc_h5_keep_open(sc_h5 *file)
 {
     file->keeps = true;
+}
+
+semcal_status sc_h5_let_go(sc_h5 *file, semcal_error *error)
+{
+    semcal_status status = SEMCAL_OK;
+    sc_h5_guard guard;
+    sc_h5_enter(&guard);
+    if (close_kept(file) < 0) {
+        status = sc_h5_fail(file, error, "cannot write");
+    }
+    sc_h5_leave(&guard);
+    return status;
 }
 
 const char *sc_h5_path(const sc_h5 *file)

@@ -33,9 +33,11 @@ semcal_status sc_h5_open(sc_h5 **file, const char *path, bool writable, semcal_e
 semcal_status sc_h5_close(sc_h5 **file, semcal_error *error);
 const char *sc_h5_path(const sc_h5 *file);
 
-/* From now on datasets that are read or written stay open until the file is closed, with the chunk that was used last
- * in memory: one that several calls share is inflated or deflated once. Not for files in which something is deleted. */
+/* From now on datasets that are read or written stay open until the file is closed or they are let go, with the chunk
+ * that was used last in memory: one that several calls share is inflated or deflated once. */
 void sc_h5_keep_open(sc_h5 *file);
+/* Closes them, to be kept open anew when they are used again. SEMCAL_E_DATA when something could not be written. */
+semcal_status sc_h5_let_go(sc_h5 *file, semcal_error *error);
 
 /* ---- structure ---- */
 

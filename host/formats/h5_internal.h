@@ -35,9 +35,6 @@ semcal_status sc_h5_fail(const sc_h5 *file, semcal_error *error, const char *for
 /* Opens a dataset or group ("" is the root); negative on failure. */
 hid_t sc_h5_object(const sc_h5 *file, const char *path);
 
-/* Closes what is kept open; negative when something written could not be stored. */
-herr_t sc_h5_close_kept(sc_h5 *file);
-
 hid_t sc_h5_memory_type(sc_h5_type type); /* texts: to be closed with sc_h5_close_type */
 void sc_h5_close_type(sc_h5_type type, hid_t id);
 
