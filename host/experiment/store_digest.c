@@ -143,22 +143,26 @@ semcal_status sc_store_digest_record(char hex[65], const sc_store_record *record
     return status;
 }
 
-semcal_status sc_store_digest_file(char hex[65], char *const *questions, size_t n, const sc_store_sizes *sizes,
-                                   semcal_error *error)
+semcal_status sc_store_digest_file_begin(sc_sha256 **sum, size_t n, const sc_store_sizes *sizes, semcal_error *error)
 {
     sc_text bytes = {0};
+    *sum = sc_sha256_begin(error);
     semcal_status status =
-        sc_text_printf(&bytes, error, "%s %d questions %zu draws %zu top %zu raw %d\n", SC_STORE_FORMAT,
-                       SC_STORE_FORMAT_VERSION, n, sizes->n_draws, sizes->n_top, (int)sizes->raw);
+        *sum == NULL ? SEMCAL_E_MEMORY
+                     : sc_text_printf(&bytes, error, "%s %d questions %zu draws %zu top %zu raw %d\n", SC_STORE_FORMAT,
+                                      SC_STORE_FORMAT_VERSION, n, sizes->n_draws, sizes->n_top, (int)sizes->raw);
     if (status == SEMCAL_OK && sizes->n_vocabulary > 0) {
         status = sc_text_printf(&bytes, error, "logits %zu\n", sizes->n_vocabulary);
     }
-    for (size_t i = 0; i < n && status == SEMCAL_OK; i++) {
-        status = sc_text_printf(&bytes, error, "%s\n", questions[i]);
-    }
     if (status == SEMCAL_OK) {
-        sc_sha256_hex(hex, bytes.data, bytes.length);
+        sc_sha256_add(*sum, bytes.data, bytes.length);
     }
     sc_text_free(&bytes);
     return status;
+}
+
+void sc_store_digest_file_add(sc_sha256 *sum, const char *question)
+{
+    sc_sha256_add(sum, question, strlen(question));
+    sc_sha256_add(sum, "\n", 1);
 }

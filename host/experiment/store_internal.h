@@ -3,6 +3,7 @@
 #ifndef SC_EXPERIMENT_STORE_INTERNAL_H
 #define SC_EXPERIMENT_STORE_INTERNAL_H
 
+#include "base/file.h"
 #include "base/memory.h"
 #include "experiment/store.h"
 #include "formats/h5.h"
@@ -91,9 +92,9 @@ semcal_status sc_store_digest_values(sc_text *out, sc_h5_type memory, sc_h5_type
 /* Of one question: every stored value but those that depend on scheduling. */
 semcal_status sc_store_digest_record(char hex[65], const sc_store_record *record, const sc_store_sizes *sizes,
                                      semcal_error *error);
-/* Of a file, from the digests of its questions in dataset order. */
-semcal_status sc_store_digest_file(char hex[65], char *const *questions, size_t n, const sc_store_sizes *sizes,
-                                   semcal_error *error);
+/* Of a file of n questions, from their digests in dataset order; sc_sha256_end gives it, and must follow. */
+semcal_status sc_store_digest_file_begin(sc_sha256 **sum, size_t n, const sc_store_sizes *sizes, semcal_error *error);
+void sc_store_digest_file_add(sc_sha256 *sum, const char *question);
 
 /* ---- seals (store_seal.c) ---- */
 
@@ -118,8 +119,10 @@ typedef struct sc_store_writer {
     sc_h5 *file;
     char *path, *temporary;
     sc_store_sizes sizes;
-    uint64_t at[SC_ROWS_KINDS];     /* rows written so far */
-    char **digests;                 /* [questions] */
+    uint64_t at[SC_ROWS_KINDS]; /* rows written so far */
+    char (*digests)[65];        /* [digests_capacity] of the records being written */
+    size_t digests_capacity;
+    sc_sha256 *sum;                 /* of the file */
     struct sc_store_logits *logits; /* whole laws on their way; NULL until there are some */
 } sc_store_writer;
 

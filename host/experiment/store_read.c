@@ -433,40 +433,53 @@ semcal_status sc_store_cell_column(double **values, sc_store_cell *cell, const c
 
 /* ---- checking ---- */
 
+/* Questions whose digests are read at once. */
+enum { CHECK_QUESTIONS = 512 };
+
+/* The question's own digest, which must be that of the file. */
+static semcal_status check_question(sc_store_cell *cell, uint64_t i, const char *stored, semcal_error *error)
+{
+    sc_store_record record;
+    char hex[65];
+    semcal_status status = sc_store_cell_read(&record, cell, i, SC_STORE_NODES, error);
+    if (status == SEMCAL_OK) {
+        status = sc_store_digest_record(hex, &record, &cell->sizes, error);
+    }
+    if (status == SEMCAL_OK && strcmp(hex, stored) != 0) {
+        status = sc_error_set(error, SEMCAL_E_DATA, "%s: question %" PRIu64 " (%s) does not match its digest",
+                              cell->path, record.index, record.id);
+    }
+    if (status == SEMCAL_OK && record.n_logits > 0) {
+        status = sc_store_logits_check(cell, i, &record, error);
+    }
+    sc_store_record_free(&record);
+    return status;
+}
+
 semcal_status sc_store_cell_check(sc_store_cell *cell, semcal_error *error)
 {
-    uint64_t n = cell->facts.n_questions;
-    char **stored = sc_memory_alloc(n, sizeof *stored, error);
-    semcal_status status = stored != NULL ? SEMCAL_OK : SEMCAL_E_MEMORY;
-    if (status == SEMCAL_OK && n > 0) {
-        status = sc_h5_read(cell->file, "question_sha256", SC_H5_TEXT, NULL, NULL, stored, error);
+    const uint64_t n = cell->facts.n_questions;
+    char *stored[CHECK_QUESTIONS], hex[65] = "";
+    sc_sha256 *sum = NULL;
+    semcal_status status = sc_store_digest_file_begin(&sum, n, &cell->sizes, error);
+    for (uint64_t first = 0; first < n && status == SEMCAL_OK; first += CHECK_QUESTIONS) {
+        const uint64_t part = n - first < CHECK_QUESTIONS ? n - first : CHECK_QUESTIONS;
+        memset(stored, 0, sizeof stored);
+        status = sc_h5_read(cell->file, "question_sha256", SC_H5_TEXT, &first, &part, stored, error);
+        for (uint64_t i = 0; i < part && status == SEMCAL_OK; i++) {
+            sc_store_digest_file_add(sum, stored[i]);
+            status = check_question(cell, first + i, stored[i], error);
+        }
+        for (uint64_t i = 0; i < part; i++) {
+            free(stored[i]);
+        }
     }
-    for (uint64_t i = 0; i < n && status == SEMCAL_OK; i++) {
-        sc_store_record record;
-        char hex[65];
-        status = sc_store_cell_read(&record, cell, i, SC_STORE_NODES, error);
-        if (status == SEMCAL_OK) {
-            status = sc_store_digest_record(hex, &record, &cell->sizes, error);
-        }
-        if (status == SEMCAL_OK && strcmp(hex, stored[i]) != 0) {
-            status = sc_error_set(error, SEMCAL_E_DATA, "%s: question %" PRIu64 " (%s) does not match its digest",
-                                  cell->path, record.index, record.id);
-        }
-        if (status == SEMCAL_OK && record.n_logits > 0) {
-            status = sc_store_logits_check(cell, i, &record, error);
-        }
-        sc_store_record_free(&record);
-    }
-    char hex[65];
-    if (status == SEMCAL_OK) {
-        status = sc_store_digest_file(hex, stored, n, &cell->sizes, error);
+    if (sum != NULL) {
+        sc_sha256_end(hex, sum);
     }
     if (status == SEMCAL_OK && strcmp(hex, cell->content_sha256) != 0) {
         status = sc_error_set(error, SEMCAL_E_DATA, "%s: the digests of its questions do not add up to content_sha256",
                               cell->path);
-    }
-    if (stored != NULL) {
-        sc_file_list_free(stored, n);
     }
     return status;
 }

@@ -92,9 +92,10 @@ semcal_status sc_store_writer_open(sc_store_writer *writer, const char *path, co
     semcal_status status = sc_text_printf(&temporary, error, "%s.tmp", path);
     writer->temporary = temporary.data;
     writer->path = sc_memory_strdup(path, error);
-    writer->digests = sc_memory_alloc(sizes->total[SC_ROWS_QUESTION], sizeof *writer->digests, error);
-    if (status == SEMCAL_OK && (writer->path == NULL || writer->digests == NULL)) {
-        status = SEMCAL_E_MEMORY;
+    if (status == SEMCAL_OK) {
+        status = writer->path != NULL
+                     ? sc_store_digest_file_begin(&writer->sum, sizes->total[SC_ROWS_QUESTION], sizes, error)
+                     : SEMCAL_E_MEMORY;
     }
     if (status == SEMCAL_OK) {
         status = sc_h5_create(&writer->file, writer->temporary, error);
@@ -141,8 +142,9 @@ static void gather(void *buffer, const sc_store_writer *writer, const sc_store_v
             }
             break;
         case SC_ROLE_DIGEST:
-            memcpy(bytes, &writer->digests[question + (int64_t)i], sizeof(char *));
-            bytes += sizeof(char *);
+            values = writer->digests[i];
+            memcpy(bytes, &values, sizeof values);
+            bytes += sizeof values;
             break;
         default:
             values = sc_store_values(&records[i], v);
@@ -184,14 +186,14 @@ semcal_status sc_store_writer_write(sc_store_writer *writer, sc_store_record *re
 {
     sc_store_sizes part = {0};
     semcal_status status = sc_store_logits_copy(writer, records, n, error);
+    if (status == SEMCAL_OK) {
+        status = sc_memory_grow(&writer->digests, &writer->digests_capacity, n, sizeof *writer->digests, error);
+    }
     for (size_t i = 0; i < n && status == SEMCAL_OK; i++) {
-        char hex[65];
         sc_store_add_rows(&part, &records[i]);
-        status = sc_store_digest_record(hex, &records[i], &writer->sizes, error);
+        status = sc_store_digest_record(writer->digests[i], &records[i], &writer->sizes, error);
         if (status == SEMCAL_OK) {
-            char *copy = sc_memory_strdup(hex, error);
-            writer->digests[writer->at[SC_ROWS_QUESTION] + i] = copy;
-            status = copy != NULL ? SEMCAL_OK : SEMCAL_E_MEMORY;
+            sc_store_digest_file_add(writer->sum, writer->digests[i]);
         }
     }
     for (size_t i = 0; i < sc_store_n_variables && status == SEMCAL_OK; i++) {
@@ -239,8 +241,8 @@ static semcal_status write_attributes(sc_store_writer *writer, const sc_store_at
 
 static void free_writer(sc_store_writer *writer)
 {
-    for (uint64_t i = 0; writer->digests != NULL && i < writer->sizes.total[SC_ROWS_QUESTION]; i++) {
-        free(writer->digests[i]);
+    if (writer->sum != NULL) {
+        sc_sha256_end(NULL, writer->sum);
     }
     free(writer->digests);
     sc_store_logits_free(writer->logits);
@@ -261,10 +263,8 @@ semcal_status sc_store_writer_finish(char hex[65], sc_store_writer *writer, cons
         }
     }
     if (status == SEMCAL_OK) {
-        status =
-            sc_store_digest_file(hex, writer->digests, writer->sizes.total[SC_ROWS_QUESTION], &writer->sizes, error);
-    }
-    if (status == SEMCAL_OK) {
+        sc_sha256_end(hex, writer->sum);
+        writer->sum = NULL;
         status = sc_h5_set_text(writer->file, "", "content_sha256", hex, error);
     }
     if (status == SEMCAL_OK) {
