@@ -137,6 +137,30 @@ semcal_status sc_tokenizer_encode(int32_t **ids, size_t *n_ids, const sc_tokeniz
 
 /* ---- decoding ---- */
 
+/* Where a token's bytes are the same wherever it stands, its text is these, one after the other. */
+static semcal_status join_bytes(char **bytes, size_t *length, const sc_tokenizer *tokenizer, const int32_t *ids,
+                                size_t n_ids, semcal_error *error)
+{
+    size_t n = 0, n_token;
+    for (size_t i = 0; i < n_ids; i++) {
+        (void)sc_tokenizer_token_bytes(&n_token, tokenizer, ids[i]);
+        n += n_token;
+    }
+    char *out = sc_memory_alloc(n + 1, 1, error);
+    *bytes = out;
+    *length = 0;
+    if (out == NULL) {
+        return SEMCAL_E_MEMORY;
+    }
+    for (size_t i = 0; i < n_ids; i++) {
+        const char *token = sc_tokenizer_token_bytes(&n_token, tokenizer, ids[i]);
+        memcpy(out + *length, token, n_token);
+        *length += n_token;
+    }
+    out[*length] = '\0';
+    return SEMCAL_OK;
+}
+
 static semcal_status decode(char **text, size_t *length, const sc_tokenizer *tokenizer, const int32_t *ids,
                             size_t n_ids, bool skip_special, bool raw, semcal_error *error)
 {
@@ -177,7 +201,9 @@ static semcal_status decode(char **text, size_t *length, const sc_tokenizer *tok
 semcal_status sc_tokenizer_decode(char **bytes, size_t *length, const sc_tokenizer *tokenizer, const int32_t *ids,
                                   size_t n_ids, bool skip_special, semcal_error *error)
 {
-    return decode(bytes, length, tokenizer, ids, n_ids, skip_special, true, error);
+    return skip_special && sc_decoders_join(&tokenizer->decoders)
+               ? join_bytes(bytes, length, tokenizer, ids, n_ids, error)
+               : decode(bytes, length, tokenizer, ids, n_ids, skip_special, true, error);
 }
 
 semcal_status sc_tokenizer_decode_text(char **text, size_t *length, const sc_tokenizer *tokenizer, const int32_t *ids,

@@ -324,6 +324,11 @@ static semcal_status fuse(sc_pieces *out, const sc_pieces *in, semcal_error *err
     return status;
 }
 
+bool sc_decoders_join(const sc_decoders *decoders)
+{
+    return decoders->n == 1 && decoders->items[0].kind == SC_DECODER_BYTE_LEVEL;
+}
+
 semcal_status sc_decoders_apply(const sc_decoders *decoders, sc_pieces *pieces, sc_pieces *spare, bool raw,
                                 semcal_error *error)
 {

@@ -234,6 +234,8 @@ typedef struct sc_decoders {
 
 semcal_status sc_decoders_load(sc_decoders *decoders, const json_t *json, semcal_error *error);
 void sc_decoders_free(sc_decoders *decoders);
+/* Whether raw text is what its tokens decode to each by itself, one after the other. */
+bool sc_decoders_join(const sc_decoders *decoders);
 /* Decodes the tokens of `pieces` in place. `raw`: bytes stay as they are; otherwise the text becomes valid UTF-8. */
 semcal_status sc_decoders_apply(const sc_decoders *decoders, sc_pieces *pieces, sc_pieces *spare, bool raw,
                                 semcal_error *error);

@@ -22,11 +22,13 @@ semcal_status sc_ending_check(const sc_ending *ending, semcal_error *error)
 static bool add_bytes(sc_ending_tail *tail, const sc_ending *ending, const char *bytes, size_t length)
 {
     size_t longest = 0;
+    bool may_stop = false;
     for (size_t s = 0; s < ending->n_stops; s++) {
         size_t n = strlen(ending->stops[s]);
         longest = n > longest ? n : longest;
+        may_stop = may_stop || memchr(bytes, ending->stops[s][n - 1], length) != NULL;
     }
-    if (longest == 0) {
+    if (longest <= 1 && !may_stop) {
         return false;
     }
     /* A token may be longer than the window: slide over it. */
@@ -40,7 +42,7 @@ static bool add_bytes(sc_ending_tail *tail, const sc_ending *ending, const char 
             used = SC_ENDING_LONGEST_STOP;
         }
         window[used++] = bytes[i];
-        for (size_t s = 0; s < ending->n_stops && !stopped; s++) {
+        for (size_t s = 0; s < ending->n_stops && may_stop && !stopped; s++) {
             size_t n = strlen(ending->stops[s]);
             stopped = n <= used && memcmp(window + used - n, ending->stops[s], n) == 0;
         }
@@ -72,7 +74,9 @@ static size_t find_stop(const sc_ending *ending, const char *text, size_t length
     for (size_t s = 0; s < ending->n_stops; s++) {
         size_t n = strlen(ending->stops[s]);
         for (size_t i = 0; i + n <= length && i < found; i++) {
-            if (memcmp(text + i, ending->stops[s], n) == 0) {
+            const char *first = memchr(text + i, ending->stops[s][0], length - n + 1 - i);
+            i = first == NULL ? length : (size_t)(first - text);
+            if (first != NULL && i < found && memcmp(first, ending->stops[s], n) == 0) {
                 found = i;
             }
         }

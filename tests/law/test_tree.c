@@ -246,6 +246,13 @@ static void order_of_questions_does_not_matter(void **state)
     suite_end(&backward);
 }
 
+/* Bytes of `text` before `stop`; all of them where it does not occur. */
+static size_t text_before(const char *text, const char *stop)
+{
+    const char *at = strstr(text, stop);
+    return at == NULL ? strlen(text) : (size_t)(at - text);
+}
+
 static void stop_strings_span_tokens(void **state)
 {
     (void)state;
@@ -254,7 +261,7 @@ static void stop_strings_span_tokens(void **state)
     sc_generate_options options = base_options();
     options.ending.stops = stops;
     options.ending.n_stops = 2;
-    suite s;
+    suite s, unstopped;
     generate(&s, &options);
     int n_stopped = 0;
     for (size_t q = 0; q < N_QUESTIONS; q++) {
@@ -269,6 +276,28 @@ static void stop_strings_span_tokens(void **state)
         }
     }
     assert_true(n_stopped > 20);
+    suite_end(&s);
+    /* Stops of one byte and two: what is drawn up to the stop is what is drawn without, cut there. */
+    const char *const short_stops[] = {"so", "v"};
+    options.ending.n_stops = 0;
+    generate(&unstopped, &options);
+    options.ending = (sc_ending){options.ending.max_tokens, short_stops, 2};
+    generate(&s, &options);
+    n_stopped = 0;
+    for (size_t q = 0; q < N_QUESTIONS; q++) {
+        for (size_t j = 0; j < N_DRAWS; j++) {
+            char *whole = unstopped.trees[q].text[j];
+            const size_t at[] = {text_before(whole, "so"), text_before(whole, "v")};
+            const size_t cut = at[0] < at[1] ? at[0] : at[1];
+            n_stopped += whole[cut] != '\0';
+            assert_int_equal(s.trees[q].finish[j] == SC_FINISH_STOP, whole[cut] != '\0');
+            whole[cut] = '\0';
+            assert_string_equal(s.trees[q].text[j], whole);
+            assert_int_equal(s.trees[q].text_length[j], cut);
+        }
+    }
+    assert_true(n_stopped > 20);
+    suite_end(&unstopped);
     suite_end(&s);
 }
 

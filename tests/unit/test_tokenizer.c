@@ -68,6 +68,16 @@ static void check_text(const sc_tokenizer *t, const json_t *ids_text, bool skip,
                     json_string_value(expected));
         fail();
     }
+    /* Raw bytes are the same text wherever they are one. */
+    char *raw;
+    size_t n_raw;
+    check_ok(sc_tokenizer_decode(&raw, &n_raw, t, ids, n, skip, &error), error);
+    assert_int_equal(raw[n_raw], '\0');
+    if (sc_utf8_valid(NULL, raw, n_raw) && (n_raw != length || memcmp(raw, text, length) != 0)) {
+        print_error("%s: ids %s: raw \"%s\", text \"%s\"\n", name, json_string_value(ids_text), raw, text);
+        fail();
+    }
+    free(raw);
     free(text);
     free(ids);
 }
