@@ -17,10 +17,6 @@
 /* A segment is also closed when its records hold this many nodes, whatever the clock says. */
 enum { COMMIT_NODES = 1 << 19 };
 
-/* A writer that waits for its clock is not woken for less than this: where the device computes on the same cores, each
- * waking costs more than handing a record over. */
-enum { WAKE_RECORDS = 32, WAKE_NODES = 1 << 15 };
-
 struct sc_store {
     sc_store_options options;
     sc_store_attribute *attributes; /* [options.n_attributes] own copies */
@@ -40,6 +36,8 @@ struct sc_store {
     sc_store_record *queue; /* [options.queue_records] */
     size_t n_queued;
     uint64_t queued_nodes;
+    size_t n_taken;                             /* by the writer, for its next segment */
+    uint64_t taken_nodes;                       /* of these */
     bool idle;                                  /* the writer has nothing: it waits for the first record */
     uint64_t n_appended, n_committed, flush_to; /* records of this session */
     uint64_t queued_logits;                     /* whole laws of the queue, in nodes */
@@ -88,6 +86,8 @@ static void take_queue(pending *waiting, sc_store *store)
     store->n_queued = 0;
     store->queued_logits = 0;
     store->queued_nodes = 0;
+    store->n_taken = waiting->n;
+    store->taken_nodes = waiting->n_nodes;
 }
 
 static bool is_due(const pending *waiting, const sc_store *store)
@@ -104,6 +104,8 @@ static bool is_due(const pending *waiting, const sc_store *store)
 static void commit_pending(pending *waiting, sc_store *store)
 {
     semcal_error error = SEMCAL_ERROR_INIT;
+    store->n_taken = 0;
+    store->taken_nodes = 0;
     (void)pthread_mutex_unlock(&store->lock);
     const double began = sc_clock_now_s();
     semcal_status status =
@@ -371,9 +373,18 @@ bool sc_store_is_finished(const sc_store *store)
     return store->finished;
 }
 
+/* Whether what is queued makes a segment of what the writer has. Before that it is not woken: it waits for its clock,
+ * and where the device computes on the same cores, each waking costs more than handing a record over. */
+static bool is_enough(const sc_store *store)
+{
+    return store->n_taken + store->n_queued >= store->options.commit_questions ||
+           store->taken_nodes + store->queued_nodes + store->queued_logits >= COMMIT_NODES;
+}
+
 static semcal_status enqueue(sc_store *store, sc_store_record *record, semcal_error *error)
 {
     semcal_status status = SEMCAL_OK;
+    bool wake = false;
     (void)pthread_mutex_lock(&store->lock);
     const uint64_t logits = sc_store_logits_weight(record->n_logits, &store->expect.sizes);
     while ((store->n_queued == store->options.queue_records ||
@@ -389,12 +400,12 @@ static semcal_status enqueue(sc_store *store, sc_store_record *record, semcal_er
         store->queued_logits += logits;
         store->queued_nodes += record->tree.n_nodes;
         store->n_appended++;
-        if (store->idle || store->n_queued >= WAKE_RECORDS ||
-            store->queued_nodes + store->queued_logits >= WAKE_NODES) {
-            (void)pthread_cond_signal(&store->work);
-        }
+        wake = store->idle || is_enough(store);
     }
     (void)pthread_mutex_unlock(&store->lock);
+    if (wake) {
+        (void)pthread_cond_signal(&store->work);
+    }
     return status;
 }
 

@@ -65,34 +65,55 @@ char *sc_store_text(const char *bytes, size_t length, semcal_error *error)
     return text;
 }
 
-/* Replaces *text by its valid form; most texts are valid already. */
-static semcal_status make_valid(char **text, size_t length, semcal_error *error)
+/* How many bytes from the first on are ASCII other than NUL, up to seven fewer than there are. */
+static size_t plain_bytes(const char *text, size_t length)
 {
-    bool valid = *text != NULL && memchr(*text, '\0', length) == NULL;
-    for (size_t at = 0; valid && at < length;) {
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    size_t at = 0;
+    for (uint64_t eight; at + sizeof eight <= length; at += sizeof eight) {
+        memcpy(&eight, text + at, sizeof eight);
+        if (((eight | (eight - ones)) & (ones << 7)) != 0) { /* a byte above 0x7F, or one below 1 that borrows */
+            break;
+        }
+    }
+    return at;
+}
+
+/* Replaces *text, of *length bytes, by its valid form; most texts are valid already. */
+static semcal_status make_valid(char **text, size_t *length, semcal_error *error)
+{
+    bool valid = *text != NULL;
+    for (size_t at = valid ? plain_bytes(*text, *length) : 0; valid && at < *length;) {
         utf8proc_int32_t codepoint;
         utf8proc_ssize_t n =
-            utf8proc_iterate((const utf8proc_uint8_t *)*text + at, (utf8proc_ssize_t)(length - at), &codepoint);
-        valid = n > 0;
+            utf8proc_iterate((const utf8proc_uint8_t *)*text + at, (utf8proc_ssize_t)(*length - at), &codepoint);
+        valid = n > 0 && codepoint != 0;
         at += valid ? (size_t)n : 0;
     }
-    if (valid && (*text)[length] == '\0') {
+    if (valid && (*text)[*length] == '\0') {
         return SEMCAL_OK;
     }
-    char *made = sc_store_text(*text != NULL ? *text : "", *text != NULL ? length : 0, error);
+    char *made = sc_store_text(*text != NULL ? *text : "", *text != NULL ? *length : 0, error);
     if (made == NULL) {
         return SEMCAL_E_MEMORY;
     }
     free(*text);
     *text = made;
+    *length = strlen(made);
     return SEMCAL_OK;
+}
+
+static semcal_status make_text_valid(char **text, semcal_error *error)
+{
+    size_t length = *text != NULL ? strlen(*text) : 0;
+    return make_valid(text, &length, error);
 }
 
 static semcal_status make_all_valid(char **texts, size_t n, semcal_error *error)
 {
     semcal_status status = SEMCAL_OK;
     for (size_t i = 0; i < n && status == SEMCAL_OK; i++) {
-        status = make_valid(&texts[i], texts[i] != NULL ? strlen(texts[i]) : 0, error);
+        status = make_text_valid(&texts[i], error);
     }
     return status;
 }
@@ -102,16 +123,17 @@ static semcal_status make_texts_valid(sc_store_record *record, semcal_error *err
     char **const single[] = {&record->id, &record->question, &record->prompt, &record->reference};
     semcal_status status = SEMCAL_OK;
     for (size_t i = 0; i < 4 && status == SEMCAL_OK; i++) {
-        status = make_valid(single[i], *single[i] != NULL ? strlen(*single[i]) : 0, error);
+        status = make_text_valid(single[i], error);
     }
     sc_tree *tree = &record->tree;
     for (size_t j = 0; j < tree->n_draws && status == SEMCAL_OK; j++) {
-        size_t length = tree->text[j] == NULL       ? 0
-                        : tree->text_length != NULL ? tree->text_length[j]
-                                                    : strlen(tree->text[j]);
-        status = make_valid(&tree->text[j], length, error);
+        if (tree->text[j] != NULL && tree->text_length != NULL) {
+            status = make_valid(&tree->text[j], &tree->text_length[j], error);
+            continue;
+        }
+        status = make_text_valid(&tree->text[j], error);
         if (status == SEMCAL_OK && tree->text_length != NULL) {
-            tree->text_length[j] = strlen(tree->text[j]);
+            tree->text_length[j] = 0;
         }
     }
     if (status == SEMCAL_OK) {

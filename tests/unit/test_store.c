@@ -2,8 +2,11 @@
 /* The store of a run: what goes in comes out, in any order, in pieces, in shards. */
 #include "store_run.h"
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "experiment/store_internal.h"
+
+#include <time.h>
 
 static void same_doubles(const double *a, const double *b, size_t n)
 {
@@ -196,6 +199,45 @@ static void a_run_resumes(void **state)
     check_ok(sc_store_close(&store, &error), error);
 }
 
+/* Waits for the writer, at most half a minute. */
+static uint64_t committed_soon(sc_store *store, uint64_t wanted)
+{
+    const double began = sc_clock_now_s();
+    while (sc_store_n_committed(store) < wanted && sc_clock_now_s() - began < 30) {
+        (void)nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+    return sc_store_n_committed(store);
+}
+
+static void writer_commits_by_number_and_by_clock(void **state)
+{
+    (void)state;
+    semcal_error error = SEMCAL_ERROR_INIT;
+    sc_store_options options = options_of(4);
+    options.commit_seconds = 1e9;
+    sc_store *store;
+    check_ok(sc_store_open(&store, run, "c", &options, &error), error);
+    for (unsigned i = 0; i < 12; i++) { /* nobody asks for it, and the clock is far away */
+        check_ok(append(store, i, 0, &error), error);
+        if (i % 4 == 3) {
+            assert_int_equal(committed_soon(store, i + 1), i + 1);
+        } else { /* time to wait for its clock with this one alone */
+            (void)nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+        }
+    }
+    check_ok(sc_store_close(&store, &error), error);
+    options = options_of(1000);
+    options.commit_seconds = .02;
+    check_ok(sc_store_open(&store, run, "c", &options, &error), error);
+    for (unsigned i = 12; i < 20; i++) {
+        check_ok(append(store, i, 0, &error), error);
+        if (i != 15) { /* two at once, too */
+            assert_int_equal(committed_soon(store, i + 1), i + 1);
+        }
+    }
+    check_ok(sc_store_close(&store, &error), error);
+}
+
 static void another_configuration_is_refused(void **state)
 {
     (void)state;
@@ -281,6 +323,17 @@ static void bad_records_are_refused(void **state)
     check_ok(sc_store_close(&store, &error), error);
 }
 
+#define LONG_TEXT "twenty-four bytes are so"
+static const unsigned char odd_bytes[N_DRAWS] = {0, 0x80, 0xff, 0xc3, 1, 0x7f, 0xf0};
+
+static char *odd_text(unsigned question, size_t draw)
+{
+    char *text = strdup(LONG_TEXT + question % 3);
+    assert_non_null(text);
+    memcpy(text + (question * 7 + draw * 3) % strlen(text), &odd_bytes[draw], 1);
+    return text;
+}
+
 static void texts_become_valid(void **state)
 {
     (void)state;
@@ -306,7 +359,7 @@ static void texts_become_valid(void **state)
         assert_string_equal(text, cases[i].text);
         free(text);
     }
-    const sc_store_options options = options_of(1);
+    const sc_store_options options = options_of(N_QUESTIONS);
     sc_store *store;
     check_ok(sc_store_open(&store, run, "c", &options, &error), error);
     sc_store_record r = test_record(0, N_DRAWS, N_TOP, false, 0);
@@ -319,6 +372,15 @@ static void texts_become_valid(void **state)
     r.tree.text[1] = NULL;
     r.tree.text_length[1] = 0;
     check_ok(sc_store_append(store, &r, &error), error);
+    for (unsigned q = 1; q < 8; q++) { /* one byte after the other, wherever it stands in a text */
+        r = test_record(q, N_DRAWS, N_TOP, false, 0);
+        for (size_t j = 0; j < N_DRAWS; j++) {
+            free(r.tree.text[j]);
+            r.tree.text[j] = odd_text(q, j);
+            r.tree.text_length[j] = strlen(LONG_TEXT) - q % 3;
+        }
+        check_ok(sc_store_append(store, &r, &error), error);
+    }
     check_ok(sc_store_close(&store, &error), error);
     char path[200];
     (void)snprintf(path, sizeof path, "%s/cells/c.segments/000001.h5", run);
@@ -328,6 +390,18 @@ static void texts_become_valid(void **state)
     assert_string_equal(r.tree.text[0], "a\xEF\xBF\xBD\xEF\xBF\xBD");
     assert_string_equal(r.tree.text[1], "");
     sc_store_record_free(&r);
+    for (unsigned q = 1; q < 8; q++) {
+        check_ok(sc_store_cell_read(&r, cell, q, SC_STORE_NODES, &error), error);
+        assert_int_equal(r.index, q);
+        for (size_t j = 0; j < N_DRAWS; j++) {
+            char *odd = odd_text(q, j), *text = sc_store_text(odd, strlen(LONG_TEXT) - q % 3, &error);
+            assert_non_null(text);
+            assert_string_equal(r.tree.text[j], text);
+            free(odd);
+            free(text);
+        }
+        sc_store_record_free(&r);
+    }
     sc_store_cell_close(&cell);
 }
 
@@ -414,6 +488,7 @@ int main(void)
         cmocka_unit_test_setup(another_configuration_is_refused, new_run),
         cmocka_unit_test_setup(bad_records_are_refused, new_run),
         cmocka_unit_test_setup(texts_become_valid, new_run),
+        cmocka_unit_test_setup(writer_commits_by_number_and_by_clock, new_run),
         cmocka_unit_test_setup(shards_merge_into_the_same_data, new_run),
         cmocka_unit_test_setup(shards_of_different_runs_do_not_merge, new_run),
     };
