@@ -193,6 +193,9 @@ static semcal_status settle(run *r, size_t most, semcal_error *error)
     return status;
 }
 
+/* Cells under way at once, the one being drawn not counted. Most of what one takes is let go when it is joined. */
+enum { MOST_BEHIND = 6 };
+
 /* Makes the mechanism of a joined cell, and leaves its file to the thread behind. A failure is the cell's. */
 static semcal_status make_mechanism(run *r, sc_run_drawn *drawn, semcal_error *error)
 {
@@ -224,13 +227,15 @@ static semcal_status make_mechanism(run *r, sc_run_drawn *drawn, semcal_error *e
     return SEMCAL_OK;
 }
 
-/* Makes what mechanisms are due of all cells but the last `lag` ones, which may not be joined yet. */
-static semcal_status make_mechanisms(run *r, size_t lag, semcal_error *error)
+/* Makes mechanisms of all cells but the last `lag` ones: where `all`, each that is due, otherwise those whose cell is
+ * joined, so that the device need not wait for that, or too long behind. */
+static semcal_status make_mechanisms(run *r, size_t lag, bool all, semcal_error *error)
 {
     const sc_phase before = sc_phases_enter(&r->summary->phases, SC_PHASE_STORE);
     semcal_status status = SEMCAL_OK;
     for (size_t i = r->n_settled; i + lag < r->n_begun && status == SEMCAL_OK; i++) {
-        if (r->drawn[i].mechanism_due) {
+        const bool late = all || i + MOST_BEHIND < r->n_begun;
+        if (r->drawn[i].mechanism_due && (late || sc_run_behind_is_done(&r->behind, r->drawn[i].after_join))) {
             status = make_mechanism(r, &r->drawn[i], error);
         }
     }
@@ -308,7 +313,8 @@ static semcal_status judge_own(run *r, size_t lag, semcal_error *error)
 {
     semcal_status status = SEMCAL_OK;
     for (size_t i = r->n_settled; i + lag < r->n_begun && status == SEMCAL_OK; i++) {
-        if (r->drawn[i].judge_due && judge_of(r, r->drawn[i].job.cell)->path == NULL) {
+        const sc_run_drawn *drawn = &r->drawn[i];
+        if (drawn->judge_due && !drawn->mechanism_due && judge_of(r, drawn->job.cell)->path == NULL) {
             status = judge(r, &r->drawn[i], error);
         }
     }
@@ -362,9 +368,6 @@ static void order_cells(run *r)
     }
 }
 
-/* Under way at once, the one being drawn not counted. */
-enum { MOST_BEHIND = 3 };
-
 /* Cells that wait for a judge are not settled before the end: they are joined in time all the same, and what they asked
  * is let go. */
 static void keep_few(run *r)
@@ -402,7 +405,8 @@ static semcal_status do_cells(run *r, semcal_error *error)
         r->counters.cell_number = i + 1;
         r->counters.cell_done = r->counters.cell_questions = 0;
         if (r->n_begun > 0 && r->drawn[r->n_begun - 1].job.cell->model != cell->model &&
-            ((status = make_mechanisms(r, 0, error)) != SEMCAL_OK || (status = judge_own(r, 0, error)) != SEMCAL_OK)) {
+            ((status = make_mechanisms(r, 0, true, error)) != SEMCAL_OK ||
+             (status = judge_own(r, 0, error)) != SEMCAL_OK)) {
             break; /* before their model is closed */
         }
         const double began = sc_clock_now_s();
@@ -417,17 +421,20 @@ static semcal_status do_cells(run *r, semcal_error *error)
             continue;
         }
         leave_behind(r, drawn);
-        status = make_mechanisms(r, 1, error);
+        /* The one before this is kept for when the last cell is joined and the device has nothing else to do. */
+        status = make_mechanisms(r, 2, false, error);
         if (status == SEMCAL_OK) { /* a mechanism's file takes another cell */
-            status = judge_own(r, r->config->mechanism.questions > 0 ? 2 : 1, error);
+            status = judge_own(r, r->config->mechanism.questions > 0 ? 3 : 1, error);
         }
+        const sc_phase before = sc_phases_enter(&r->summary->phases, SC_PHASE_STORE);
         if (status == SEMCAL_OK) {
             status = settle(r, MOST_BEHIND, error);
             keep_few(r);
         }
+        (void)sc_phases_enter(&r->summary->phases, before);
     }
     if (status == SEMCAL_OK) {
-        status = make_mechanisms(r, 0, error);
+        status = make_mechanisms(r, 0, true, error);
     }
     if (status == SEMCAL_OK) {
         status = judge_rest(r, error);

@@ -93,6 +93,25 @@ static void make_ahead(sc_run_behind *behind, sc_run_ahead *ahead)
     (void)sc_phases_enter(behind->phases, SC_PHASE_REST);
 }
 
+/* Under the lock: what to do next, with jobs to be done: what joins a cell first, the rest in its order. */
+static struct sc_behind_job *next_job(const sc_run_behind *behind)
+{
+    for (size_t i = behind->n_done; i < behind->n_jobs; i++) {
+        if (behind->jobs[i].step == SC_BEHIND_JOIN && !behind->jobs[i].done) {
+            return &behind->jobs[i];
+        }
+    }
+    return &behind->jobs[behind->n_done];
+}
+
+static void note_done(sc_run_behind *behind, struct sc_behind_job *job)
+{
+    job->done = true;
+    while (behind->n_done < behind->n_jobs && behind->jobs[behind->n_done].done) {
+        behind->n_done++;
+    }
+}
+
 static void *work(void *payload)
 {
     sc_run_behind *behind = payload;
@@ -115,14 +134,14 @@ static void *work(void *payload)
         if (behind->n_done == behind->n_jobs) {
             break;
         }
-        const struct sc_behind_job job = behind->jobs[behind->n_done];
+        struct sc_behind_job *job = next_job(behind);
         const bool drop = behind->drop;
         (void)pthread_mutex_unlock(&behind->lock);
-        if (!drop || job.step == SC_BEHIND_FINISH) {
-            do_step(behind, &job, drop);
+        if (!drop || job->step == SC_BEHIND_FINISH) {
+            do_step(behind, job, drop);
         }
         (void)pthread_mutex_lock(&behind->lock);
-        behind->n_done++;
+        note_done(behind, job);
         (void)pthread_cond_broadcast(&behind->progress);
     }
     (void)pthread_mutex_unlock(&behind->lock);
@@ -150,16 +169,16 @@ semcal_status sc_run_behind_open(sc_run_behind *behind, size_t n_cells, sc_phase
 
 void sc_run_behind_post(sc_run_behind *behind, sc_run_drawn *drawn, sc_behind_step step)
 {
-    const struct sc_behind_job job = {drawn, step};
     (void)pthread_mutex_lock(&behind->lock);
-    behind->jobs[behind->n_jobs++] = job;
+    struct sc_behind_job *job = &behind->jobs[behind->n_jobs++];
+    *job = (struct sc_behind_job){drawn, step, false};
     drawn->ticket = behind->n_jobs;
     drawn->after_join = step == SC_BEHIND_JOIN ? drawn->ticket : drawn->after_join;
     (void)pthread_cond_signal(&behind->work);
     (void)pthread_mutex_unlock(&behind->lock);
     if (!behind->has_thread) {
-        do_step(behind, &job, false);
-        behind->n_done++;
+        do_step(behind, job, false);
+        note_done(behind, job);
     }
 }
 
@@ -184,7 +203,7 @@ void sc_run_behind_take(sc_run_behind *behind, sc_run_ahead *ahead)
 void sc_run_behind_wait(sc_run_behind *behind, size_t ticket)
 {
     (void)pthread_mutex_lock(&behind->lock);
-    while (behind->n_done < ticket) {
+    while (ticket > 0 && !behind->jobs[ticket - 1].done) {
         (void)pthread_cond_wait(&behind->progress, &behind->lock);
     }
     (void)pthread_mutex_unlock(&behind->lock);
@@ -193,7 +212,7 @@ void sc_run_behind_wait(sc_run_behind *behind, size_t ticket)
 bool sc_run_behind_is_done(sc_run_behind *behind, size_t ticket)
 {
     (void)pthread_mutex_lock(&behind->lock);
-    const bool done = behind->n_done >= ticket;
+    const bool done = ticket == 0 || behind->jobs[ticket - 1].done;
     (void)pthread_mutex_unlock(&behind->lock);
     return done;
 }

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What is left of a cell when the device is done with it, beside the next cell: a thread that does one step after the
- * other in the order they are left to it.
+ * other in the order they are left to it, cells to be joined before all else, as that is what the device may have to
+ * wait for.
  *
- *     drawing thread     draws 1 | draws 2             | mechanism 1 | draws 3                     | mechanism 2 | ...
- *     beside it                  | joins 1, collapses 1| joins 2     | finishes 1, collapses 2     | joins 3 ...
+ *     drawing thread     draws 1 | draws 2              | draws 3              | mechanism 1 | draws 4 | mechanism 2 |
+ * ... beside it                  | joins 1, collapses 1 | joins 2, collapses 2 | joins 3     | finishes 1, ...
  *
- * Only the mechanism needs the device again; it follows when the cell is joined, one cell later. So does a judge of the
- * responses (collapse kind `model`): then the cell is collapsed when its responses, and those of its mechanism, are
+ * Only the mechanism needs the device again; it follows when the cell is joined, two cells later. So does a judge of
+ * the responses (collapse kind `model`): then the cell is collapsed when its responses, and those of its mechanism, are
  * judged; by its own model before that is closed, by another one when all cells are drawn. Whatever is not done
  * when the run ends is done by the next one: every step finds out by itself whether it is needed.
  */
@@ -40,7 +41,7 @@ typedef struct sc_run_drawn {
     bool mechanism_due;        /* when it is joined */
     bool is_judged, judge_due; /* a collapse needs a judge; when it is joined and its mechanism made */
     sc_judged *judged;         /* what the judge said */
-    size_t after_join, ticket; /* of the step that joins it, of its last one; 0: none */
+    size_t after_join, ticket; /* of the step that joins it, of its last one: its number from 1; 0: none */
     double own_s, behind_s;    /* time spent on it by the drawing thread and by the other one */
     semcal_error failure;
 } sc_run_drawn;
@@ -61,10 +62,11 @@ typedef struct sc_run_behind {
     struct sc_behind_job {
         sc_run_drawn *drawn;
         sc_behind_step step;
+        bool done;
     } * jobs;
-    size_t n_jobs, n_done;
-    sc_run_ahead *ahead; /* wanted next of all; NULL: nothing, or begun */
-    bool making;         /* it is begun */
+    size_t n_jobs, n_done; /* those before n_done are done, some behind it may be */
+    sc_run_ahead *ahead;   /* wanted next of all; NULL: nothing, or begun */
+    bool making;           /* it is begun */
     bool stop, drop;
     sc_phases *phases; /* of the thread's time; the thread's until it is closed */
 } sc_run_behind;

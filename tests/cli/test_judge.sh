@@ -109,6 +109,11 @@ dataset exact/mechanism/t.d.plain.T1.model.h5 point_confidence >a.txt
 dataset exact/mechanism/t.d.plain.T1.choice.h5 point_confidence >b.txt
 [ -s a.txt ] && cmp -s a.txt b.txt || complain "intermediate confidences under a judge are not those of choice"
 expect 0 "" "$semcal" verify exact
+# of more cells than are under way at once, none is judged before its mechanism is made
+expect 0 "" "$semcal" run toy.yaml -o many --set mechanism.questions=3 --set mechanism.positions=2 \
+  --set 'sampling.temperature=[.5, .6, .7, .8, .9, 1.0, 1.1, 1.2, 1.3]'
+[ "$(ls many/mechanism/*.model.h5 | wc -l)" = 9 ] || complain "mechanisms judged: $(ls many/mechanism)"
+expect 0 "" "$semcal" verify many
 
 # what it will cost
 "$semcal" plan toy.yaml --json 2>/dev/null | "$python" -c 'import json, sys
