@@ -112,7 +112,7 @@ static semcal_status open_place(place *p, const request *r, const char *path, se
     }
     if (status == SEMCAL_OK && (status = find_cell(p, r, path, error)) == SEMCAL_OK &&
         (status = sc_collapse_find(&p->kind, p->cell->dataset->collapse.at[0].kind, error)) == SEMCAL_OK &&
-        (status = sc_dataset_open_config(&p->dataset, p->cell->dataset, error)) == SEMCAL_OK &&
+        (status = sc_dataset_open_config(&p->dataset, p->cell->dataset, NULL, error)) == SEMCAL_OK &&
         (status = sc_sources_init(&p->sources, r->device, false, NULL, error)) == SEMCAL_OK &&
         (status = sc_sources_get(&p->source, &p->sources, p->cell->model, error)) == SEMCAL_OK) {
         status = sc_questions_make(&p->questions, p->cell, &p->dataset, p->source, error);

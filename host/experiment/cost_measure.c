@@ -59,7 +59,7 @@ static semcal_status measure_text(double *tokens, const sc_cell *cell, const sc_
 static semcal_status open_dataset(sc_cost_dataset *size, sc_dataset *dataset, sc_dataset *shots,
                                   const sc_config_dataset *config, semcal_error *error)
 {
-    semcal_status status = sc_dataset_open_config(dataset, config, error);
+    semcal_status status = sc_dataset_open_config(dataset, config, NULL, error);
     if (status == SEMCAL_OK) {
         status = sc_dataset_open_shots(shots, config, error);
     }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "experiment/dataset.h"
+#include "experiment/dataset_tape.h"
 
 #include "base/file.h"
 #include "base/memory.h"
@@ -13,7 +13,7 @@
 #include <strings.h>
 #include <utf8proc.h>
 
-static void free_row(sc_dataset_row *row)
+void sc_dataset_row_free(sc_dataset_row *row)
 {
     free(row->id);
     free(row->question);
@@ -22,13 +22,15 @@ static void free_row(sc_dataset_row *row)
     sc_row_texts_free(&row->law);
     sc_row_texts_free(&row->extra);
     sc_choices_free(&row->choices);
+    *row = (sc_dataset_row){0};
 }
 
 void sc_dataset_free(sc_dataset *dataset)
 {
-    for (size_t i = 0; i < dataset->n_rows; i++) {
-        free_row(&dataset->rows[i]);
+    for (size_t i = 0; i < dataset->n_held; i++) {
+        sc_dataset_row_free(&dataset->rows[i]);
     }
+    sc_dataset_tape_free(dataset->tape);
     free(dataset->rows);
     free(dataset->path);
     sc_choices_free(&dataset->choices);
@@ -39,10 +41,23 @@ void sc_dataset_free(sc_dataset *dataset)
 static semcal_status new_row(sc_dataset_row **row, sc_dataset *dataset, size_t line, semcal_error *error)
 {
     semcal_status status =
-        sc_memory_grow(&dataset->rows, &dataset->capacity, dataset->n_rows + 1, sizeof *dataset->rows, error);
+        sc_memory_grow(&dataset->rows, &dataset->capacity, dataset->n_held + 1, sizeof *dataset->rows, error);
     if (status == SEMCAL_OK) {
-        *row = &dataset->rows[dataset->n_rows++];
+        *row = &dataset->rows[dataset->n_held++];
         **row = (sc_dataset_row){.line = line};
+        dataset->n_rows++;
+    }
+    return status;
+}
+
+/* A row that is read: it stays in memory, or goes to the tape. */
+static semcal_status keep_row(sc_dataset *dataset, sc_dataset_row *row, semcal_error *error)
+{
+    semcal_status status = SEMCAL_OK;
+    if (dataset->tape != NULL) {
+        status = sc_dataset_tape_add(dataset->tape, row, error);
+        sc_dataset_row_free(row);
+        dataset->n_held--;
     }
     return status;
 }
@@ -136,6 +151,9 @@ static semcal_status read_json(sc_dataset *dataset, const sc_dataset_options *op
         }
         if (status == SEMCAL_OK) {
             status = fill_from_json(row, object, options, where.data, error);
+        }
+        if (status == SEMCAL_OK) {
+            status = keep_row(dataset, row, error);
         }
         json_decref(object);
     }
@@ -283,6 +301,9 @@ static semcal_status read_csv(sc_dataset *dataset, const sc_dataset_options *opt
         if (status == SEMCAL_OK) {
             status = fill_from_csv(row, &csv, i, options, where.data, error);
         }
+        if (status == SEMCAL_OK) {
+            status = keep_row(dataset, row, error);
+        }
     }
     sc_text_free(&where);
     sc_csv_free(&csv);
@@ -298,13 +319,17 @@ static int compare_rows(const void *a, const void *b)
     return order != 0 ? order : (x->line > y->line) - (x->line < y->line);
 }
 
-static semcal_status default_id(sc_dataset_row *row, size_t ordinal, semcal_error *error)
+semcal_status sc_dataset_put_default_id(sc_text *id, uint64_t hash, size_t ordinal, semcal_error *error)
+{
+    semcal_status status = sc_text_printf(id, error, "q%016" PRIx64, hash);
+    return status == SEMCAL_OK && ordinal > 1 ? sc_text_printf(id, error, "-%zu", ordinal) : status;
+}
+
+semcal_status sc_dataset_default_id(sc_dataset_row *row, size_t ordinal, semcal_error *error)
 {
     sc_text id = {0};
-    semcal_status status = sc_text_printf(&id, error, "q%016" PRIx64, sc_hash64(row->question, strlen(row->question)));
-    if (status == SEMCAL_OK && ordinal > 1) {
-        status = sc_text_printf(&id, error, "-%zu", ordinal);
-    }
+    semcal_status status =
+        sc_dataset_put_default_id(&id, sc_hash64(row->question, strlen(row->question)), ordinal, error);
     if (status != SEMCAL_OK) {
         sc_text_free(&id);
         return status;
@@ -324,7 +349,7 @@ static semcal_status settle_ids(sc_dataset *dataset, const sc_dataset_options *o
     }
     for (size_t i = 0; i < dataset->n_rows && status == SEMCAL_OK; i++) {
         sorted[i] = &dataset->rows[i];
-        status = options->id == NULL ? default_id(sorted[i], 1, error) : SEMCAL_OK;
+        status = options->id == NULL ? sc_dataset_default_id(sorted[i], 1, error) : SEMCAL_OK;
     }
     if (status != SEMCAL_OK) {
         goto done;
@@ -335,7 +360,7 @@ static semcal_status settle_ids(sc_dataset *dataset, const sc_dataset_options *o
         if (strcmp(sorted[i]->id, sorted[first]->id) != 0) {
             first = i;
         } else if (options->id == NULL) {
-            status = default_id(sorted[i], i - first + 1, error);
+            status = sc_dataset_default_id(sorted[i], i - first + 1, error);
         } else {
             status = sc_error_set(error, SEMCAL_E_DATA, "%s:%zu: id '%s' is already that of line %zu", options->path,
                                   sorted[i]->line, sorted[i]->id, sorted[first]->line);
@@ -360,6 +385,9 @@ semcal_status sc_dataset_open(sc_dataset *dataset, const sc_dataset_options *opt
     *dataset = (sc_dataset){0};
     dataset->path = sc_memory_strdup(options->path, error);
     semcal_status status = dataset->path == NULL ? SEMCAL_E_MEMORY : SEMCAL_OK;
+    if (status == SEMCAL_OK && options->folder != NULL) {
+        status = sc_dataset_tape_open(&dataset->tape, options->folder, error);
+    }
     if (status == SEMCAL_OK) {
         status = is_csv(options) ? read_csv(dataset, options, error) : read_json(dataset, options, error);
     }
@@ -367,7 +395,11 @@ semcal_status sc_dataset_open(sc_dataset *dataset, const sc_dataset_options *opt
         status =
             sc_error_set(error, SEMCAL_E_DATA, "%s: no rows, a dataset needs at least one question", options->path);
     }
-    if (status == SEMCAL_OK) {
+    if (status == SEMCAL_OK && dataset->tape != NULL) {
+        free(dataset->rows);
+        dataset->rows = NULL;
+        status = sc_dataset_tape_settle(dataset->tape, options->id != NULL, options->path, error);
+    } else if (status == SEMCAL_OK) {
         status = settle_ids(dataset, options, error);
     }
     if (status == SEMCAL_OK) {
@@ -379,7 +411,19 @@ semcal_status sc_dataset_open(sc_dataset *dataset, const sc_dataset_options *opt
     return status;
 }
 
-semcal_status sc_dataset_open_config(sc_dataset *dataset, const sc_config_dataset *config, semcal_error *error)
+semcal_status sc_dataset_read(sc_dataset_row *row, const sc_dataset *dataset, size_t i, semcal_error *error)
+{
+    return sc_dataset_tape_read(row, dataset->tape, i, error);
+}
+
+uint64_t sc_dataset_item(const sc_dataset *dataset, size_t i)
+{
+    return dataset->tape != NULL ? sc_dataset_tape_item(dataset->tape, i)
+                                 : sc_hash64(dataset->rows[i].id, strlen(dataset->rows[i].id));
+}
+
+semcal_status sc_dataset_open_config(sc_dataset *dataset, const sc_config_dataset *config, const char *folder,
+                                     semcal_error *error)
 {
     const sc_dataset_options options = {
         .path = config->path,
@@ -391,6 +435,7 @@ semcal_status sc_dataset_open_config(sc_dataset *dataset, const sc_config_datase
         .law = config->law,
         .choices = config->choices.field,
         .limit = config->limit,
+        .folder = folder,
     };
     semcal_status status = sc_dataset_open(dataset, &options, error);
     for (size_t i = 0; i < config->choices.n_groups && status == SEMCAL_OK; i++) {

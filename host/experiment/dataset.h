@@ -8,6 +8,7 @@
 #ifndef SC_EXPERIMENT_DATASET_H
 #define SC_EXPERIMENT_DATASET_H
 
+#include "base/memory.h"
 #include "experiment/config.h"
 #include "experiment/row.h"
 #include "meaning/collapse.h"
@@ -25,6 +26,9 @@ typedef struct sc_dataset_options {
     const char *const *extra;      /* further fields, kept as texts */
     size_t n_extra;
     int64_t limit; /* only the first rows, the rest is not looked at; <= 0: all */
+    /* Rows wait in a temporary file in this folder rather than in memory, and are had with sc_dataset_read; NULL: they
+     * are in `rows`. */
+    const char *folder;
 } sc_dataset_options;
 
 #define SC_DATASET_OPTIONS_INIT                                                                                        \
@@ -46,9 +50,11 @@ typedef struct sc_dataset_row {
 typedef struct sc_dataset {
     char *path;
     char sha256[65]; /* of the whole file */
-    sc_dataset_row *rows;
-    size_t n_rows, capacity;
-    sc_choices choices; /* the closed list of all questions; n = 0: none */
+    size_t n_rows;
+    sc_dataset_row *rows;         /* [n_rows] NULL: they wait in a file */
+    size_t n_held, capacity;      /* rows in memory, and room for them */
+    struct sc_dataset_tape *tape; /* NULL: they are in memory */
+    sc_choices choices;           /* the closed list of all questions; n = 0: none */
 } sc_dataset;
 
 /* Reads the file. SEMCAL_E_DATA for what is wrong with it: no rows, a missing field (with the nearest one), a wrong
@@ -58,8 +64,10 @@ typedef struct sc_dataset {
  * "-2" behind it, and so on. */
 semcal_status sc_dataset_open(sc_dataset *dataset, const sc_dataset_options *options, semcal_error *error);
 
-/* The same for a dataset of the configuration, with its closed list (choices, choices_file). */
-semcal_status sc_dataset_open_config(sc_dataset *dataset, const sc_config_dataset *config, semcal_error *error);
+/* The same for a dataset of the configuration, with its closed list (choices, choices_file), and with the rows in a
+ * file in `folder` (NULL: in memory). */
+semcal_status sc_dataset_open_config(sc_dataset *dataset, const sc_config_dataset *config, const char *folder,
+                                     semcal_error *error);
 
 /* The examples of a dataset of the configuration: its first shots.n rows; extra holds the fields of shots.responses in
  * their order. Without a shots file the result is empty. SEMCAL_E_DATA when the file has fewer rows. */
@@ -67,7 +75,19 @@ semcal_status sc_dataset_open_shots(sc_dataset *shots, const sc_config_dataset *
 
 void sc_dataset_free(sc_dataset *dataset);
 
-/* What the collapse needs to know about row `row`. Borrows from the dataset. */
+/* A copy of row i of a dataset whose rows wait in a file, the caller's to free. Any thread may call. */
+semcal_status sc_dataset_read(sc_dataset_row *row, const sc_dataset *dataset, size_t i, semcal_error *error);
+void sc_dataset_row_free(sc_dataset_row *row);
+
+/* The 64-bit hash of row i's id, wherever the rows are: it keys the question's random numbers. */
+uint64_t sc_dataset_item(const sc_dataset *dataset, size_t i);
+
+/* Appends the id that a question without one has: from sc_hash64 of its text and its ordinal among the same, from 1. */
+semcal_status sc_dataset_put_default_id(sc_text *id, uint64_t hash, size_t ordinal, semcal_error *error);
+/* Gives it to a row. */
+semcal_status sc_dataset_default_id(sc_dataset_row *row, size_t ordinal, semcal_error *error);
+
+/* What the collapse needs to know about row `row` of a dataset in memory. Borrows from the dataset. */
 sc_collapse_context sc_dataset_context(const sc_dataset *dataset, size_t row);
 
 #endif

@@ -341,6 +341,11 @@ static semcal_status commit(maker *m, semcal_error *error)
 
 /* ---- generating ---- */
 
+static semcal_status not_there(const sc_store_record *record, semcal_error *error)
+{
+    return sc_error_set(error, SEMCAL_E_DATA, "question '%s' is not in the dataset any more", record->id);
+}
+
 /* Generates question i of the cell file into the last piece. */
 static semcal_status do_row(maker *m, uint64_t i, semcal_error *error)
 {
@@ -348,16 +353,22 @@ static semcal_status do_row(maker *m, uint64_t i, semcal_error *error)
     sc_store_record record = SC_STORE_RECORD_INIT;
     sc_mechanism_file *to = &m->pieces[m->n_pieces - 1].file;
     semcal_status status = sc_store_cell_read(&record, m->cell, i, SC_STORE_NODES, error);
-    if (status == SEMCAL_OK && (record.index != question || question >= m->questions->n ||
-                                strcmp(m->questions->at[question].row->id, record.id) != 0)) {
-        status = sc_error_set(error, SEMCAL_E_DATA, "question '%s' is not in the dataset any more", record.id);
+    sc_question asked = {0};
+    if (status == SEMCAL_OK && (record.index != question || question >= m->questions->n)) {
+        status = not_there(&record, error);
+    }
+    if (status == SEMCAL_OK) {
+        status = sc_questions_read(&asked, m->questions, (size_t)question, error);
+    }
+    if (status == SEMCAL_OK && strcmp(asked.row->id, record.id) != 0) {
+        status = not_there(&record, error);
     }
     if (status == SEMCAL_OK) {
         status = begin_file(&m->file, m, error);
     }
     if (status == SEMCAL_OK) {
         const sc_phase before = sc_phases_enter(m->run->source->phases, SC_PHASE_TREE);
-        status = do_question(m, &record, (int32_t)question, &m->questions->at[question], error);
+        status = do_question(m, &record, (int32_t)question, &asked, error);
         (void)sc_phases_enter(m->run->source->phases, before);
         if (status != SEMCAL_OK) {
             sc_error_where(error, "question '%s'", record.id);
@@ -374,6 +385,7 @@ static semcal_status do_row(maker *m, uint64_t i, semcal_error *error)
         m->piece_of[i] = (int32_t)m->n_pieces - 1;
     }
     sc_mechanism_file_free(&m->file);
+    sc_question_free(&asked);
     sc_store_record_free(&record);
     return status;
 }

@@ -3,6 +3,7 @@
 
 #include "base/memory.h"
 #include "base/random.h"
+#include "experiment/dataset_tape.h"
 #include "experiment/prompt.h"
 #include "language/chat.h"
 
@@ -177,23 +178,136 @@ static semcal_status make_question(sc_question *q, const frame *f, const sc_data
     return status;
 }
 
+/* ---- questions that wait in a file ---- */
+
+struct sc_questions_tape {
+    sc_tape tape;
+    uint64_t *places; /* [n + 1] */
+    sc_text packed;   /* of one question */
+};
+
+static void free_tape(struct sc_questions_tape *tape)
+{
+    if (tape != NULL) {
+        sc_tape_free(&tape->tape);
+        free(tape->places);
+        sc_text_free(&tape->packed);
+        free(tape);
+    }
+}
+
+static semcal_status open_tape(struct sc_questions_tape **out, const sc_dataset *dataset, semcal_error *error)
+{
+    struct sc_questions_tape *tape = sc_memory_alloc(1, sizeof *tape, error);
+    *out = tape;
+    if (tape == NULL) {
+        return SEMCAL_E_MEMORY;
+    }
+    sc_tape_init(&tape->tape, sc_dataset_tape_spill(dataset->tape));
+    tape->places = sc_memory_alloc(dataset->n_rows + 1, sizeof *tape->places, error);
+    return tape->places != NULL ? SEMCAL_OK : SEMCAL_E_MEMORY;
+}
+
+static semcal_status put_question(struct sc_questions_tape *tape, size_t i, const sc_question *q, semcal_error *error)
+{
+    sc_text *out = &tape->packed;
+    sc_text_clear(out);
+    semcal_status status = sc_packed_number(out, q->item, error);
+    status = status == SEMCAL_OK ? sc_packed_text(out, q->prompt, error) : status;
+    status = status == SEMCAL_OK ? sc_packed_array(out, q->tokens, q->n_tokens, sizeof *q->tokens, error) : status;
+    status = status == SEMCAL_OK ? sc_packed_text(out, q->reference, error) : status;
+    status = status == SEMCAL_OK
+                 ? sc_packed_array(out, q->reference_tokens, q->n_reference_tokens, sizeof *q->tokens, error)
+                 : status;
+    status = status == SEMCAL_OK ? sc_dataset_row_pack(out, q->row, false, error) : status;
+    status = status == SEMCAL_OK ? sc_tape_put(&tape->tape, out->data, out->length, error) : status;
+    tape->places[i + 1] = tape->tape.length;
+    return status;
+}
+
+semcal_status sc_questions_read(sc_question *q, const sc_questions *questions, size_t i, semcal_error *error)
+{
+    struct sc_questions_tape *tape = questions->tape;
+    const size_t n = (size_t)(tape->places[i + 1] - tape->places[i]);
+    *q = (sc_question){0};
+    sc_dataset_row *row = sc_memory_alloc(1, sizeof *row, error);
+    semcal_status status =
+        row != NULL ? sc_memory_grow(&tape->packed.data, &tape->packed.capacity, n, 1, error) : SEMCAL_E_MEMORY;
+    q->row = row;
+    if (status == SEMCAL_OK) {
+        status = sc_tape_get(&tape->tape, tape->packed.data, tape->places[i], n, error);
+    }
+    sc_unpacker from = {tape->packed.data, tape->packed.data + n, error};
+    status = status == SEMCAL_OK ? sc_unpack_number(&q->item, &from) : status;
+    status = status == SEMCAL_OK ? sc_unpack_text(&q->prompt, &from) : status;
+    status = status == SEMCAL_OK ? sc_unpack_array(&q->tokens, &q->n_tokens, sizeof *q->tokens, &from) : status;
+    status = status == SEMCAL_OK ? sc_unpack_text(&q->reference, &from) : status;
+    status = status == SEMCAL_OK
+                 ? sc_unpack_array(&q->reference_tokens, &q->n_reference_tokens, sizeof *q->tokens, &from)
+                 : status;
+    status = status == SEMCAL_OK ? sc_dataset_row_unpack(row, &from) : status;
+    if (status != SEMCAL_OK) {
+        sc_question_free(q);
+    }
+    return status;
+}
+
+/* All but the row, which may be the dataset's. */
+static void free_own(sc_question *q)
+{
+    free(q->prompt);
+    free(q->tokens);
+    free(q->reference);
+    free(q->reference_tokens);
+}
+
+void sc_question_free(sc_question *q)
+{
+    sc_dataset_row *row = (sc_dataset_row *)(uintptr_t)q->row;
+    if (row != NULL) {
+        sc_dataset_row_free(row);
+        free(row);
+    }
+    free_own(q);
+    *q = (sc_question){0};
+}
+
+/* ---- all of them ---- */
+
+/* Makes question i; where it waits in a file, its row does, too. */
+static semcal_status make_one(sc_questions *questions, const frame *f, size_t i, semcal_error *error)
+{
+    const sc_dataset *dataset = questions->dataset;
+    sc_dataset_row own = {0};
+    sc_question made = {0}, *q = questions->tape != NULL ? &made : &questions->at[i];
+    const sc_dataset_row *row = questions->tape != NULL ? &own : &dataset->rows[i];
+    semcal_status status = questions->tape != NULL ? sc_dataset_read(&own, dataset, i, error) : SEMCAL_OK;
+    if (status == SEMCAL_OK && (status = make_question(q, f, row, error)) != SEMCAL_OK) {
+        sc_error_where(error, "%s:%zu: question '%s'", dataset->path, row->line, row->id);
+    }
+    questions->max_tokens = q->n_tokens > questions->max_tokens ? q->n_tokens : questions->max_tokens;
+    if (questions->tape != NULL) {
+        status = status == SEMCAL_OK ? put_question(questions->tape, i, q, error) : status;
+        free_own(&made);
+        sc_dataset_row_free(&own);
+    }
+    return status;
+}
+
 semcal_status sc_questions_make(sc_questions *questions, const sc_cell *cell, const sc_dataset *dataset,
                                 sc_source *source, semcal_error *error)
 {
     *questions = (sc_questions){.n = dataset->n_rows, .dataset = dataset};
     frame f;
     semcal_status status = make_frame(&f, cell, source, error);
-    if (status == SEMCAL_OK) {
+    if (status == SEMCAL_OK && dataset->tape != NULL) {
+        status = open_tape(&questions->tape, dataset, error);
+    } else if (status == SEMCAL_OK) {
         questions->at = sc_memory_alloc(dataset->n_rows, sizeof *questions->at, error);
         status = questions->at == NULL ? SEMCAL_E_MEMORY : SEMCAL_OK;
     }
     for (size_t i = 0; i < dataset->n_rows && status == SEMCAL_OK; i++) {
-        sc_question *q = &questions->at[i];
-        status = make_question(q, &f, &dataset->rows[i], error);
-        if (status != SEMCAL_OK) {
-            sc_error_where(error, "%s:%zu: question '%s'", dataset->path, dataset->rows[i].line, dataset->rows[i].id);
-        }
-        questions->max_tokens = q->n_tokens > questions->max_tokens ? q->n_tokens : questions->max_tokens;
+        status = make_one(questions, &f, i, error);
     }
     free_frame(&f);
     if (status != SEMCAL_OK) {
@@ -202,21 +316,12 @@ semcal_status sc_questions_make(sc_questions *questions, const sc_cell *cell, co
     return status;
 }
 
-void sc_questions_keep(sc_questions *questions, size_t n)
-{
-    for (size_t i = n; questions->at != NULL && i < questions->n; i++) {
-        sc_question *q = &questions->at[i];
-        free(q->prompt);
-        free(q->tokens);
-        free(q->reference);
-        free(q->reference_tokens);
-    }
-    questions->n = n < questions->n ? n : questions->n;
-}
-
 void sc_questions_free(sc_questions *questions)
 {
-    sc_questions_keep(questions, 0);
+    for (size_t i = 0; questions->at != NULL && i < questions->n; i++) {
+        free_own(&questions->at[i]);
+    }
+    free_tape(questions->tape);
     free(questions->at);
     *questions = (sc_questions){0};
 }

@@ -41,7 +41,7 @@ static semcal_status dataset_of(run *r, const sc_dataset **dataset, const sc_con
     size_t i = (size_t)(config - r->config->datasets.at);
     semcal_status status = SEMCAL_OK;
     if (r->datasets[i].path == NULL) {
-        status = sc_dataset_open_config(&r->datasets[i], config, error);
+        status = sc_dataset_open_config(&r->datasets[i], config, r->options->folder, error);
     }
     *dataset = &r->datasets[i];
     return status;

@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "experiment/collapse_cell.h"
+#include "experiment/dataset_tape.h"
 #include "experiment/mechanism.h"
 #include "experiment/provenance.h"
 #include "experiment/questions.h"
@@ -21,6 +22,13 @@
  */
 enum { BLOCK = 16 };
 
+/* A question that is being drawn, or waits to be enumerated. */
+typedef struct asked {
+    sc_question question;
+    size_t index;
+    struct asked *before, *next; /* the others */
+} asked;
+
 /* What the generator's callbacks see. */
 typedef struct feed {
     const sc_run_cell *run;
@@ -28,14 +36,45 @@ typedef struct feed {
     sc_store *store;
     size_t next;
     sc_generate_counters seen; /* at the last progress call */
+    asked *first;              /* of all that are under way */
     /* drawn, not yet enumerated */
     sc_store_record waiting[BLOCK];
+    asked *waiting_asked[BLOCK];
     size_t n_waiting, n_block; /* n_block: given out of this block */
 } feed;
 
+/* Reads the next question from where it waits. */
+static semcal_status ask(asked **out, feed *f, semcal_error *error)
+{
+    asked *a = sc_memory_alloc(1, sizeof *a, error);
+    const semcal_status status =
+        a != NULL ? sc_questions_read(&a->question, f->questions, f->next, error) : SEMCAL_E_MEMORY;
+    *out = a;
+    if (status != SEMCAL_OK) {
+        free(a);
+        return status;
+    }
+    a->index = f->next;
+    a->next = f->first;
+    if (f->first != NULL) {
+        f->first->before = a;
+    }
+    f->first = a;
+    return SEMCAL_OK;
+}
+
+static void forget(feed *f, asked *a)
+{
+    *(a->before != NULL ? &a->before->next : &f->first) = a->next;
+    if (a->next != NULL) {
+        a->next->before = a->before;
+    }
+    sc_question_free(&a->question);
+    free(a);
+}
+
 static semcal_status next_question(sc_generate_question *out, bool *more, void *payload, semcal_error *error)
 {
-    (void)error;
     feed *f = payload;
     while (f->next < f->questions->n && !sc_store_wants(f->store, f->next)) {
         f->next++;
@@ -43,53 +82,49 @@ static semcal_status next_question(sc_generate_question *out, bool *more, void *
     *more = f->next < f->questions->n && f->n_block < BLOCK;
     if (*more) {
         f->n_block += sc_run_exact_wanted(f->run->cell);
-        const sc_question *q = &f->questions->at[f->next];
+        asked *a = NULL;
+        const semcal_status status = ask(&a, f, error);
+        if (status != SEMCAL_OK) {
+            return status;
+        }
+        const sc_question *q = &a->question;
         *out = (sc_generate_question){.item = q->item,
                                       .prompt = q->tokens,
                                       .n_prompt = q->n_tokens,
                                       .reference = q->reference_tokens,
                                       .n_reference = q->n_reference_tokens,
                                       .name = q->row->id,
-                                      .tag = (void *)(uintptr_t)f->next};
+                                      .tag = a};
         f->next++;
     }
     return SEMCAL_OK;
 }
 
-static semcal_status copy_texts(char ***out, char *const *texts, size_t n, semcal_error *error)
+static char **take_texts(sc_row_texts *texts, size_t *n)
 {
-    *out = sc_memory_alloc(n, sizeof **out, error);
-    for (size_t i = 0; *out != NULL && i < n; i++) {
-        (*out)[i] = sc_memory_strdup(texts[i], error);
-        if ((*out)[i] == NULL) {
-            return SEMCAL_E_MEMORY;
-        }
-    }
-    return *out == NULL ? SEMCAL_E_MEMORY : SEMCAL_OK;
+    char **at = texts->at;
+    *n = texts->n;
+    *texts = (sc_row_texts){0};
+    return at;
 }
 
-static semcal_status make_record(sc_store_record *record, const sc_question *q, size_t index, semcal_error *error)
+/* Texts go over from the question to the record; its id stays for messages, its tokens for enumeration. */
+static semcal_status make_record(sc_store_record *record, asked *a, semcal_error *error)
 {
-    const sc_dataset_row *row = q->row;
-    record->index = index;
+    sc_question *q = &a->question;
+    sc_dataset_row *row = (sc_dataset_row *)(uintptr_t)q->row; /* its own, as it was read */
+    record->index = a->index;
     record->n_prompt_tokens = (int32_t)q->n_tokens;
     record->id = sc_memory_strdup(row->id, error);
-    record->question = sc_memory_strdup(row->question, error);
-    record->prompt = sc_memory_strdup(q->prompt, error);
-    record->reference = q->reference == NULL ? NULL : sc_memory_strdup(q->reference, error);
-    semcal_status status = copy_texts(&record->answers, row->answers.at, row->answers.n, error);
-    record->n_answers = row->answers.n;
-    if (status == SEMCAL_OK && row->law.n > 0) {
-        record->n_law = row->law.n;
-        status = copy_texts(&record->law_label, row->law.at, row->law.n, error);
-        record->law_probability = sc_memory_alloc(row->law.n, sizeof(double), error);
-        if (record->law_probability != NULL) {
-            memcpy(record->law_probability, row->law_p, row->law.n * sizeof(double));
-        }
-    }
-    bool complete = record->id && record->question && record->prompt && (q->reference == NULL || record->reference) &&
-                    (row->law.n == 0 || record->law_probability);
-    return status == SEMCAL_OK && complete ? SEMCAL_OK : SEMCAL_E_MEMORY;
+    record->question = row->question;
+    record->prompt = q->prompt;
+    record->reference = q->reference;
+    row->question = q->prompt = q->reference = NULL;
+    record->answers = take_texts(&row->answers, &record->n_answers);
+    record->law_label = take_texts(&row->law, &record->n_law);
+    record->law_probability = row->law_p;
+    row->law_p = NULL;
+    return record->id != NULL ? SEMCAL_OK : SEMCAL_E_MEMORY;
 }
 
 /* Hands a finished record over; `status` is how its making went. */
@@ -109,8 +144,8 @@ static semcal_status append(feed *f, sc_store_record *record, semcal_status stat
 static semcal_status store_tree(const sc_generate_question *question, sc_tree *tree, void *payload, semcal_error *error)
 {
     feed *f = payload;
-    size_t index = (uintptr_t)question->tag;
-    const sc_question *q = &f->questions->at[index];
+    asked *a = question->tag;
+    const sc_question *q = &a->question;
     if (tree->n_mismatches > 0) {
         semcal_status status =
             sc_error_set(error, SEMCAL_E_NUMERIC,
@@ -124,13 +159,18 @@ static semcal_status store_tree(const sc_generate_question *question, sc_tree *t
     record.tree = *tree;
     record.n_forward_tokens = tree->n_laws;
     const sc_phase before = sc_phases_enter(f->run->source->phases, SC_PHASE_STORE);
-    semcal_status status = make_record(&record, q, index, error);
+    semcal_status status = make_record(&record, a, error);
     (void)sc_phases_enter(f->run->source->phases, before);
     if (status == SEMCAL_OK && sc_run_exact_wanted(f->run->cell)) {
+        f->waiting_asked[f->n_waiting] = a;
         f->waiting[f->n_waiting++] = record;
         return SEMCAL_OK;
     }
-    return append(f, &record, status, error);
+    status = append(f, &record, status, error);
+    if (status == SEMCAL_OK) {
+        forget(f, a);
+    }
+    return status;
 }
 
 static bool tell_progress(const sc_generate_counters *counters, void *payload)
@@ -164,9 +204,12 @@ static semcal_status enumerate_block(feed *f, semcal_error *error)
             continue;
         }
         uint64_t before = record->n_forward_tokens;
-        status = sc_run_exact_add(record, f->run, &f->questions->at[record->index], error);
+        status = sc_run_exact_add(record, f->run, &f->waiting_asked[i]->question, error);
         f->run->counters->forward_tokens += record->n_forward_tokens - before;
         status = append(f, record, status, error);
+        if (status == SEMCAL_OK) {
+            forget(f, f->waiting_asked[i]);
+        }
         if (options->progress != NULL) {
             options->progress(f->run->counters, false, options->payload);
         }
@@ -236,6 +279,9 @@ static semcal_status generate(const sc_run_cell *run, feed *f, semcal_error *err
             status = enumerate_block(f, error);
         }
     } while (status == SEMCAL_OK && f->next < f->questions->n);
+    while (f->first != NULL) { /* after a failure */
+        forget(f, f->first);
+    }
     (void)sc_phases_enter(run->source->phases, before);
     run->summary->forward_tokens += run->source->facts.n_forward_tokens - forward;
     run->summary->draw_tokens += run->counters->draw_tokens - draws;
@@ -272,7 +318,7 @@ semcal_status sc_run_cell_draw(sc_run_cell_rest *rest, const sc_run_cell *run, s
     *made = (sc_questions){0};
     const sc_phase before = sc_phases_enter(run->source->phases, SC_PHASE_TEXT);
     semcal_status status = SEMCAL_OK;
-    if (questions.at == NULL) {
+    if (questions.dataset == NULL) {
         status = sc_questions_make(&questions, run->cell, run->dataset, run->source, error);
     }
     (void)sc_phases_enter(run->source->phases, SC_PHASE_STORE);
@@ -306,11 +352,10 @@ semcal_status sc_run_cell_draw(sc_run_cell_rest *rest, const sc_run_cell *run, s
     (void)snprintf(rest->wall, sizeof rest->wall, "%.3f", wall_s);
     memcpy(rest->idle, idle.text, sizeof rest->idle);
     (void)sc_phases_enter(run->source->phases, before);
-    sc_questions_keep(&questions, status == SEMCAL_OK ? (size_t)run->config->mechanism.questions : 0);
-    rest->questions = questions;
-    if (status != SEMCAL_OK) {
-        sc_questions_free(&rest->questions);
+    if (status != SEMCAL_OK || run->config->mechanism.questions == 0) {
+        sc_questions_free(&questions);
     }
+    rest->questions = questions;
     return status;
 }
 
@@ -335,18 +380,33 @@ semcal_status sc_run_cell_finish(sc_run_cell_rest *rest, semcal_error *error)
 
 /* ---- collapse ---- */
 
+/* Where the choices of questions come from. */
+typedef struct chooser {
+    const sc_dataset *dataset;
+    sc_dataset_row row; /* of the question asked for last, where rows have choices of their own */
+} chooser;
+
 static semcal_status choices_of(const sc_choice **choices, size_t *n_choices, uint64_t index, const char *id,
                                 void *payload, semcal_error *error)
 {
-    const sc_dataset *dataset = payload;
-    if (index >= dataset->n_rows || strcmp(dataset->rows[index].id, id) != 0) {
+    chooser *from = payload;
+    const sc_dataset *dataset = from->dataset;
+    if (index >= dataset->n_rows || sc_dataset_item(dataset, (size_t)index) != sc_hash64(id, strlen(id))) {
         return sc_error_set(error, SEMCAL_E_DATA,
                             "%s: row %" PRIu64 " is not the question '%s' of the run: the dataset has changed",
                             dataset->path, index + 1, id);
     }
-    sc_collapse_context context = sc_dataset_context(dataset, (size_t)index);
-    *choices = context.choices;
-    *n_choices = context.n_choices;
+    const sc_choices *found = &dataset->choices;
+    if (sc_dataset_tape_has_choices(dataset->tape)) {
+        sc_dataset_row_free(&from->row);
+        const semcal_status status = sc_dataset_read(&from->row, dataset, (size_t)index, error);
+        if (status != SEMCAL_OK) {
+            return status;
+        }
+        found = from->row.choices.n > 0 ? &from->row.choices : found;
+    }
+    *choices = found->items;
+    *n_choices = found->n;
     return SEMCAL_OK;
 }
 
@@ -380,10 +440,10 @@ static void tell_summary(const char *path, const sc_collapse_kind *kind, const s
 }
 
 static semcal_status options_of(sc_collapse_cell_options *options, const char *kind, const sc_config *config,
-                                const sc_dataset *dataset, const sc_judged *judged, semcal_error *error)
+                                chooser *from, const sc_judged *judged, semcal_error *error)
 {
     *options = (sc_collapse_cell_options){
-        .choices = choices_of, .payload = (void *)(uintptr_t)dataset, .n_splits = (unsigned)config->analyze.splits};
+        .choices = choices_of, .payload = from, .n_splits = (unsigned)config->analyze.splits};
     semcal_status status = sc_collapse_find(&options->kind, kind, error);
     if (status == SEMCAL_OK && options->kind->needs_judge && judged != NULL) {
         options->judge = sc_judged_judge(judged);
@@ -413,11 +473,13 @@ semcal_status sc_run_cell_collapse(const char *path, const sc_config *config, co
 {
     /* The last one applied is the active one: the first of the list comes last. */
     size_t n = only_kind != NULL ? 1 : dataset_config->collapse.n;
-    for (size_t i = n; i-- > 0;) {
+    chooser from = {.dataset = dataset};
+    semcal_status status = SEMCAL_OK;
+    for (size_t i = n; i-- > 0 && status == SEMCAL_OK;) {
         sc_collapse_cell_options options;
         sc_collapse_cell_summary summary;
         const char *name = only_kind != NULL ? only_kind : dataset_config->collapse.at[i].kind;
-        semcal_status status = options_of(&options, name, config, dataset, judged, error);
+        status = options_of(&options, name, config, &from, judged, error);
         if (status == SEMCAL_OK) {
             status = sc_collapse_cell(path, &options, &summary, error);
         }
@@ -425,14 +487,15 @@ semcal_status sc_run_cell_collapse(const char *path, const sc_config *config, co
             status = sc_mechanism_collapse(path, &options, error);
         }
         if (status != SEMCAL_OK) {
-            return status;
+            break;
         }
         tell_summary(path, options.kind, &summary, log);
         sc_log_event(log, SC_LOG_INFO, "collapsed", NULL, sc_log_text("cell", path), sc_log_text("kind", name),
                      sc_log_real("truncated", summary.truncated), sc_log_real("unparsed", summary.unparsed),
                      sc_log_real("classes_per_question", summary.classes_per_question));
     }
-    return SEMCAL_OK;
+    sc_dataset_row_free(&from.row);
+    return status;
 }
 
 semcal_status sc_run_cell_collapse_mechanism(const char *path, const char *mechanism_sha256, const sc_config *config,
@@ -440,6 +503,7 @@ semcal_status sc_run_cell_collapse_mechanism(const char *path, const char *mecha
                                              const sc_judged *judged, semcal_error *error)
 {
     sc_store_cell *cell = NULL;
+    chooser from = {.dataset = dataset};
     semcal_status status = sc_store_cell_open_trusted(&cell, path, error);
     for (size_t i = dataset_config->collapse.n; i-- > 0 && status == SEMCAL_OK;) {
         const char *name = dataset_config->collapse.at[i].kind;
@@ -447,10 +511,11 @@ semcal_status sc_run_cell_collapse_mechanism(const char *path, const char *mecha
         bool current = false;
         status = sc_mechanism_is_collapsed(&current, mechanism_sha256, cell, path, name, error);
         if (status == SEMCAL_OK && !current) {
-            status = options_of(&options, name, config, dataset, judged, error);
+            status = options_of(&options, name, config, &from, judged, error);
             status = status == SEMCAL_OK ? sc_mechanism_collapse(path, &options, error) : status;
         }
     }
+    sc_dataset_row_free(&from.row);
     sc_store_cell_close(&cell);
     return status;
 }

@@ -61,7 +61,7 @@ static semcal_status collapse_cell(work *w, const sc_cell *cell, const char *pat
     if (status == SEMCAL_OK && !done && w->dataset_config != cell->dataset) {
         sc_dataset_free(&w->dataset);
         w->dataset_config = NULL;
-        status = sc_dataset_open_config(&w->dataset, cell->dataset, error);
+        status = sc_dataset_open_config(&w->dataset, cell->dataset, w->folder, error);
         w->dataset_config = status == SEMCAL_OK ? cell->dataset : NULL;
     }
     if (status == SEMCAL_OK && !done) {

@@ -300,7 +300,7 @@ static void open_bench(bench *b, const char *toy_config, size_t n_questions)
     }
     check_ok(sc_plan_make(&b->plan, b->config, &error), error);
     b->cell = &b->plan.cells[0];
-    check_ok(sc_dataset_open_config(&b->dataset, b->cell->dataset, &error), error);
+    check_ok(sc_dataset_open_config(&b->dataset, b->cell->dataset, NULL, &error), error);
     check_ok(sc_sources_init(&b->sources, getenv("SEMCAL_DEVICE"), false, NULL, &error), error);
     check_ok(sc_sources_get(&b->source, &b->sources, b->cell->model, &error), error);
     check_ok(sc_questions_make(&b->questions, b->cell, &b->dataset, b->source, &error), error);

@@ -255,7 +255,7 @@ static void from_config(void **state)
     config.choices.groups = groups;
     config.choices.n_groups = 2;
     sc_dataset data;
-    check_ok(sc_dataset_open_config(&data, &config, &error), error);
+    check_ok(sc_dataset_open_config(&data, &config, NULL, &error), error);
     sc_collapse_context context = sc_dataset_context(&data, 0);
     assert_int_equal(context.n_choices, 2);
     assert_string_equal(context.choices[0].aliases[0], "yeah");
@@ -264,7 +264,7 @@ static void from_config(void **state)
     (void)snprintf(list, sizeof list, "%s", write_file("list.txt", "yes\tyeah\tyep\n\nno\r\n"));
     config.choices.n_groups = 0;
     config.choices_file = list;
-    check_ok(sc_dataset_open_config(&data, &config, &error), error);
+    check_ok(sc_dataset_open_config(&data, &config, NULL, &error), error);
     assert_int_equal(data.choices.n, 2);
     assert_int_equal(data.choices.items[0].n_aliases, 2);
     assert_string_equal(data.choices.items[1].name, "no");
