@@ -66,6 +66,9 @@ static void print_host(const sc_cli_host_profile *host)
     printf("text, collapse and store: %.2f %% of %.3f s; beside: seconds of the threads that write, join and collapse "
            "what is drawn and tokenize what comes next\n",
            100 * off / sum, sum);
+    if (!isnan(host->first_token_s)) {
+        printf("first token: %.2f s after the start of the process\n", host->first_token_s);
+    }
 }
 
 static json_t *host_json(const sc_cli_host_profile *host)
@@ -160,5 +163,9 @@ semcal_status sc_cli_profile_json(json_t **object, sc_device *device, double wal
                         "driver", sc_device_facts(device)->driver, "wall_s", wall_s, "busy_s", sc_device_busy_s(device),
                         "idle", idle_share(device, wall_s), "read_bytes_per_s", most.bytes_per_s, "flops_per_s",
                         most.flops_per_s, "kernels", kernels, "host", host_json(host));
+    if (host != NULL) {
+        json_t *first = isnan(host->first_token_s) ? json_null() : json_real(host->first_token_s);
+        (void)json_object_set_new(*object, "first_token_s", first);
+    }
     return *object == NULL ? sc_error_set(error, SEMCAL_E_MEMORY, "out of memory") : SEMCAL_OK;
 }

@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 #include "cli/profile.h"
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "cli/shard.h"
@@ -19,6 +20,7 @@ semcal_status sc_cli_run(int argc, char **argv, semcal_error *error);
 typedef struct view {
     sc_terminal terminal;
     bool json;
+    double before_s; /* from the start of the process to that of the run; NaN: unknown */
 } view;
 
 static void show_progress(const sc_progress_counters *counters, bool last, void *payload)
@@ -36,7 +38,8 @@ static void show_line(sc_log_level level, const char *line, void *payload)
 static void show_profile(sc_device *device, const sc_run_summary *summary, void *payload)
 {
     const view *v = payload;
-    const sc_cli_host_profile host = {&summary->phases, &summary->behind, summary->writer_s};
+    const sc_cli_host_profile host = {&summary->phases, &summary->behind, summary->writer_s,
+                                      v->before_s + summary->first_token_s};
     semcal_error error = SEMCAL_ERROR_INIT;
     json_t *object = NULL;
     semcal_status status = v->json ? sc_cli_profile_json(&object, device, summary->wall_s, &host, &error)
@@ -65,6 +68,7 @@ static semcal_status run_config(const sc_config *config, const char *config_text
     options->profiled = profile ? show_profile : NULL;
     options->payload = &v;
     sc_run_summary summary;
+    v.before_s = sc_clock_process_s();
     semcal_status status = sc_run(&summary, config, options, error);
     sc_cli_stop_restore(&stop);
     if (status == SEMCAL_INTERRUPTED) {

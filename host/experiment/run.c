@@ -489,11 +489,10 @@ static semcal_status check_supported(const run *r, semcal_error *error)
 semcal_status sc_run(sc_run_summary *summary, const sc_config *config, const sc_run_options *options,
                      semcal_error *error)
 {
-    *summary = (sc_run_summary){0};
+    *summary = (sc_run_summary){.began_s = sc_clock_now_s(), .first_token_s = NAN};
     sc_phases_start(&summary->phases);
     sc_phases_start(&summary->behind);
     run r = {.config = config, .options = options, .summary = summary};
-    double began = sc_clock_now_s();
     semcal_status status = sc_plan_make(&r.plan, config, error);
     if (status == SEMCAL_OK) {
         status = check_supported(&r, error);
@@ -535,7 +534,7 @@ semcal_status sc_run(sc_run_summary *summary, const sc_config *config, const sc_
         }
     }
     (void)sc_phases_enter(&summary->phases, SC_PHASE_REST);
-    summary->wall_s = sc_clock_now_s() - began;
+    summary->wall_s = sc_clock_now_s() - summary->began_s;
     summary->device_busy_s = r.sources.device != NULL ? sc_device_busy_s(r.sources.device) : NAN;
     if (options->profiled != NULL && r.sources.device != NULL) {
         options->profiled(r.sources.device, summary, options->payload);

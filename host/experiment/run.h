@@ -28,6 +28,8 @@ typedef struct sc_run_summary {
     sc_phases phases;     /* where wall_s went on the host */
     sc_phases behind;     /* beside that: joining and collapsing cells already drawn (experiment/run_behind.h) */
     double writer_s;      /* and time the stores' writer threads worked */
+    double began_s;       /* by sc_clock_now_s */
+    double first_token_s; /* from then to the first token drawn, or scored in a text; NaN: there was none */
 } sc_run_summary;
 
 typedef struct sc_run_options {

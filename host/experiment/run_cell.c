@@ -15,6 +15,7 @@
 #include "sampling/generate.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -178,6 +179,9 @@ static bool tell_progress(const sc_generate_counters *counters, void *payload)
     feed *f = payload;
     const sc_run_options *options = f->run->options;
     sc_progress_counters *all = f->run->counters;
+    if (counters->n_draw_tokens > 0) {
+        sc_run_cell_tell_token(f->run);
+    }
     all->draw_tokens += counters->n_draw_tokens - f->seen.n_draw_tokens;
     all->forward_tokens += counters->n_laws - f->seen.n_laws;
     f->seen = *counters;
@@ -286,6 +290,13 @@ static semcal_status generate(const sc_run_cell *run, feed *f, semcal_error *err
     run->summary->forward_tokens += run->source->facts.n_forward_tokens - forward;
     run->summary->draw_tokens += run->counters->draw_tokens - draws;
     return status;
+}
+
+void sc_run_cell_tell_token(const sc_run_cell *run)
+{
+    if (isnan(run->summary->first_token_s)) {
+        run->summary->first_token_s = sc_clock_now_s() - run->summary->began_s;
+    }
 }
 
 sc_run_share sc_run_cell_idle(const sc_run_cell *run, double busy_before_s, double wall_s)

@@ -48,6 +48,9 @@ typedef struct sc_run_share {
 } sc_run_share;
 sc_run_share sc_run_cell_idle(const sc_run_cell *run, double busy_before_s, double wall_s);
 
+/* A token is drawn, or scored: the summary keeps when the first one was. */
+void sc_run_cell_tell_token(const sc_run_cell *run);
+
 /* sc_judge_cell, told to the log. */
 semcal_status sc_run_judge(sc_judged **judged, const char *path, const sc_judge_options *options, sc_log *log,
                            semcal_error *error);

@@ -360,6 +360,7 @@ static semcal_status run_batch(text_run *r, semcal_error *error)
     if (status != SEMCAL_OK) {
         return name_failure(r, error);
     }
+    sc_run_cell_tell_token(r->run);
     for (size_t i = 0, at = 0; i < r->n_batch; i++) {
         const sc_text_chunk *chunk = &r->data.chunks[r->chunk[i]];
         add_chunk(r, r->chunk[i], at);

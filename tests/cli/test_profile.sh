@@ -20,13 +20,19 @@ grep -qiE '\b(nan|inf)\b' out.txt && complain "--profile prints what is no numbe
 for phase in opening text trees collapse store launching waiting rest; do
     grep -qE "^$phase +[0-9]+\.[0-9]{3} +[0-9.]+%" out.txt || complain "--profile does not tell the host's '$phase'"
 done
+grep -qE '^first token: [0-9]+\.[0-9]{2} s after the start of the process$' out.txt || complain "--profile does not tell the first token"
 [ "$(digest plain $cell)" = "$(digest profiled $cell)" ] || complain "--profile changes the draws"
 expect 0 "" "$semcal" verify profiled
 
+began=$(date +%s%N)
 expect 0 "" "$semcal" run model.yaml -o json --profile --json
-"$python" - <<'PY' || complain "--profile --json is wrong"
-import json
+took_s=$((($(date +%s%N) - began) / 1000000))e-3
+"$python" - $took_s <<'PY' || complain "--profile --json is wrong"
+import json, sys
 p = json.load(open("out.txt"))
+# later than the model is opened, before the run ends; the start of the process is known to a hundredth
+assert p["host"]["opening"] < p["first_token_s"] + .01, p["first_token_s"]
+assert p["first_token_s"] < float(sys.argv[1]) + .01, (p["first_token_s"], sys.argv[1])
 kernels = {k["kernel"]: k for k in p["kernels"]}
 assert 0 < p["busy_s"] < p["wall_s"] and abs(p["idle"] - (1 - p["busy_s"] / p["wall_s"])) < 1e-4, p
 assert 1e8 < p["read_bytes_per_s"] < 1e14 and 1e8 < p["flops_per_s"] < 1e16, p
@@ -59,6 +65,8 @@ done = [e["cell"] for e in map(json.loads, open("several/log.jsonl")) if e["even
 assert done == ["base.world.concise.T1", "base.world.concise.T0.5", "base.a.tokens.T1", "base.a.tokens.T0.5"], done
 assert json.load(open("out.txt"))["host"]["beside_text"] > 0
 PY
+"$semcal" run several.yaml -o several --profile >out.txt 2>err.txt || complain "run again: $(tail -n 1 err.txt)"
+grep -q '^first token' out.txt && complain "a first token where nothing is drawn"
 [ "$(digest several $cell)" = "$(digest plain $cell)" ] || complain "other cells change the draws"
 expect 0 "" "$semcal" verify several
 for one in base.a.tokens.T1 base.a.tokens.T0.5; do

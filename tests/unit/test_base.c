@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/memory.h"
@@ -8,6 +9,9 @@
 #include "base/random.h"
 #include "check.h"
 
+#include <math.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Known-answer vectors of the Random123 distribution (kat_vectors, philox4x32 10). */
@@ -158,13 +162,39 @@ static void streams_are_uniform(void **state)
     assert_true(sc_random_uniform(1, 2, 3, 4) != sc_random_uniform(1, 2, 4, 3));
 }
 
+/* A process of its own, whose age its parent knows. */
+static void processes_know_their_age(void **state)
+{
+    (void)state;
+    if (isnan(sc_clock_process_s())) {
+        skip(); /* no /proc */
+    }
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    const double began = sc_clock_now_s();
+    const pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        (void)nanosleep(&(struct timespec){.tv_nsec = 200000000}, NULL);
+        const double age_s = sc_clock_process_s();
+        _exit(write(ends[1], &age_s, sizeof age_s) != (ssize_t)sizeof age_s);
+    }
+    double age_s;
+    assert_int_equal(read(ends[0], &age_s, sizeof age_s), sizeof age_s);
+    assert_true(age_s > .2 - .02 && age_s < sc_clock_now_s() - began + .02);
+    int code;
+    assert_true(waitpid(child, &code, 0) == child && code == 0);
+    (void)close(ends[0]);
+    (void)close(ends[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(philox_known_answers), cmocka_unit_test(error_keeps_the_first),
         cmocka_unit_test(nearest_names),        cmocka_unit_test(numeric_helpers),
         cmocka_unit_test(parallel_loops),       cmocka_unit_test(files_are_replaced_whole),
-        cmocka_unit_test(streams_are_uniform),
+        cmocka_unit_test(streams_are_uniform),  cmocka_unit_test(processes_know_their_age),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
