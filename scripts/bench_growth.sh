@@ -14,11 +14,11 @@ trap 'rm -rf "$work"' EXIT
 mkdir -p "$out"
 cd "$work"
 
-# world.jsonl with 16,000 questions: the quickstart's, sixteen times under other names (draws are keyed by name)
+# world.jsonl with 64,000 questions: the quickstart's, 64 times under other names (draws are keyed by name)
 "$python" - "$root/configs/quickstart/data/world.jsonl" >world.jsonl <<'PY'
 import json, sys
 rows = [json.loads(line) for line in open(sys.argv[1], encoding="utf-8")]
-for copy in range(16):
+for copy in range(64):
     for row in rows:
         print(json.dumps(row | {"id": f"{row['id']}-{copy}"}))
 PY
@@ -73,7 +73,7 @@ PY
 {
   head_lines
   measure 100,50 model.yaml --set datasets.world.limit=100 >/dev/null # kernels built, files read
-  for n in 250 500 1000 2000 4000 8000 16000; do
+  for n in 250 500 1000 2000 4000 8000 16000 32000 64000; do
     measure "$n,50" model.yaml --set datasets.world.limit="$n" --set analyze.floor_redraws=0
   done
 } | tee "$work/questions.csv"

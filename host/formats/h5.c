@@ -78,6 +78,9 @@ hid_t sc_h5_object(const sc_h5 *file, const char *path)
     return H5Oopen(file->id, path[0] == '\0' ? "/" : path, H5P_DEFAULT);
 }
 
+/* Of a file's structure and texts, kept in memory by HDF5. */
+enum { METADATA_BYTES = 1 << 20 };
+
 static hid_t access_list(void)
 {
     hid_t list = H5Pcreate(H5P_FILE_ACCESS);
@@ -85,6 +88,14 @@ static hid_t access_list(void)
         return list;
     }
     (void)H5Pset_libver_bounds(list, H5F_LIBVER_EARLIEST, H5F_LIBVER_V18);
+    /* Its own limit is 32 MB a file, most of it texts that were written and will not be asked for again. */
+    H5AC_cache_config_t cache = {.version = H5AC__CURR_CACHE_CONFIG_VERSION};
+    if (H5Pget_mdc_config(list, &cache) >= 0) {
+        cache.set_initial_size = true;
+        cache.initial_size = cache.max_size = METADATA_BYTES;
+        cache.min_size = METADATA_BYTES / 2;
+        (void)H5Pset_mdc_config(list, &cache);
+    }
 #if H5_VERSION_GE(1, 10, 7)
     /* Files are written under another name and renamed; locks would only fail on network file systems. */
     (void)H5Pset_file_locking(list, 0, 1);
