@@ -73,7 +73,7 @@ PY
 {
   head_lines
   measure 100,50 model.yaml --set datasets.world.limit=100 >/dev/null # kernels built, files read
-  for n in 250 500 1000 2000 4000 8000 16000 32000 64000; do
+  for n in 250 500 1000 2000 4000 8000 16000 64000; do
     measure "$n,50" model.yaml --set datasets.world.limit="$n" --set analyze.floor_redraws=0
   done
 } | tee "$work/questions.csv"
