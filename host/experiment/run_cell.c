@@ -84,7 +84,9 @@ static semcal_status next_question(sc_generate_question *out, bool *more, void *
     if (*more) {
         f->n_block += sc_run_exact_wanted(f->run->cell);
         asked *a = NULL;
+        const sc_phase before = sc_phases_enter(f->run->source->phases, SC_PHASE_TEXT);
         const semcal_status status = ask(&a, f, error);
+        (void)sc_phases_enter(f->run->source->phases, before);
         if (status != SEMCAL_OK) {
             return status;
         }
