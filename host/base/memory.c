@@ -3,6 +3,8 @@
 #include "base/memory.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,22 +19,61 @@ void *sc_memory_alloc(size_t count, size_t size, semcal_error *error)
     return data;
 }
 
-void *sc_memory_large(size_t bytes, semcal_error *error)
+enum { HUGE = 2 << 20, LINE = 4096 };
+
+static bool is_large(size_t bytes)
 {
-    enum { HUGE = 2 << 20, LINE = 4096 };
-    const size_t unit = bytes < HUGE / 2 ? LINE : HUGE;
-    const size_t rounded = (bytes + unit - 1) / unit * unit;
-    void *data = NULL;
-    if (rounded < bytes || posix_memalign(&data, unit, rounded) != 0) {
-        sc_error_set(error, SEMCAL_E_MEMORY, "out of memory: %zu bytes", bytes);
+    return bytes >= HUGE / 2;
+}
+
+/* Pages of its own from the system, as a heap hands out again what it once had in small pages. */
+static void *map_large(size_t rounded)
+{
+    if (rounded > SIZE_MAX - HUGE) {
         return NULL;
     }
-#ifdef MADV_HUGEPAGE
-    if (unit == HUGE) {
-        (void)madvise(data, rounded, MADV_HUGEPAGE); /* refused: slower, not wrong */
+    char *all = mmap(NULL, rounded + HUGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (all == MAP_FAILED) {
+        return NULL;
     }
+    const size_t before = (HUGE - (uintptr_t)all % HUGE) % HUGE;
+    if (before > 0) {
+        (void)munmap(all, before);
+    }
+    (void)munmap(all + before + rounded, HUGE - before);
+#ifdef MADV_HUGEPAGE
+    (void)madvise(all + before, rounded, MADV_HUGEPAGE); /* refused: slower, not wrong */
 #endif
+    return all + before;
+}
+
+static size_t round_up(size_t bytes, size_t unit)
+{
+    return (bytes + unit - 1) / unit * unit;
+}
+
+void *sc_memory_large(size_t bytes, semcal_error *error)
+{
+    const size_t rounded = round_up(bytes, is_large(bytes) ? HUGE : LINE);
+    void *data = NULL;
+    if (rounded >= bytes && is_large(bytes)) {
+        data = map_large(rounded);
+    } else if (rounded >= bytes && posix_memalign(&data, LINE, rounded) != 0) {
+        data = NULL;
+    }
+    if (data == NULL) {
+        sc_error_set(error, SEMCAL_E_MEMORY, "out of memory: %zu bytes", bytes);
+    }
     return data;
+}
+
+void sc_memory_large_free(void *data, size_t bytes)
+{
+    if (data != NULL && is_large(bytes)) {
+        (void)munmap(data, round_up(bytes, HUGE));
+    } else {
+        free(data);
+    }
 }
 
 semcal_status sc_memory_grow(void *array, size_t *capacity, size_t need, size_t size, semcal_error *error)

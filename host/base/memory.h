@@ -14,8 +14,9 @@ void *sc_memory_alloc(size_t count, size_t size, semcal_error *error);
 semcal_status sc_memory_grow(void *array, size_t *capacity, size_t need, size_t size, semcal_error *error);
 
 /* `bytes` (not 0) for data read again and again, contents undefined: large ones on huge pages where the system has
- * them, as walks through page tables otherwise cost a fifth of the bandwidth. Free with free(). */
+ * them, as walks through page tables otherwise cost a fifth of the bandwidth. NULL (with the error set) on exhaustion. */
 void *sc_memory_large(size_t bytes, semcal_error *error);
+void sc_memory_large_free(void *data, size_t bytes); /* bytes as they were asked for; of NULL nothing */
 
 /* A copy of `text` (of its first `length` bytes), NUL-terminated. */
 char *sc_memory_strdup(const char *text, semcal_error *error);

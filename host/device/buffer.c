@@ -39,29 +39,41 @@ static semcal_status check_room(sc_device *device, uint64_t bytes, const char *w
     return SEMCAL_OK;
 }
 
-static void CL_CALLBACK free_memory(cl_mem handle, void *data)
+struct own_memory {
+    void *data;
+    size_t bytes;
+};
+
+static void CL_CALLBACK free_memory(cl_mem handle, void *payload)
 {
     (void)handle;
-    free(data);
+    struct own_memory *own = payload;
+    sc_memory_large_free(own->data, own->bytes);
+    free(own);
 }
 
 /* CPUs: memory of our own choice, given back when the driver has no more use for it. */
 static cl_mem create_in_memory(const sc_device *device, uint64_t bytes, cl_int *code)
 {
-    void *data = sc_memory_large((size_t)bytes, NULL);
-    if (data == NULL) {
-        *code = CL_MEM_OBJECT_ALLOCATION_FAILURE; /* the host's memory is the device's: less of it may do */
+    *code = CL_MEM_OBJECT_ALLOCATION_FAILURE; /* the host's memory is the device's: less of it may do */
+    struct own_memory *own = sc_memory_alloc(1, sizeof *own, NULL);
+    if (own == NULL) {
         return NULL;
     }
-    cl_mem handle = clCreateBuffer(device->context, CL_MEM_READ_WRITE | CL_MEM_USE_HOST_PTR, (size_t)bytes, data, code);
-    if (*code == CL_SUCCESS) {
-        *code = clSetMemObjectDestructorCallback(handle, free_memory, data);
+    *own = (struct own_memory){.data = sc_memory_large((size_t)bytes, NULL), .bytes = (size_t)bytes};
+    if (own->data != NULL) {
+        const cl_mem_flags flags = CL_MEM_READ_WRITE | CL_MEM_USE_HOST_PTR;
+        cl_mem handle = clCreateBuffer(device->context, flags, own->bytes, own->data, code);
         if (*code == CL_SUCCESS) {
-            return handle;
+            *code = clSetMemObjectDestructorCallback(handle, free_memory, own);
+            if (*code == CL_SUCCESS) {
+                return handle;
+            }
+            (void)clReleaseMemObject(handle);
         }
-        (void)clReleaseMemObject(handle);
+        sc_memory_large_free(own->data, own->bytes);
     }
-    free(data);
+    free(own);
     return NULL;
 }
 

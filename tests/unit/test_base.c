@@ -9,7 +9,11 @@
 #include "base/random.h"
 #include "check.h"
 
+#include <errno.h>
 #include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -188,13 +192,47 @@ static void processes_know_their_age(void **state)
     (void)close(ends[1]);
 }
 
+/* A heap that was given 24 MB back keeps requests of that size to itself, and hands out the pages it has. */
+static void large_memory_comes_from_the_system(void **state)
+{
+    (void)state;
+    char *before = malloc(24u << 20);
+    assert_non_null(before);
+    memset(before, 1, 24u << 20);
+    free(before);
+    const size_t sizes[] = {1, 5000, 1u << 20, (2u << 20) + 1, 10u << 20};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        const bool large = sizes[i] >= 1u << 20;
+        char *data = sc_memory_large(sizes[i], NULL);
+        assert_non_null(data);
+        assert_int_equal((uintptr_t)data % (large ? 2u << 20 : 4096u), 0);
+        assert_true(!large || (data[0] == 0 && data[sizes[i] - 1] == 0));
+        memset(data, 3, sizes[i]);
+        const uintptr_t page = (uintptr_t)data;
+        sc_memory_large_free(data, sizes[i]);
+        assert_true(!large || (msync((void *)page, 4096, MS_ASYNC) != 0 && errno == ENOMEM)); /* nothing is there */
+    }
+    sc_memory_large_free(NULL, 10u << 20);
+    const size_t impossible[] = {SIZE_MAX / 2, SIZE_MAX - 1};
+    for (size_t i = 0; i < 2; i++) {
+        semcal_error error = SEMCAL_ERROR_INIT;
+        assert_null(sc_memory_large(impossible[i], &error));
+        check_error(error.status, error, SEMCAL_E_MEMORY, "out of memory");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(philox_known_answers), cmocka_unit_test(error_keeps_the_first),
-        cmocka_unit_test(nearest_names),        cmocka_unit_test(numeric_helpers),
-        cmocka_unit_test(parallel_loops),       cmocka_unit_test(files_are_replaced_whole),
-        cmocka_unit_test(streams_are_uniform),  cmocka_unit_test(processes_know_their_age),
+        cmocka_unit_test(philox_known_answers),
+        cmocka_unit_test(error_keeps_the_first),
+        cmocka_unit_test(nearest_names),
+        cmocka_unit_test(numeric_helpers),
+        cmocka_unit_test(parallel_loops),
+        cmocka_unit_test(files_are_replaced_whole),
+        cmocka_unit_test(streams_are_uniform),
+        cmocka_unit_test(processes_know_their_age),
+        cmocka_unit_test(large_memory_comes_from_the_system),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
