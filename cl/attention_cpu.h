@@ -109,7 +109,7 @@ DEFINE_FOLD(fold_total, sum_of)
         for (int g = 0; g < HEADS_AT_ONCE; g++) {                                                                      \
             UNROLL                                                                                                     \
             for (int j = 0; j < n; j++) {                                                                              \
-                const kv_word query = n == 2 && j == 1 ? x_again[g * PLACES + d] : x[g * PLACES + d];                  \
+                const kv_word query = n == 2 && j == 1 ? y_again[g * PLACES + d] : y[g * PLACES + d];                  \
                 chain[g][j] = ADD_PRODUCT(chain[g][j], query, key[j]);                                                 \
             }                                                                                                          \
         }                                                                                                              \
@@ -127,8 +127,27 @@ DEFINE_FOLD(fold_total, sum_of)
         SCORE_PLACE(n)                                                                                                 \
     }
 #if PER_WORD == 2 && PLACES % 16 == 0
+/* Sixteen at once, and the pointers moved behind them: addresses are then constants beside a pointer, where the
+ * compiler would make each from the place's number. In fp32 that costs more than it gives. */
 #define PLACES_AT_ONCE 16
-#define SCORE_MORE(n) SCORE_PLACES(n) SCORE_PLACES(n) SCORE_PLACES(n) SCORE_PLACES(n)
+#define MOVE_ON(n)                                                                                                     \
+    {                                                                                                                  \
+        UNROLL                                                                                                         \
+        for (int j = 0; j < n; j++) {                                                                                  \
+            page[j] += d;                                                                                              \
+            SC_APART(page[j]);                                                                                         \
+        }                                                                                                              \
+        y += d;                                                                                                        \
+        y_again += d;                                                                                                  \
+        some_keys += (uint)d * 16;                                                                                     \
+        some_values += (uint)d * 16;                                                                                   \
+        SC_APART(y);                                                                                                   \
+        SC_APART(y_again);                                                                                             \
+        SC_APART(some_keys);                                                                                           \
+        SC_APART(some_values);                                                                                         \
+        d = 0;                                                                                                         \
+    }
+#define SCORE_MORE(n) SCORE_PLACES(n) SCORE_PLACES(n) SCORE_PLACES(n) SCORE_PLACES(n) MOVE_ON(n)
 #else
 #define PLACES_AT_ONCE 4
 #define SCORE_MORE(n) SCORE_PLACES(n)
@@ -137,8 +156,9 @@ DEFINE_FOLD(fold_total, sum_of)
 /* weight [GROUP][CHUNK_PAGES] = scores of the positions of pages begin .. end - 1 of the chunk, n pages at a time, and
  * top [GROUP] = their maxima, with those of the pages before; scores of positions after `left` are -inf. On the way a
  * quarter of one page of the next chunk is asked for with every n pages, as rows that come together want the same
- * pages: quarter part % 4 of page part / 4 of the n that lie a chunk ahead. `last` is the row's last page, counted from
- * this chunk's first. */
+ * pages: of page part / 4 of the n that lie a chunk ahead the quarter that n pages and `part` choose, so that a row
+ * which has no such page asks for all of its last one, which may be its own. `last` is that page, counted from this
+ * chunk's first. */
 #define SCORE(n)                                                                                                       \
     WITH_BF16 static void score_##n(float16 *weight, float16 *top, const kv_word *q, __global const kv_word *keys,     \
                                     __global const kv_word *values, __global const int *list, const int begin,         \
@@ -154,10 +174,10 @@ DEFINE_FOLD(fold_total, sum_of)
                 best[g] = begin == 0 ? (float16)(-INFINITY) : top[first + g];                                          \
             }                                                                                                          \
             for (int p = begin; p + n <= end; p += n) {                                                                \
-                const ulong next = (ulong)list[min(p + CHUNK_PAGES + part / 4, last)];                                 \
-                const uintptr_t some_keys = (uintptr_t)keys + (next * (KV_HEADS * 4) + part % 4) * (PLACES * SC_PAGE); \
-                const uintptr_t some_values =                                                                          \
-                    (uintptr_t)values + (next * (KV_HEADS * 4) + part % 4) * (HEAD_PAD * SLOTS);                       \
+                const ulong next = (ulong)list[min(p + CHUNK_PAGES + part / 4, last)] * (KV_HEADS * 4);                \
+                const ulong quarter = (ulong)((part + p / n) % 4);                                                     \
+                uintptr_t some_keys = (uintptr_t)keys + (next + quarter) * (PLACES * SC_PAGE);                         \
+                uintptr_t some_values = (uintptr_t)values + (next + quarter) * (HEAD_PAD * SLOTS);                     \
                 __global const kv_word16 *page[n];                                                                     \
                 float16 chain[HEADS_AT_ONCE][n];                                                                       \
                 UNROLL                                                                                                 \
@@ -171,11 +191,12 @@ DEFINE_FOLD(fold_total, sum_of)
                         chain[g][j] = 0.0f;                                                                            \
                     }                                                                                                  \
                 }                                                                                                      \
+                const kv_word *y = x, *y_again = x_again;                                                              \
                 int d = 0;                                                                                             \
-                while (d + PLACES_AT_ONCE <= PLACES) {                                                                 \
+                for (int more = PLACES / PLACES_AT_ONCE; more > 0; more--) {                                           \
                     SCORE_MORE(n)                                                                                      \
                 }                                                                                                      \
-                while (d < PLACES) {                                                                                   \
+                for (int more = PLACES % PLACES_AT_ONCE; more > 0; more--) {                                           \
                     SCORE_PLACE(n)                                                                                     \
                 }                                                                                                      \
                 if (left < (p + n) * SC_PAGE - 1) {                                                                    \
@@ -270,6 +291,15 @@ static bool rises(const float16 *top, const float *peak)
         vstore8(fold(eight), e, out);                                                                                  \
     }
 
+/* The peaks of a row's first chunk. NaN comes out again with the sums. */
+static void begin_peaks(float *peak, const float16 *top)
+{
+    FOLD_HEADS(found, top, fold_highest)
+    for (int g = 0; g < GROUP; g++) {
+        peak[g] = found[g] > -INFINITY ? found[g] : -INFINITY;
+    }
+}
+
 /* Moves peaks that have to, and with them sum [GROUP][VECTORS] and mass [GROUP] of the chunks before. */
 static void rise(float16 *sum, float16 *mass, float *peak, const float16 *top)
 {
@@ -342,17 +372,27 @@ static void rise(float16 *sum, float16 *mass, float *peak, const float16 *top)
     (SLOTS / 8) /* words of positions from one step to the next: eight in a page, the steps of a head in three */
 
 #ifdef KV_BF16
-/* mass [HEADS_AT_ONCE] += the weights of n pages. */
+/* mass [HEADS_AT_ONCE] += the weights of n pages, heads side by side: a sum waits for the one before it. */
 WITH_BF16 static void gather(float16 *mass, kv_word *share, const int n)
 {
+    ushort16 *halves = (ushort16 *)share;
+    float16 gathered[HEADS_AT_ONCE];
+    UNROLL
     for (int g = 0; g < HEADS_AT_ONCE; g++) {
-        ushort16 *halves = (ushort16 *)share + g * CHUNK_PAGES;
         if (n % 2 != 0) {
-            halves[n] = 0; /* the other half of a vector */
+            halves[g * CHUNK_PAGES + n] = 0; /* the other half of a vector */
         }
-        for (int p = 0; p < n; p += 2) {
-            mass[g] = ADD_PRODUCT(mass[g], 0x3f803f80u, *(const uint16 *)(halves + p));
+        gathered[g] = mass[g];
+    }
+    for (int p = 0; p < n; p += 2) {
+        UNROLL
+        for (int g = 0; g < HEADS_AT_ONCE; g++) {
+            gathered[g] = ADD_PRODUCT(gathered[g], 0x3f803f80u, *(const uint16 *)(halves + g * CHUNK_PAGES + p));
         }
+    }
+    UNROLL
+    for (int g = 0; g < HEADS_AT_ONCE; g++) {
+        mass[g] = gathered[g];
     }
 }
 #endif
@@ -519,7 +559,6 @@ __kernel void attention(__global float *out, __global const float *qkv, __global
     for (int r = 0; r < n_here; r++) {
         take_queries(q[r], qkv + (size_t)(row_first + r) * QKV + head * GROUP * HEAD, scale);
         for (int g = 0; g < GROUP; g++) {
-            peak[r][g] = -INFINITY;
             mass[r][g] = 0.0f;
             for (int v = 0; v < VECTORS; v++) {
                 sum[r][g * VECTORS + v] = 0.0f;
@@ -538,7 +577,9 @@ __kernel void attention(__global float *out, __global const float *qkv, __global
                 ask(keys, values, list, at / SC_PAGE, r, n_here);
             }
             score(weight, top, q[r], keys, values, list, (n + SC_PAGE - 1) / SC_PAGE, n - 1, at / SC_PAGE, r % RUN);
-            if (rises(top, peak[r])) {
+            if (first == 0) {
+                begin_peaks(peak[r], top);
+            } else if (rises(top, peak[r])) {
                 rise(sum[r], mass[r], peak[r], top);
             }
             for (int vector = 0; vector < VECTORS; vector += VECTORS_AT_ONCE) {
