@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Rows of a dataset that wait in a temporary file, so that a dataset of any length takes little memory: 16 bytes a row,
- * 20 where ids are made from the questions. Rows are added by one thread, then read by any.
+ * 20 where ids are made from the questions and some of these are the same. Rows are added by one thread, then read by
+ * any.
  */
 #ifndef SC_EXPERIMENT_DATASET_TAPE_H
 #define SC_EXPERIMENT_DATASET_TAPE_H

@@ -4,13 +4,14 @@
  * other in the order they are left to it, cells to be joined before all else, as that is what the device may have to
  * wait for.
  *
- *     drawing thread     draws 1 | draws 2              | draws 3              | mechanism 1 | draws 4 | mechanism 2 |
- * ... beside it                  | joins 1, collapses 1 | joins 2, collapses 2 | joins 3     | finishes 1, ...
+ *     drawing thread: draws 1 | draws 2              | draws 3              | mechanism 1          | draws 4    | ...
+ *     beside it:              | joins 1, collapses 1 | joins 2, collapses 2 | joins 3, collapses 3 | finishes 1 | ...
  *
- * Only the mechanism needs the device again; it follows when the cell is joined, two cells later. So does a judge of
- * the responses (collapse kind `model`): then the cell is collapsed when its responses, and those of its mechanism, are
- * judged; by its own model before that is closed, by another one when all cells are drawn. Whatever is not done
- * when the run ends is done by the next one: every step finds out by itself whether it is needed.
+ * Only the mechanism needs the device again; it follows two cells later, or as soon after that as the cell is joined,
+ * six cells later at the latest. So does a judge of the responses (collapse kind `model`): then the cell is collapsed
+ * when its responses, and those of its mechanism, are judged; by its own model before that is closed, by another one
+ * when all cells are drawn. Whatever is not done when the run ends is done by the next one: every step finds out by
+ * itself whether it is needed.
  */
 #ifndef SC_EXPERIMENT_RUN_BEHIND_H
 #define SC_EXPERIMENT_RUN_BEHIND_H
