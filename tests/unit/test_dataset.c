@@ -198,11 +198,107 @@ static void wrong_files(void **state)
         sc_dataset data;
         check_error(sc_dataset_open(&data, &options, &error), error, SEMCAL_E_DATA, cases[i].message);
         assert_null(data.rows);
+        options.folder = folder; /* rows that wait in a file */
+        check_error(sc_dataset_open(&data, &options, &error), error, SEMCAL_E_DATA, cases[i].message);
+        assert_true(data.rows == NULL && data.tape == NULL && data.path == NULL);
     }
     sc_dataset_options options = SC_DATASET_OPTIONS_INIT;
-    options.path = "/nonexistent/x.jsonl";
+    options.path = write_file("a.jsonl", "{\"question\": \"x\", \"answers\": 1}");
+    options.folder = "/nonexistent/folder";
     sc_dataset data;
+    check_error(sc_dataset_open(&data, &options, &error), error, SEMCAL_E_DATA,
+                "/nonexistent/folder: cannot make a temporary file");
+    options.path = "/nonexistent/x.jsonl";
+    options.folder = NULL;
     check_error(sc_dataset_open(&data, &options, &error), error, SEMCAL_E_DATA, "/nonexistent/x.jsonl");
+}
+
+static void same_texts(const sc_row_texts *a, const sc_row_texts *b)
+{
+    assert_int_equal(a->n, b->n);
+    for (size_t i = 0; i < a->n; i++) {
+        assert_string_equal(a->at[i], b->at[i]);
+    }
+}
+
+static void same_row(const sc_dataset_row *a, const sc_dataset_row *b)
+{
+    assert_string_equal(a->id, b->id);
+    assert_string_equal(a->question, b->question);
+    assert_int_equal(a->line, b->line);
+    same_texts(&a->answers, &b->answers);
+    same_texts(&a->law, &b->law);
+    same_texts(&a->extra, &b->extra);
+    for (size_t i = 0; i < a->law.n; i++) {
+        check_close(a->law_p[i], b->law_p[i], 0);
+    }
+    assert_int_equal(a->choices.n, b->choices.n);
+    for (size_t i = 0; i < a->choices.n; i++) {
+        const sc_choice *x = &a->choices.items[i], *y = &b->choices.items[i];
+        assert_string_equal(x->name, y->name);
+        assert_int_equal(x->n_aliases, y->n_aliases);
+        for (size_t k = 0; k < x->n_aliases; k++) {
+            assert_string_equal(x->aliases[k], y->aliases[k]);
+        }
+    }
+}
+
+/* Rows that wait in a file, read from back to front, are those in memory. */
+static void same_from_file(sc_dataset_options options, size_t n_rows)
+{
+    semcal_error error = SEMCAL_ERROR_INIT;
+    sc_dataset held, waiting;
+    check_ok(sc_dataset_open(&held, &options, &error), error);
+    options.folder = folder;
+    check_ok(sc_dataset_open(&waiting, &options, &error), error);
+    assert_int_equal(held.n_rows, n_rows);
+    assert_int_equal(waiting.n_rows, n_rows);
+    assert_null(waiting.rows);
+    assert_string_equal(held.sha256, waiting.sha256);
+    for (size_t i = n_rows; i-- > 0;) {
+        sc_dataset_row row;
+        check_ok(sc_dataset_read(&row, &waiting, i, &error), error);
+        same_row(&held.rows[i], &row);
+        sc_dataset_row_free(&row);
+        assert_true(sc_dataset_item(&held, i) == sc_dataset_item(&waiting, i));
+    }
+    sc_dataset_free(&held);
+    sc_dataset_free(&waiting);
+}
+
+static void rows_that_wait_in_a_file(void **state)
+{
+    (void)state;
+    static const char *const extra[] = {"solution"};
+    sc_dataset_options options = SC_DATASET_OPTIONS_INIT;
+    options.id = "id";
+    options.law = "law";
+    options.choices = "options";
+    options.extra = extra;
+    options.n_extra = 1;
+    options.path = write_file(
+        "a.jsonl", "{\"id\": 7, \"question\": \"Q?\", \"answers\": [\"yes\", \"aye\"], \"solution\": \"so\", "
+                   "\"law\": {\"yes\": 0.25, \"no\": 0.75}, \"options\": [[\"yes\", \"yeah\"], \"no\"]}\n\n"
+                   "{\"id\": \"b\", \"question\": \"R?\", \"answers\": [\"B\"], \"solution\": \"\", "
+                   "\"law\": {\"x\": 1}, \"options\": {\"A\": \"left\", \"B\": \"right\"}}\n");
+    same_from_file(options, 2);
+    options.limit = 1;
+    same_from_file(options, 1);
+
+    /* more than a block of the file, rows over its edges; every third question is the same, there are no ids */
+    enum { N = 900 };
+    sc_text text = {0};
+    semcal_error error = SEMCAL_ERROR_INIT;
+    check_ok(sc_text_printf(&text, &error, "question,answers\n"), error);
+    for (int i = 0; i < N; i++) {
+        check_ok(
+            sc_text_printf(&text, &error, "\"%0*d?\",answer %d\n", i % 3 == 0 ? 7 : 1 + i % 211, i % 3 == 0 ? 0 : i, i),
+            error);
+    }
+    options = (sc_dataset_options)SC_DATASET_OPTIONS_INIT;
+    options.path = write_file("a.csv", text.data);
+    same_from_file(options, N);
+    sc_text_free(&text);
 }
 
 static void wrong_laws(void **state)
@@ -405,11 +501,17 @@ static void reference_nq_open(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(json_fields),          cmocka_unit_test(laws_choices_ids),
-        cmocka_unit_test(csv_fields),           cmocka_unit_test(wrong_files),
-        cmocka_unit_test(wrong_laws),           cmocka_unit_test(from_config),
-        cmocka_unit_test(reference_gsm8k),      cmocka_unit_test(reference_simpleqa),
-        cmocka_unit_test(reference_truthfulqa), cmocka_unit_test(reference_nq_open),
+        cmocka_unit_test(rows_that_wait_in_a_file),
+        cmocka_unit_test(json_fields),
+        cmocka_unit_test(laws_choices_ids),
+        cmocka_unit_test(csv_fields),
+        cmocka_unit_test(wrong_files),
+        cmocka_unit_test(wrong_laws),
+        cmocka_unit_test(from_config),
+        cmocka_unit_test(reference_gsm8k),
+        cmocka_unit_test(reference_simpleqa),
+        cmocka_unit_test(reference_truthfulqa),
+        cmocka_unit_test(reference_nq_open),
     };
     return cmocka_run_group_tests(tests, make_folder, drop_folder);
 }
