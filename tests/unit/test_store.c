@@ -328,7 +328,7 @@ static const unsigned char odd_bytes[N_DRAWS] = {0, 0x80, 0xff, 0xc3, 1, 0x7f, 0
 
 static char *odd_text(unsigned question, size_t draw)
 {
-    char *text = strdup(LONG_TEXT + question % 3);
+    char *text = strdup(&LONG_TEXT[question % 3]);
     assert_non_null(text);
     memcpy(text + (question * 7 + draw * 3) % strlen(text), &odd_bytes[draw], 1);
     return text;
