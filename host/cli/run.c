@@ -112,7 +112,7 @@ semcal_status sc_cli_run(int argc, char **argv, semcal_error *error)
         {"shard", 0, SC_CLI_TEXT, &shard, "I/N|auto", "do shard I of N only; auto: from the batch system's variables"},
         {"fresh", 0, SC_CLI_FLAG, &options.fresh, NULL, "forget what the folder holds and start again"},
         {"profile", 0, SC_CLI_FLAG, &profile, NULL,
-         "print where device and host time went, kernels against their floor"},
+         "print where device and host time went, kernels against their floor, when the first token came"},
         {"json", 0, SC_CLI_FLAG, &json, NULL, "print the profile as JSON"},
     };
     const char *operands[64];
