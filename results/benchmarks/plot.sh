@@ -39,15 +39,15 @@ plot "growth_questions.csv" using "questions":"seconds" with linespoints pt 7 lw
      "" using "questions":"peak_mb" axes x1y2 with linespoints pt 5 lw 2 title "peak memory"
 
 set output "growth_draws.$kind"
-set title "semcal run: forwards and time over draws (quickstart, base, concise, 250 questions)"
+set title "semcal run: tokens and time over draws (quickstart, base, concise, 250 questions)"
 set xlabel "draws per question"
-set ylabel "forward passes, relative to 10 draws"
+set ylabel "tokens through the model, relative to 10 draws"
 set y2label "seconds, relative to 10 draws"
 set logscale xyy2
 set xrange [8:1300]
 set yrange [1:120]
 set y2range [1:120]
-plot "growth_draws.csv" using (column("draws")):(column("forward_tokens") / $forwards) with linespoints pt 7 lw 2 title "forward passes", \
+plot "growth_draws.csv" using (column("draws")):(column("forward_tokens") / $forwards) with linespoints pt 7 lw 2 title "tokens through the model", \
      "" using (column("draws")):(column("seconds") / $seconds) with linespoints pt 5 lw 2 title "seconds", \
      x / 10 with lines dt 2 lc rgb "#888888" title "in proportion"
 GNUPLOT
