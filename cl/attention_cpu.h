@@ -483,6 +483,10 @@ WITH_BF16 static void add_values(float16 *sum, float16 *mass, const float *peak,
     }
 }
 
+#if defined(KV_BF16) && KV_BF16 == 2 && HEADS_AT_ONCE == GROUP && PAGES_AT_ONCE == 2 && PLACES >= 2 * GROUP
+#include "attention_chunk.h"
+#endif
+
 /* q [GROUP * HEAD] times scale, as products take it. On the way the row after the next is asked for. */
 WITH_BF16 static void take_queries(kv_word *q, __global const float *from, const float scale)
 {
@@ -576,6 +580,16 @@ __kernel void attention(__global float *out, __global const float *qkv, __global
             if (n_here < RUN) {
                 ask(keys, values, list, at / SC_PAGE, r, n_here);
             }
+#ifdef SEMCAL_ATTENTION_CHUNK_H
+            if (first > 0 && n == CHUNK &&
+                begin_chunk(sum[r], peak[r], share, q[r], keys, values, list, at / SC_PAGE, r % RUN)) {
+                for (int vector = VECTORS_AT_ONCE; vector < VECTORS; vector += VECTORS_AT_ONCE) {
+                    add_values(sum[r], mass[r], peak[r], weight, share, values, list, vector, n);
+                }
+                gather(mass[r], share, CHUNK_PAGES);
+                continue;
+            }
+#endif
             score(weight, top, q[r], keys, values, list, (n + SC_PAGE - 1) / SC_PAGE, n - 1, at / SC_PAGE, r % RUN);
             if (first == 0) {
                 begin_peaks(peak[r], top);

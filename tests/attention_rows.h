@@ -13,8 +13,11 @@ typedef struct attention_shape {
     size_t n_heads, n_kv_heads, head_size;
 } attention_shape;
 
-/* Groups of 7, 1, 2, 8 and 20 heads; head sizes that fill vectors and others. */
-static const attention_shape attention_shapes[] = {{14, 2, 24}, {3, 3, 10}, {4, 2, 32}, {16, 2, 40}, {20, 1, 8}};
+/* Groups of 7, 1, 2, 8, 20 and again 7, 6 and 8 heads; head sizes that fill vectors and others. The fourth and the last
+ * three have whole chunks in bf16 (cl/attention_chunk.h): one to five products from step to step, and a step after the
+ * last product or none. */
+static const attention_shape attention_shapes[] = {{14, 2, 24}, {3, 3, 10},  {4, 2, 32},  {16, 2, 40},
+                                                   {20, 1, 8},  {14, 2, 64}, {6, 1, 128}, {8, 1, 64}};
 enum { ATTENTION_SHAPES = sizeof attention_shapes / sizeof *attention_shapes };
 
 /* Keys and values in fp32, in bf16 on any processor, and in bf16 by the processor's own products. */

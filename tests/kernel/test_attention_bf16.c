@@ -26,7 +26,7 @@ static float qkv[T * MOST_WIDTH], got[T * MOST_WIDTH], other[T * MOST_WIDTH];
 static void check_random(int form, uint32_t local)
 {
     const double off = 0x1p-8 + 1.2e-4 + 1e-4;
-    double mean[64], distance[64], size[64];
+    double mean[128], distance[128], size[128];
     for (size_t k = 0; k < ATTENTION_SHAPES; k++) {
         const attention_shape *s = &attention_shapes[k];
         const float scale = (float)(1.4426950408889634 / sqrt((double)s->head_size));

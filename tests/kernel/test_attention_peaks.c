@@ -44,7 +44,7 @@ static void set_scores(const attention_shape *s, float (*score)(size_t p, size_t
 
 static void check_rows(const attention_shape *s, float scale, const struct form *form, double part)
 {
-    double mean[64], distance[64], size[64];
+    double mean[128], distance[128], size[128];
     for (size_t t = 0; t < T; t++) {
         for (size_t h = 0; is_looked_at(t) && h < s->n_heads; h++) {
             exact_row(mean, distance, size, qkv, s, t, h, scale, form->kind != FORM_FP32);
@@ -100,14 +100,37 @@ static void peaks_move(void **state)
     }
 }
 
-/* A NaN among the keys reaches every row from its position on, and none before; so does a score of +inf. */
-static void no_number_stays_hidden(void **state)
+/* Scores at random and scores that climb: whole chunks of the processor's own products (cl/attention_chunk.h) and those
+ * of its imitation, which goes page by page. */
+static void whole_chunks_give_the_same_bits(void **state)
 {
     (void)state;
-    const attention_shape *s = &attention_shapes[0];
+    static float other[T * MOST_WIDTH];
+    if (!has_bf16_unit(device)) {
+        print_message("left out: it needs a CPU with AVX-512 bf16\n");
+        return;
+    }
+    const size_t shapes[] = {3, 5, 6, 7};
+    for (size_t k = 0; k < 8; k++) {
+        const attention_shape *s = &attention_shapes[shapes[k / 2]];
+        if (k % 2 == 0) {
+            random_rows(qkv, T * attention_width(s));
+        } else {
+            set_scores(s, climbing);
+        }
+        attend(got, device, qkv, s, T, 0.5f, FORM_BF16_UNIT, 1, false);
+        attend(other, device, qkv, s, T, 0.5f, FORM_BF16, 1, false);
+        assert_memory_equal(got, other, T * s->n_heads * s->head_size * sizeof *got);
+    }
+}
+
+/* A NaN among the keys reaches every row from its position on, and none before; so does a score of +inf. */
+static void hide_a_number(size_t shape)
+{
+    const attention_shape *s = &attention_shapes[shape];
     const size_t d = s->head_size, width = attention_width(s), where[] = {3, 290};
     for (size_t f = 0; f < FORMS; f++) {
-        for (size_t k = 0; is_tried(&forms[f], 0) && k < 4; k++) {
+        for (size_t k = 0; is_tried(&forms[f], shape) && k < 4; k++) {
             random_rows(qkv, T * width);
             for (size_t t = 0; t < T; t++) {
                 qkv[t * width] = 1; /* the first head's; its KV head is shared by seven */
@@ -122,6 +145,13 @@ static void no_number_stays_hidden(void **state)
     }
 }
 
+static void no_number_stays_hidden(void **state)
+{
+    (void)state;
+    hide_a_number(0);
+    hide_a_number(5);
+}
+
 int main(void)
 {
     if (sc_device_open(&device, NULL, &error) != SEMCAL_OK) {
@@ -131,6 +161,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_scores_in_fp32),
         cmocka_unit_test(peaks_move),
+        cmocka_unit_test(whole_chunks_give_the_same_bits),
         cmocka_unit_test(no_number_stays_hidden),
     };
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
