@@ -24,7 +24,7 @@ bench() { # arguments of semcal bench
 bench kernels --only rows --rounds 9
 for gemm in auto bf16; do
   bench decode --rounds 7 --gemm $gemm
-  for _ in 1 2 3; do bench decode --live 50 --prompt 2048 --rounds 7 --gemm $gemm; done
+  for _ in 1 2 3; do bench decode --live 50 --prompt 2048 --rounds 21 --gemm $gemm; done
   bench prefill --only prefill --prompt 256 --rounds 5 --gemm $gemm
 done
 
