@@ -4,7 +4,8 @@
 #ifndef SEMCAL_BF16_UNIT_H
 #define SEMCAL_BF16_UNIT_H
 
-/* The compiler may be set to a processor without the instruction (PoCL's often is): the functions ask for it. */
+/* The compiler may be set to a processor without the instructions (PoCL's often is): functions that use them ask for
+ * them. Attention's helpers, which only pass vectors, need AVX-512F in what it is set to. */
 #define SC_WITH_BF16 __attribute__((target("avx512f,avx512bf16")))
 
 #if __clang_major__ >= 16

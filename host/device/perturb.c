@@ -454,6 +454,11 @@ semcal_status sc_perturb_evaluate(sc_perturb *p, const sc_perturb_batch *batch, 
     if (status != SEMCAL_OK || n == 0) {
         return status;
     }
+    bool on_host;
+    status = sc_rows_uses_host(&on_host, p->rows, batch->input.type, error);
+    if (status != SEMCAL_OK || on_host) {
+        return status == SEMCAL_OK ? sc_perturb_on_host(&p->spec, batch, result, error) : status;
+    }
     p->input = &batch->input;
     p->want_mass = result->class_logmass != NULL && p->spec.n_classes > 0;
     status = get_kernels(p, batch->input.type, error);

@@ -14,7 +14,7 @@
  *
  * Losses, log-masses and normalizers are within 1e-5 max(1, |value|) of float64. What single precision on the device
  * cannot hold (a perturbation that favours what the row made 2^-60 as likely as its best) is found out and computed
- * again on the host in double, from the logits.
+ * again on the host in double, from the logits. Where sc_rows computes on the host, all of it is.
  */
 #ifndef SC_DEVICE_PERTURB_H
 #define SC_DEVICE_PERTURB_H

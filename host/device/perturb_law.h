@@ -24,4 +24,8 @@ void sc_perturb_sparse_bias(double *bias, const sc_perturb_spec *spec, size_t p)
 void sc_perturb_logmasses(double *logmass, const double *logit, const sc_perturb_spec *spec, const int32_t *class_of,
                           const bool *wanted, double log_normalizer, double *scratch);
 
+/* The batch row by row, read back from the device and given to sc_perturb_reference. */
+semcal_status sc_perturb_on_host(const sc_perturb_spec *spec, const sc_perturb_batch *batch, sc_perturb_result *result,
+                                 semcal_error *error);
+
 #endif

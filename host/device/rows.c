@@ -182,12 +182,12 @@ static semcal_status check_input(const sc_rows *rows, const sc_rows_input *input
     return SEMCAL_OK;
 }
 
-static semcal_status needs_kernels(sc_rows *rows, semcal_error *error)
+semcal_status sc_rows_uses_host(bool *on_host, sc_rows *rows, sc_rows_type type, semcal_error *error)
 {
-    rows->outstanding = false;
-    return sc_error_set(error, SEMCAL_E_DEVICE,
-                        "%s: perturbations need the row kernels, which do not work on this device",
-                        sc_device_facts(rows->device)->name);
+    sc_rows_kernels *k;
+    const semcal_status status = get_kernels(&k, rows, type, error);
+    *on_host = status == SEMCAL_OK && rows->on_host[type];
+    return status;
 }
 
 semcal_status sc_rows_enqueue(sc_rows *rows, const sc_rows_input *input, const sc_rows_request *request,
@@ -207,7 +207,7 @@ semcal_status sc_rows_enqueue(sc_rows *rows, const sc_rows_input *input, const s
     sc_rows_kernels *k = NULL;
     status = get_kernels(&k, rows, input->type, error);
     if (status == SEMCAL_OK && rows->on_host[input->type]) {
-        return rows->hook == NULL ? SEMCAL_OK : needs_kernels(rows, error);
+        return SEMCAL_OK; /* who has a hook has asked sc_rows_uses_host() */
     }
     if (status == SEMCAL_OK) {
         status = sc_rows_enqueue_passes(rows, k, error);

@@ -29,6 +29,8 @@ uint64_t sc_rows_weight(float logit, float max, double temperature);
 sc_device *sc_rows_device(const sc_rows *rows);
 size_t sc_rows_group(const sc_rows *rows);
 sc_rows_shape sc_rows_make_shape(const sc_rows_input *input, double temperature, size_t n_top);
+/* Whether laws of this type are computed on the host, for want of double precision or of working kernels. */
+semcal_status sc_rows_uses_host(bool *on_host, sc_rows *rows, sc_rows_type type, semcal_error *error);
 semcal_status sc_rows_program(sc_program **program, sc_rows *rows, const char *file, sc_rows_type type,
                               semcal_error *error);
 

@@ -8,7 +8,7 @@
 static sc_device *device;
 static semcal_error error = SEMCAL_ERROR_INIT;
 
-enum { V = 96, NODES = 37, SHARED = 14, OWN = 4, CONTEXT = (SHARED + OWN) * SC_PAGE, PER_NODE = SHARED + OWN };
+enum { V = 96, NODES = 37, SHARED = 30, OWN = 4, CONTEXT = (SHARED + OWN) * SC_PAGE, PER_NODE = SHARED + OWN };
 
 static sc_model *open_shape(size_t n_heads, size_t n_kv_heads, size_t head_size, size_t group_size, sc_gemm_choice gemm)
 {
@@ -196,6 +196,15 @@ static void heads_of_whole_vectors(void **state)
     check_shape(4, 2, 32, 0, SC_GEMM_BF16);
 }
 
+/* Suffixes end before, at and after the end of the second chunk: some rows have a whole one. */
+static void whole_chunks(void **state)
+{
+    (void)state;
+    check_shape(14, 2, 64, 0, SC_GEMM_BF16);
+    check_shape(16, 2, 40, 0, SC_GEMM_BF16);
+    check_shape(6, 1, 128, 0, SC_GEMM_BF16);
+}
+
 static void work_groups(void **state)
 {
     (void)state;
@@ -285,6 +294,7 @@ int main(void)
         cmocka_unit_test(groups_of_eight),
         cmocka_unit_test(many_heads_on_one),
         cmocka_unit_test(heads_of_whole_vectors),
+        cmocka_unit_test(whole_chunks),
         cmocka_unit_test(work_groups),
         cmocka_unit_test(rounded_rows),
         cmocka_unit_test(rounded_rows_in_groups),

@@ -152,6 +152,34 @@ static void no_number_stays_hidden(void **state)
     hide_a_number(5);
 }
 
+/* One score of one head rises, at every head and at other places of the second chunk. */
+static void one_score_rises(void **state)
+{
+    (void)state;
+    const size_t shapes[] = {3, 5, 6, 7};
+    for (size_t k = 0; k < 4; k++) {
+        const attention_shape *s = &attention_shapes[shapes[k]];
+        const size_t d = s->head_size, width = attention_width(s);
+        for (size_t hot = 0; hot < s->n_heads; hot++) {
+            set_scores(s, climbing);
+            for (size_t t = 0; t < T; t++) {
+                for (size_t h = 0; h < s->n_heads; h++) {
+                    qkv[t * width + h * d] = h == hot;
+                }
+                for (size_t h = 0; h < s->n_kv_heads; h++) {
+                    qkv[t * width + (s->n_heads + h) * d] = t == 256 + hot * 37 % 256 ? 200 : (float)(t * 7 % 5);
+                }
+            }
+            for (size_t f = 0; f < FORMS; f++) {
+                if (forms[f].local == 1 && forms[f].kind != FORM_BF16 && is_tried(&forms[f], shapes[k])) {
+                    attend(got, device, qkv, s, T, 1, forms[f].kind, 1, false);
+                    check_rows(s, 1, &forms[f], 4e-6);
+                }
+            }
+        }
+    }
+}
+
 int main(void)
 {
     if (sc_device_open(&device, NULL, &error) != SEMCAL_OK) {
@@ -159,9 +187,8 @@ int main(void)
         return 77;
     }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(random_scores_in_fp32),
-        cmocka_unit_test(peaks_move),
-        cmocka_unit_test(whole_chunks_give_the_same_bits),
+        cmocka_unit_test(random_scores_in_fp32),  cmocka_unit_test(peaks_move),
+        cmocka_unit_test(one_score_rises),        cmocka_unit_test(whole_chunks_give_the_same_bits),
         cmocka_unit_test(no_number_stays_hidden),
     };
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);

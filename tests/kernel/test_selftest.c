@@ -2,7 +2,9 @@
 /* Fast paths that fail their self-test: named, replaced, the same numbers. */
 #include "device/gemm.h"
 #include "device/opencl.h"
+#include "device/perturb.h"
 #include "device/rows.h"
+#include "model/model.h"
 
 #include "check.h"
 
@@ -190,13 +192,13 @@ static void refused_instruction(void **state)
     unsetenv("SEMCAL_CL_DIR");
 }
 
-/* cl/gemm_mma.cl with its instruction emulated, and `from` replaced by `to`, as $SEMCAL_CL_DIR. */
-static void emulate_tensor_cores(const char *name, const char *from, const char *to)
+/* $SEMCAL_CL_DIR with one file of cl/: `before` it, and `from` replaced by `to`. */
+static void change_kernel(const char *name, const char *file, const char *before, const char *from, const char *to)
 {
     char path[4096];
     const char *source = getenv("SEMCAL_SOURCE");
     assert_non_null(source);
-    (void)snprintf(path, sizeof path, "%s/cl/gemm_mma.cl", source);
+    (void)snprintf(path, sizeof path, "%s/cl/%s", source, file);
     FILE *stream = fopen(path, "r");
     assert_non_null(stream);
     static char text[1 << 16];
@@ -209,11 +211,16 @@ static void emulate_tensor_cores(const char *name, const char *from, const char 
     (void)snprintf(path, sizeof path, "%s/%s", cache, name);
     assert_int_equal(mkdir(path, 0700), 0);
     setenv("SEMCAL_CL_DIR", path, 1);
-    (void)snprintf(path, sizeof path, "%s/%s/gemm_mma.cl", cache, name);
+    (void)snprintf(path, sizeof path, "%s/%s/%s", cache, name, file);
     stream = fopen(path, "w");
     assert_non_null(stream);
-    (void)fprintf(stream, "#define SC_MMA_EMULATE 1\n%.*s%s%s", (int)(at - text), text, to, at + strlen(from));
+    (void)fprintf(stream, "%s%.*s%s%s", before, (int)(at - text), text, to, at + strlen(from));
     assert_int_equal(fclose(stream), 0);
+}
+
+static void emulate_tensor_cores(const char *name, const char *from, const char *to)
+{
+    change_kernel(name, "gemm_mma.cl", "#define SC_MMA_EMULATE 1\n", from, to);
 }
 
 /* A device that says of itself what NVIDIA's do. */
@@ -265,6 +272,44 @@ static void tensor_cores(void **state)
     check_definition(device, "bf16");
     check_note(device, 1,
                "the self-test of gemm_mma failed (other numbers than the reference); gemm_bf16_plain is used");
+    sc_device_close(device);
+    unsetenv("SEMCAL_CL_DIR");
+}
+
+/* Weights of two pages that change places, in whole chunks of attention only: found when a model is opened. */
+static void damaged_chunks(void **state)
+{
+    (void)state;
+    const sc_model_config config = {.architecture = "LlamaForCausalLM",
+                                    .width = 48,
+                                    .mlp_width = 64,
+                                    .n_layers = 1,
+                                    .n_heads = 14,
+                                    .n_kv_heads = 2,
+                                    .head_size = 64,
+                                    .n_vocabulary = 96,
+                                    .n_context = 64,
+                                    .norm_epsilon = 1e-6,
+                                    .rope = {.kind = SC_ROPE_DEFAULT, .theta = 1e4}};
+    sc_model_options options = SC_MODEL_OPTIONS_INIT;
+    options.gemm = SC_GEMM_BF16;
+    sc_model *model;
+    sc_device *device = open_device();
+    check_ok(sc_model_open_random(&model, &config, true, device, &options, &error), error);
+    const bool has_unit = sc_device_n_notes(device) == 0;
+    sc_model_close(model);
+    sc_device_close(device);
+    if (!has_unit) {
+        print_message("left out: it needs a CPU with AVX-512 bf16\n");
+        return;
+    }
+    change_kernel("pages", "attention_chunk.h", "", "SOFTEN_3((p) + (i) % 2, (i) / 2)",
+                  "SOFTEN_3((p) + 1 - (i) % 2, (i) / 2)");
+    device = open_device();
+    check_ok(sc_model_open_random(&model, &config, true, device, &options, &error), error);
+    check_note(device, 1,
+               "the self-test of attention_bf16 failed (other numbers than the reference); attention is used");
+    sc_model_close(model);
     sc_device_close(device);
     unsetenv("SEMCAL_CL_DIR");
 }
@@ -341,6 +386,145 @@ static void rows(void **state)
     unsetenv("SEMCAL_SELFTEST_FAIL");
 }
 
+/* A device that says it computes in single precision only: laws come from the host, the same numbers. */
+static void laws_without_double(void **state)
+{
+    (void)state;
+    static float logits[N * V];
+    static struct answers fast, slow;
+    double entropy[2][N];
+    sc_rows_result result;
+    for (uint32_t i = 0; i < N * V; i++) {
+        logits[i] = 3 * value(i, 4);
+    }
+    sc_device *device = open_device();
+    check_ok(laws(&fast, entropy[0], device, logits, &result), error);
+    sc_device_close(device);
+    device = open_device();
+    device->info.fp64 = false;
+    check_ok(laws(&slow, entropy[1], device, logits, &result), error);
+    check_note(device, 1, "no double precision (cl_khr_fp64) for the row kernels; the host computes the laws");
+    sc_device_close(device);
+    assert_memory_equal(&fast, &slow, sizeof fast);
+}
+
+enum { CLASSES = 3 };
+
+struct losses {
+    double log_normalizer[N], loss[N], class_logmass[N * CLASSES], temperature[N * 2], tilt[N], dense[N], sparse[N];
+};
+
+/* Some of every kind of perturbation, on the device or (NULL) by definition. */
+static semcal_status perturb(struct losses *to, sc_device *device, const float *logits, sc_perturb_result *result)
+{
+    static float dense[V];
+    static int32_t class_of[V];
+    const double temperature[] = {0.5, 1.7}, tilt[CLASSES] = {0.3, -0.2, 0.1}, bias[] = {1.5, -2};
+    const size_t first[] = {0, 2};
+    const int32_t tokens[] = {7, V - 2}, target[N] = {3, 5, V - 1, 0, 1024};
+    for (uint32_t v = 0; v < V; v++) {
+        dense[v] = value(v, 9);
+        class_of[v] = (int32_t)(v % CLASSES);
+    }
+    const sc_perturb_spec spec = {.n_vocabulary = V,
+                                  .n_temperatures = 2,
+                                  .temperature = temperature,
+                                  .n_classes = CLASSES,
+                                  .class_of = class_of,
+                                  .n_tilts = 1,
+                                  .tilt = tilt,
+                                  .n_dense = 1,
+                                  .dense = dense,
+                                  .n_sparse = 1,
+                                  .sparse_first = first,
+                                  .sparse_token = tokens,
+                                  .sparse_value = bias};
+    *result = (sc_perturb_result){.log_normalizer = to->log_normalizer,
+                                  .loss = to->loss,
+                                  .class_logmass = to->class_logmass,
+                                  .loss_temperature = to->temperature,
+                                  .loss_tilt = to->tilt,
+                                  .loss_dense = to->dense,
+                                  .loss_sparse = to->sparse};
+    sc_perturb_batch batch = {.input = {NULL, SC_ROWS_F32, N, V, V, 0}, .target = target};
+    if (device == NULL) {
+        return sc_perturb_reference(logits, &spec, &batch, result, &error);
+    }
+    sc_rows *kernels;
+    sc_perturb *p;
+    check_ok(sc_rows_create(&kernels, device, NULL, &error), error);
+    check_ok(sc_perturb_create(&p, kernels, &spec, &error), error);
+    check_ok(sc_buffer_create(&batch.input.logits, device, N * V * sizeof(float), SC_BUFFER_DEVICE, "logits", &error),
+             error);
+    check_ok(sc_buffer_write(batch.input.logits, 0, logits, N * V * sizeof(float), &error), error);
+    const semcal_status status = sc_perturb_evaluate(p, &batch, result, &error);
+    sc_buffer_free(batch.input.logits);
+    sc_perturb_free(p);
+    sc_rows_free(kernels);
+    return status;
+}
+
+/* Without kernels perturbations are what their definition says, to the bit, and bad rows are named. */
+static void perturbations(void **state)
+{
+    (void)state;
+    static float logits[N * V];
+    static struct losses fast, slow, exact;
+    const double *const of_kernels = (const double *)(const void *)&fast, *const by_definition =
+                                                                              (const double *)(const void *)&exact;
+    sc_perturb_result result;
+    for (uint32_t i = 0; i < N * V; i++) {
+        logits[i] = 3 * value(i, 4);
+    }
+    check_ok(perturb(&exact, NULL, logits, &result), error);
+    sc_device *device = open_device();
+    check_ok(perturb(&fast, device, logits, &result), error);
+    assert_int_equal(result.n_exact, 0);
+    check_note(device, 0, "");
+    sc_device_close(device);
+    for (size_t i = 0; i < sizeof exact / sizeof(double); i++) {
+        check_close(of_kernels[i], by_definition[i], 1e-5 * fmax(1, fabs(by_definition[i])));
+    }
+    for (int why = 0; why < 2; why++) {
+        if (why == 1) {
+            setenv("SEMCAL_SELFTEST_FAIL", "rows", 1);
+        }
+        device = open_device();
+        device->info.fp64 = why == 1;
+        check_ok(perturb(&slow, device, logits, &result), error);
+        assert_int_equal(result.n_exact, N);
+        check_note(device, 1, why == 0 ? "no double precision" : "the self-test of rows failed");
+        assert_memory_equal(&slow, &exact, sizeof exact);
+        logits[3 * V + 17] = NAN;
+        check_error(perturb(&slow, device, logits, &result), error, SEMCAL_E_NUMERIC, "row 3");
+        assert_int_equal(result.bad_row, 3);
+        assert_int_equal(result.bad_token, 17);
+        logits[3 * V + 17] = 3 * value(3 * V + 17, 4);
+        sc_device_close(device);
+    }
+    unsetenv("SEMCAL_SELFTEST_FAIL");
+}
+
+/* A GPU whose work-groups are too small for tiles in local memory. */
+static void small_groups(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < M * K; i++) {
+        a[i] = value(i, 1) / 3;
+    }
+    for (uint32_t i = 0; i < W * K; i++) {
+        w[i] = value(i, 2);
+    }
+    sc_gemm_reference(want, a, w, NULL, M, W, K);
+    sc_device *device = open_device();
+    device->info.is_cpu = false;
+    device->info.max_group = 64;
+    product(device, SC_GEMM_OWN, true);
+    check_note(device, 1, "work-groups of 64 items");
+    assert_non_null(strstr(sc_device_note_at(device, 0), "too small for gemm_tiled; gemm_plain is used instead"));
+    sc_device_close(device);
+}
+
 int main(void)
 {
     sc_device *device;
@@ -353,9 +537,16 @@ int main(void)
         return 77;
     }
     sc_device_close(device);
-    const struct CMUnitTest tests[] = {cmocka_unit_test(products),        cmocka_unit_test(rounded_products),
-                                       cmocka_unit_test(compact_weights), cmocka_unit_test(refused_instruction),
-                                       cmocka_unit_test(tensor_cores),    cmocka_unit_test(rows)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(products),
+                                       cmocka_unit_test(rounded_products),
+                                       cmocka_unit_test(compact_weights),
+                                       cmocka_unit_test(refused_instruction),
+                                       cmocka_unit_test(tensor_cores),
+                                       cmocka_unit_test(damaged_chunks),
+                                       cmocka_unit_test(rows),
+                                       cmocka_unit_test(laws_without_double),
+                                       cmocka_unit_test(perturbations),
+                                       cmocka_unit_test(small_groups)};
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
     char command[128];
     (void)snprintf(command, sizeof command, "rm -rf %s", cache);

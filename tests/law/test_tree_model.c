@@ -76,7 +76,7 @@ static void check_same(const suite *x, const suite *y)
     }
 }
 
-static void check_model(const char *name, double temperature)
+static void check_model(const char *name, double temperature, sc_gemm_choice gemm)
 {
     semcal_error error = SEMCAL_ERROR_INIT;
     sc_device *device;
@@ -86,6 +86,7 @@ static void check_model(const char *name, double temperature)
     check_ok(sc_device_open(&device, NULL, &error), error);
     sc_source_model_options model_options = SC_SOURCE_MODEL_OPTIONS_INIT;
     model_options.no_tokenizer = true;
+    model_options.model.gemm = gemm;
     check_ok(sc_source_model_open(&source, path, device, &model_options, &error), error);
     const sc_generate_options base = {.key = 3,
                                       .n_draws = N_DRAWS,
@@ -131,19 +132,26 @@ static void check_model(const char *name, double temperature)
 static void llama_bf16(void **state)
 {
     (void)state;
-    check_model("llama_bf16_tied", 1.0);
+    check_model("llama_bf16_tied", 1.0, SC_GEMM_AUTO);
 }
 
 static void llama_fp32(void **state)
 {
     (void)state;
-    check_model("llama_fp32", 1.0);
+    check_model("llama_fp32", 1.0, SC_GEMM_AUTO);
 }
 
 static void qwen2_bf16_tempered(void **state)
 {
     (void)state;
-    check_model("qwen2_bf16", 0.7);
+    check_model("qwen2_bf16", 0.7, SC_GEMM_AUTO);
+}
+
+static void rows_in_bf16(void **state)
+{
+    (void)state;
+    check_model("llama_bf16_tied", 1.0, SC_GEMM_BF16);
+    check_model("qwen2_bf16", 0.7, SC_GEMM_BF16);
 }
 
 int main(void)
@@ -152,6 +160,7 @@ int main(void)
         cmocka_unit_test(llama_bf16),
         cmocka_unit_test(llama_fp32),
         cmocka_unit_test(qwen2_bf16_tempered),
+        cmocka_unit_test(rows_in_bf16),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
