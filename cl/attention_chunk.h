@@ -2,7 +2,8 @@
 /*
  * attention_cpu.h in bf16: the chunks of a row after its first one whose pages are all full, for groups of six to eight
  * heads. As the peaks are known, a score need not wait in memory for the highest of its chunk: it stays in a register
- * and becomes a weight while the next two pages' products go on. The bits are those of score() and add_values().
+ * and becomes a weight while the next two pages' products go on. The bits are those of score() and add_values(), the
+ * floor that of attention.
  */
 #ifndef SEMCAL_ATTENTION_CHUNK_H
 #define SEMCAL_ATTENTION_CHUNK_H

@@ -35,7 +35,9 @@ static void put(__global float *out, const size_t at, const float v, const uint 
     }
 }
 
-/* The same for work-groups: items share the positions of a chunk, then the places of the output. */
+/* The same for work-groups: items share the positions of a chunk, then the places of the output. One group takes one row
+ * and KV head. Floor, of a row and KV head: 2 * HEAD * GROUP fma per position, its keys and values once; rows that share
+ * pages find them in a cache at best. */
 __kernel void attention(__global float *out, __global const float *qkv, __global const kv_word *keys,
                         __global const kv_word *values, __global const int *position, __global const int *table,
                         __global const int *pages, const float scale, const uint n_rows, const uint n_tiles,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bench_sum: reads x[n_groups, chunk] once and adds it up: what a kernel that does nothing else can read.
+ * bench_sum: reads x[n_groups, chunk] once and adds it up: what a kernel that does nothing else can read,
+ * the ceiling beside which others are put.
  * Shapes: out [n_groups * LSZ], one partial sum per work-item; chunk is a multiple of 4*LSZ*VW.
  * Work-groups: one group of LSZ items per chunk. Precision: fp32, order by item. C reference: a plain loop in the test.
  */
@@ -31,7 +32,8 @@ __kernel __attribute__((reqd_work_group_size(LSZ, 1, 1))) void bench_sum(__globa
 }
 
 /*
- * bench_fma: 16 independent chains of `steps` multiply-adds in registers per work-item: what arithmetic alone can reach.
+ * bench_fma: 16 independent chains of `steps` multiply-adds in registers per work-item: what arithmetic alone can reach,
+ * the other ceiling.
  * Shapes: out [n_items], one number per work-item that keeps the chains alive. Work-groups: LSZ items. Precision: fp32.
  */
 #define CHAINS(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15)

@@ -47,6 +47,7 @@
 #define PANEL_QUADS (STEP_PAIRS * SC_PANEL / 4) /* 16-byte pieces of a panel in a step */
 #define ROW_QUADS (STEP_PAIRS / 4)
 
+/* A in pairs along k, rounded, rows `words` words apart. Floor: 6 bytes for each of A's elements. */
 __kernel void gemm_mma_round(__global const float *a, __global uint *rounded, const uint k, const uint words)
 {
     const uint at = get_global_id(0), row = get_global_id(1);

@@ -220,7 +220,9 @@ static inline sc_rows_row finish_row(__global const logit_t *p, const int t, __g
     return result;
 }
 
-/* Work: one item (LSZ 1) or one group of eight (else) per row. `cumulative` gets inclusive sums of scaled weights. */
+/* Work: one item (LSZ 1) or one group of eight (else) per row. `cumulative` gets inclusive sums of scaled weights.
+ * Floor: of each block its maximum, weights and moment read and a sum written, 16 + 8 SC_ROWS_PARTS bytes: a hundredth
+ * of the logits. */
 __kernel void rows_merge(__global const logit_t *restrict logits, const sc_rows_shape shape,
                          __global const int *restrict target, __global const float *restrict block_max,
                          __global const ulong *restrict part, __global const float *restrict block_moment,
