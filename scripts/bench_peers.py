@@ -458,28 +458,36 @@ def compare_rows(t):
 
 
 def curve(t, path, facts):
-    """Questions per hour over sharing; what the peers do does not depend on it."""
+    """Questions per hour over sharing, llama.cpp beside every round of every point; the ends in as many rounds as all
+    else, the points between in one."""
     a = t.args
+    scales = a.scales.split(",")
     rows = []
-    for scale in a.scales.split(","):
+    for scale in scales:
+        per_hour = {mode: [] for mode in (*MODES, "llama.cpp")}
         row = {"head_scale": scale}
-        for mode, gemm in MODES.items():
-            found = t.semcal("job", "--head-scale", scale, "--questions", 2 * a.questions, "--rounds", 1, "--gemm", gemm)
-            if mode == "semcal":
-                row |= {"draws_per_forward": found["job: draws per forward"]["rate"],
-                        "top_by_forward": found["job: top probability, by forward"]["rate"],
-                        "top_by_draw": found["job: top probability, by draw"]["rate"]}
-            row["questions_per_hour" if mode == "semcal" else f"{gemm}_questions_per_hour"] = \
-                found["job: questions per hour"]["rate"]
+        for _ in range(a.rounds if scale in (scales[0], scales[-1]) else 1):
+            for mode, gemm in MODES.items():
+                found = t.semcal("job", "--head-scale", scale, "--questions", 2 * a.questions, "--rounds", 1, "--gemm",
+                                 gemm)
+                per_hour[mode].append(found["job: questions per hour"]["rate"])
+                if mode == "semcal":
+                    row |= {"draws_per_forward": found["job: draws per forward"]["rate"],
+                            "top_by_forward": found["job: top probability, by forward"]["rate"],
+                            "top_by_draw": found["job: top probability, by draw"]["rate"]}
+            got = t.worker("llama-job", "--questions", a.questions, *a.llama.split())
+            per_hour["llama.cpp"].append(hourly(got["seconds"]))
+        ratios = {mode: [o / v for o, v in zip(per_hour[mode], per_hour["llama.cpp"])] for mode in MODES}
+        for mode, prefix in zip(MODES, ("", "bf16_")):
+            row[prefix + "questions_per_hour"] = statistics.median(per_hour[mode])
+        for mode, prefix in zip(MODES, ("", "bf16_")):
+            row[prefix + "over_llama"] = statistics.median(ratios[mode])
+        row |= {"llama_questions_per_hour": statistics.median(per_hour["llama.cpp"]),
+                "rounds": len(per_hour["llama.cpp"])}
+        for mode, prefix in zip(MODES, ("", "bf16_")):
+            row |= {prefix + "over_llama_low": min(ratios[mode]), prefix + "over_llama_high": max(ratios[mode])}
         rows.append(row)
         print("curve", rows[-1], flush=True)
-    peers = {line["engine"]: float(line["median"]) for line in t.lines or read(path.parent / "peers.csv")
-             if line["what"] == "job, questions/h"}
-    for engine, value in peers.items():
-        if engine not in MODES:
-            for row in rows:
-                row[f"over {engine}"] = row["questions_per_hour"] / value
-                row[f"bf16 over {engine}"] = row["bf16_questions_per_hour"] / value
     write(path, rows, facts)
 
 

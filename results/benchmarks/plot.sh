@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname "$0")"
 strip() { grep -v '^#' "$1"; }
-strip job_sharing.csv >.sharing.tmp # columns 7, 8: over llama.cpp in fp32 and bf16; their names hold a comma
+strip job_sharing.csv >.sharing.tmp # columns 7, 8: over llama.cpp in fp32 and bf16
 forwards=$(strip growth_draws.csv | awk -F, 'NR == 2 { print $6 }')
 seconds=$(strip growth_draws.csv | awk -F, 'NR == 2 { print $3 }')
 trap 'rm -f .sharing.tmp' EXIT
