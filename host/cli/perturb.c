@@ -223,6 +223,7 @@ static semcal_status run_series(const char *config, const char *output, const ch
     }
     sc_text_free(&csv);
     sc_perturb_series_free(&series);
+    sc_cli_notes(device);
     sc_device_close(device);
     return status == SEMCAL_OK ? ran : status;
 }
@@ -297,6 +298,7 @@ static semcal_status run_one(request *q, semcal_error *error)
     }
     sc_perturb_summary_free(&summary);
     sc_perturb_inputs_close(&inputs);
+    sc_cli_notes(q->how.device);
     if (live == NULL) {
         sc_device_close(q->how.device);
     }

@@ -191,6 +191,22 @@ def check_output(folder, data):
         close(file["class_logmass"][:], np.log(masses), "class_logmass")
 
 
+def check_without_kernels(folder):
+    """Row kernels that fail their self-test: the host computes, a warning says so, the same numbers."""
+    words = [SEMCAL, "perturb", folder / "f32.npy", "--targets", folder / "target.npy", "--classes",
+             folder / "class.npy", "--tilts", folder / "tilt.npy", "--biases", folder / "sparse.json", "--temperatures",
+             "0.5", "--json"]
+    results = []
+    for failing in ("", "rows"):
+        done = subprocess.run(words, capture_output=True, text=True, check=True,
+                              env=dict(os.environ, SEMCAL_SELFTEST_FAIL=failing))
+        results.append(json.loads(done.stdout))
+        assert ("self-test of rows failed" in done.stderr) == (failing != ""), done.stderr
+    close(results[1]["mean_loss"], results[0]["mean_loss"], "host")
+    for device, host in zip(*(r["perturbations"] for r in results), strict=True):
+        close(host["mean_loss"], device["mean_loss"], device)
+
+
 def check_hidden(folder, data):
     """Hidden states with a head give the logits of their product."""
     rng = np.random.default_rng(6)
@@ -487,6 +503,7 @@ def main():
         folder = Path(name)
         data = make(folder)
         check_formats(folder, data)
+        check_without_kernels(folder)
         check_output(folder, data)
         check_hidden(folder, data)
         check_refusals(folder, data)
