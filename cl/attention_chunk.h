@@ -46,8 +46,8 @@
         WEIGHT_3(2 * GROUP - 1, p)                                                                                     \
     }
 
-/* `old` = scores of pages p and p + 1, what was in it to weights on the way if `some`. Asks for pages as score() does.
- */
+/* `old` = scores of pages p and p + 1, what was in it to weights on the way if `some`. Pages are asked for as by
+ * score(). */
 #define SCORE_PAGES(p, some)                                                                                           \
     {                                                                                                                  \
         const ulong next = (ulong)list[min((p) + CHUNK_PAGES + asked / 4, last)] * (KV_HEADS * 4);                     \
@@ -89,6 +89,7 @@
         }                                                                                                              \
     }
 
+/* part += the values of page p times their weights; before each product s what `softening` says. */
 #define VALUES_OF_PAGE(p, softening)                                                                                   \
     {                                                                                                                  \
         __global const kv_word *from = VALUES_OF((p)*SC_PAGE);                                                         \
