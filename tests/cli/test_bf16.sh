@@ -24,7 +24,9 @@ expect 0 "" env SEMCAL_DEVICE_MEMORY=$((weights + 1000000)) "$semcal" run model.
 [ "$(digest small $cell)" = "$rounded" ] || complain "little memory changes draws"
 expect 0 "gemm_bf16_plain is used" env SEMCAL_SELFTEST_FAIL=gemm_bf16 "$semcal" run model.yaml -o plain --set models.base.gemm=bf16
 [ "$(digest plain $cell)" = "$rounded" ] || complain "the portable path changes draws"
-expect 0 "attention is used" env SEMCAL_SELFTEST_FAIL=attention_bf16 "$semcal" run model.yaml -o imitated --set models.base.gemm=bf16
+told=
+grep -qw avx512_bf16 /proc/cpuinfo && told="attention is used" # elsewhere it is what runs anyway
+expect 0 "$told" env SEMCAL_SELFTEST_FAIL=attention_bf16 "$semcal" run model.yaml -o imitated --set models.base.gemm=bf16
 [ "$(digest imitated $cell)" = "$rounded" ] || complain "attention without the processor's products changes draws"
 expect 0 "attention_plain is used" env SEMCAL_SELFTEST_FAIL=attention "$semcal" run model.yaml -o polynomial
 [ "$(attribute polynomial kernels_sha256)" != "$(attribute exact kernels_sha256)" ] || complain "attention_plain is the same kernel"
