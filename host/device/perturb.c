@@ -456,8 +456,11 @@ semcal_status sc_perturb_evaluate(sc_perturb *p, const sc_perturb_batch *batch, 
     }
     bool on_host;
     status = sc_rows_uses_host(&on_host, p->rows, batch->input.type, error);
-    if (status != SEMCAL_OK || on_host) {
-        return status == SEMCAL_OK ? sc_perturb_on_host(&p->spec, batch, result, error) : status;
+    if (status != SEMCAL_OK) {
+        return status;
+    }
+    if (on_host) {
+        return sc_perturb_on_host(&p->spec, batch, result, error);
     }
     p->input = &batch->input;
     p->want_mass = result->class_logmass != NULL && p->spec.n_classes > 0;

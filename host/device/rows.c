@@ -207,7 +207,7 @@ semcal_status sc_rows_enqueue(sc_rows *rows, const sc_rows_input *input, const s
     sc_rows_kernels *k = NULL;
     status = get_kernels(&k, rows, input->type, error);
     if (status == SEMCAL_OK && rows->on_host[input->type]) {
-        return SEMCAL_OK; /* who has a hook has asked sc_rows_uses_host() */
+        return SEMCAL_OK;
     }
     if (status == SEMCAL_OK) {
         status = sc_rows_enqueue_passes(rows, k, error);

@@ -50,7 +50,7 @@ typedef struct sc_rows_hook {
     void *payload;
 } sc_rows_hook;
 
-/* sc_rows_evaluate at temperature 1 with a hook. */
+/* sc_rows_evaluate at temperature 1 with a hook; where sc_rows_uses_host() there is nothing to hook into. */
 semcal_status sc_rows_evaluate_with(sc_rows *rows, const sc_rows_input *input, const sc_rows_request *request,
                                     sc_rows_result *result, const sc_rows_hook *hook, semcal_error *error);
 /* Integers of the rows evaluated last [N]. */

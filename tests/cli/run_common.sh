@@ -74,6 +74,31 @@ sampling: {draws: 20}
 YAML
 }
 
+# same_draws NAME CELL DIGEST COMMAND...: the run that the command makes (without -o) has this content also when it is killed and
+# begun again, in two shards, and prefix by prefix.
+same_draws() {
+  local name=$1 cell=$2 wanted=$3 pause pid code=0
+  shift 3
+  for pause in 0.8 0.4 0.2 0.1 0.05; do # until it is killed before it is through
+    rm -rf "$name.killed"
+    "$@" -o "$name.killed" >/dev/null 2>&1 &
+    pid=$!
+    sleep $pause
+    kill -9 $pid 2>/dev/null
+    wait $pid 2>/dev/null # until it is gone, and its lock with it
+    code=$?
+    [ $code -ne 137 ] || break
+  done
+  [ $code -eq 137 ] || complain "$name: no kill came in time"
+  expect 0 "" "$@" -o "$name.killed"
+  [ "$(digest "$name.killed" "$cell")" = "$wanted" ] || complain "$name: a kill changes draws"
+  for shard in 1/2 2/2; do expect 0 "" "$@" -o "$name.shards" --shard $shard; done
+  expect 0 "" "$semcal" merge "$name.shards"
+  [ "$(digest "$name.shards" "$cell")" = "$wanted" ] || complain "$name: shards change draws"
+  expect 0 "" "$@" -o "$name.alone" --set sampling.batch=1
+  [ "$(digest "$name.alone" "$cell")" = "$wanted" ] || complain "$name: prefixes one by one change draws"
+}
+
 finish() {
   [ "$failures" -eq 0 ] || { echo "$failures check(s) failed" >&2; exit 1; }
   echo "all checks passed"

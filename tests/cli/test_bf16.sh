@@ -37,27 +37,10 @@ cmp -s damaged/softmax.h "$SEMCAL_SOURCE/cl/softmax.h" && complain "the table wa
 if grep -qw avx512f /proc/cpuinfo; then
   expect 0 "the self-test of attention failed" env SEMCAL_CL_DIR="$PWD/damaged" "$semcal" run model.yaml -o wrong
 fi
-# ended at any moment and started again, in shards, prefix by prefix: the same draws, with either arithmetic and with the
-# portable attention
-same_draws() { # NAME DIGEST WORD...: how to run it
-  name=$1 wanted=$2
-  shift 2
-  "$@" -o $name.killed >/dev/null 2>&1 &
-  pid=$!
-  sleep 0.6
-  kill -9 $pid 2>/dev/null
-  wait $pid 2>/dev/null # until it is gone, and its lock with it
-  expect 0 "" "$@" -o $name.killed
-  [ "$(digest $name.killed $cell)" = "$wanted" ] || complain "$name: a kill changes draws"
-  for shard in 1/2 2/2; do expect 0 "" "$@" -o $name.shards --shard $shard; done
-  expect 0 "" "$semcal" merge $name.shards
-  [ "$(digest $name.shards $cell)" = "$wanted" ] || complain "$name: shards change draws"
-  expect 0 "" "$@" -o $name.alone --set sampling.batch=1
-  [ "$(digest $name.alone $cell)" = "$wanted" ] || complain "$name: prefixes one by one change draws"
-}
-same_draws rounded "$rounded" "$semcal" run model.yaml --set models.base.gemm=bf16
-same_draws exact "$exact" "$semcal" run model.yaml
-same_draws polynomial "$(digest polynomial $cell)" env SEMCAL_SELFTEST_FAIL=attention "$semcal" run model.yaml
+# with either arithmetic and with the portable attention
+same_draws rounded $cell "$rounded" "$semcal" run model.yaml --set models.base.gemm=bf16
+same_draws exact $cell "$exact" "$semcal" run model.yaml
+same_draws polynomial $cell "$(digest polynomial $cell)" env SEMCAL_SELFTEST_FAIL=attention "$semcal" run model.yaml
 
 # half of one definition and half of the other are no run
 expect 0 "" "$semcal" run model.yaml -o mixed --shard 1/2

@@ -50,16 +50,7 @@ if grep -qw avx512bw /proc/cpuinfo && [[ $(attribute device) == pthread* || $(at
   expect 0 "" "$semcal" run model.yaml -o compact --set sampling.draws=50 --set sampling.batch=1 --profile
   grep -q gemm_compact out.txt err.txt || complain "no product read compact weights"
   [ "$(digest compact $cell)" = "$panels" ] || complain "compact weights change draws"
-  for shard in 1/2 2/2; do expect 0 "" "$semcal" run model.yaml -o compact-shards --set sampling.draws=50 --set sampling.batch=1 --shard $shard; done
-  expect 0 "" "$semcal" merge compact-shards
-  [ "$(digest compact-shards $cell)" = "$panels" ] || complain "shards with compact weights change draws"
-  "$semcal" run model.yaml -o compact-killed --set sampling.draws=50 --set sampling.batch=1 >/dev/null 2>&1 &
-  pid=$!
-  sleep 0.7
-  kill -9 $pid 2>/dev/null
-  wait $pid 2>/dev/null
-  expect 0 "" "$semcal" run model.yaml -o compact-killed --set sampling.draws=50 --set sampling.batch=1
-  [ "$(digest compact-killed $cell)" = "$panels" ] || complain "a kill with compact weights changes draws"
+  same_draws compact $cell "$panels" "$semcal" run model.yaml --set sampling.draws=50 --set sampling.batch=1
   export SEMCAL_TUNE=
   model_data 6 10 '\n'
 else

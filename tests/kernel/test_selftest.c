@@ -462,8 +462,8 @@ static void perturbations(void **state)
     (void)state;
     static float logits[N * V];
     static struct losses fast, slow, exact;
-    const double *const of_kernels = (const double *)(const void *)&fast, *const by_definition =
-                                                                              (const double *)(const void *)&exact;
+    const double *const of_kernels = (const double *)(const void *)&fast;
+    const double *const by_definition = (const double *)(const void *)&exact;
     sc_perturb_result result;
     fill_logits(logits);
     check_ok(perturb(&exact, NULL, logits, &result), error);
